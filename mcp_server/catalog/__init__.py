@@ -1,0 +1,186 @@
+"""Reads the fact files, checks them and freezes them.
+
+Models: `catalog/models.toml`. Per provider: `providers/<id>/provider.toml`, `offers.toml`, `prices.toml`.
+Facts only: no provider code is imported here.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from datetime import date
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+from mcp_server.domain.catalog import Catalog, Disagreement, Model, Offer, Price, Provider, Rule
+from mcp_server.domain.words import INPUTS, MODES, TIERS
+from mcp_server.places import PACKAGE
+
+_ORDER = ("runapi", "kling3api", "octopusx", "uniall", "runcomfy")
+_OFFER_FIELDS = frozenset(f.name for f in fields(Offer))
+_RULE_FIELDS = frozenset(f.name for f in fields(Rule))
+_PRICE_FIELDS = frozenset(f.name for f in fields(Price))
+_PROVIDER_FIELDS = frozenset(f.name for f in fields(Provider))
+
+
+class FactError(ValueError):
+    """A fact file says something it may not say; the message names file and entry."""
+
+
+@cache
+def load(root: Path = PACKAGE) -> Catalog:
+    """The whole catalog. `root` is the package folder, or a copy of it with other facts."""
+    models = {model.id: model for model in _models(root / "catalog" / "models.toml")}
+    folders = [root / "providers" / name for name in _ORDER]
+    folders += sorted(
+        path.parent for path in (root / "providers").glob("*/provider.toml") if path.parent.name not in _ORDER
+    )
+    providers: dict[str, Provider] = {}
+    offers: list[Offer] = []
+    prices: list[Price] = []
+    for folder in folders:
+        provider = _provider(folder)
+        providers[provider.id] = provider
+        offers += _offers(folder, provider, models)
+        prices += _prices(folder, provider)
+    _no_twins(offers)
+    return Catalog(models, providers, tuple(offers), tuple(prices))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+    except tomllib.TOMLDecodeError as error:
+        raise FactError(f"{path}: {error}") from error
+
+
+def _models(path: Path) -> Iterable[Model]:
+    for model_id, row in _read(path).items():
+        with _entry(path, model_id):
+            preference = cast("dict[str, int]", row.pop("preference", {}))
+            _known(preference, MODES, "preference")
+            yield Model(
+                id=model_id,
+                preference=cast("Any", preference),
+                aliases=tuple(row.pop("aliases", ())),
+                **row,
+            )
+
+
+def _provider(folder: Path) -> Provider:
+    path = folder / "provider.toml"
+    row = _read(path)
+    with _entry(path, "provider"):
+        row["id"] = folder.name
+        _known(row, _PROVIDER_FIELDS, "field")
+        for name in ("media_inputs", "media_hosts", "unknown"):
+            row[name] = tuple(row.get(name, ()))
+        for name in ("statuses", "faults", "http_faults"):
+            row[name] = {str(key).lower(): value for key, value in row.get(name, {}).items()}
+        row["disagreements"] = tuple(Disagreement(**entry) for entry in row.get("disagreements", ()))
+        return Provider(**row)
+
+
+def _offers(folder: Path, provider: Provider, models: Mapping[str, Model]) -> Iterable[Offer]:
+    path = folder / "offers.toml"
+    data = _read(path)
+    profiles = cast("dict[str, dict[str, Any]]", data.get("profile", {}))
+    for row in cast("list[dict[str, Any]]", data["offer"]):
+        made: dict[str, Any] = {"source": data["source"], "checked": data["checked"]}
+        for name in _names(row.pop("profile", ())):
+            made |= profiles[name]
+        made |= row
+        label = f"{made.get('model')}/{made.get('tier')}/{made.get('mode')}"
+        with _entry(path, label):
+            yield _offer(provider, made, label, models)
+
+
+def _offer(provider: Provider, made: dict[str, Any], label: str, models: Mapping[str, Model]) -> Offer:
+    _known(made, _OFFER_FIELDS, "field")
+    _known([made["tier"]], TIERS, "tier")
+    _known([made["mode"]], MODES, "mode")
+    _known([made["model"]], models, "model")
+    for name in ("requires", "accepts"):
+        made[name] = tuple(made.get(name, ()))
+        _known(made[name], INPUTS, name)
+    made["one_of"] = tuple(tuple(group) for group in made.get("one_of", ()))
+    for name in ("aspect_ratios", "resolutions", "requires_options", "notes"):
+        made[name] = tuple(made.get(name, ()))
+    made["durations"] = _seconds(made.get("durations", ()))
+    made["rules"] = tuple(_rule(rule) for rule in made.get("rules", ()))
+    return Offer(id=f"{provider.id}/{label}", provider=provider.id, **made)
+
+
+def _rule(row: dict[str, Any]) -> Rule:
+    row = dict(row)
+    _known(row, _RULE_FIELDS, "rule")
+    if "durations" in row:
+        row["durations"] = _seconds(row["durations"])
+    for name in ("aspect_ratios", "resolutions", "requires", "forbids"):
+        if name in row:
+            row[name] = tuple(row[name])
+    return Rule(**row)
+
+
+def _prices(folder: Path, provider: Provider) -> Iterable[Price]:
+    path = folder / "prices.toml"
+    data = _read(path)
+    for row in cast("list[dict[str, Any]]", data["price"]):
+        with _entry(path, str(row.get("models"))):
+            made: dict[str, Any] = {"currency": data["currency"], "silent": None, "audio": None}
+            made |= {"when": {}, **row}
+            _known(made, _PRICE_FIELDS, "field")
+            for name in ("models", "tiers", "modes"):
+                made[name] = tuple(made.get(name, ()))
+            _known(made["tiers"], TIERS, "tier")
+            _known(made["modes"], MODES, "mode")
+            for name in ("silent", "audio"):
+                made[name] = None if made[name] is None else Decimal(made[name])
+            yield Price(provider=provider.id, **made)
+
+
+def _seconds(value: str | Iterable[int]) -> tuple[int, ...]:
+    """`"3-15"` or `[5, 10]`."""
+    if isinstance(value, str):
+        low, high = (int(part) for part in value.split("-"))
+        return tuple(range(low, high + 1))
+    return tuple(value)
+
+
+def _names(value: str | Iterable[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _known(found: Iterable[str], allowed: Iterable[str], what: str) -> None:
+    strange = sorted(set(found) - set(allowed))
+    if strange:
+        raise FactError(f"unknown {what}: {', '.join(strange)}")
+
+
+def _no_twins(offers: list[Offer]) -> None:
+    seen: set[str] = set()
+    for offer in offers:
+        if offer.id in seen:
+            raise FactError(f"{offer.id} is listed twice")
+        seen.add(offer.id)
+
+
+class _entry:  # noqa: N801 - reads as a statement: `with _entry(path, name):`
+    """Adds the file and the entry to whatever goes wrong inside."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._where = f"{path.parent.name}/{path.name} [{name}]"
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, (TypeError, ValueError, KeyError)):
+            raise FactError(f"{self._where}: {error}") from error
+
+
+def in_force(prices: Iterable[Price], day: date) -> tuple[Price, ...]:
+    """The prices that hold on this day."""
+    return tuple(price for price in prices if price.effective_from <= day)

@@ -1,0 +1,202 @@
+"""What is sold: models, providers, offers and prices, as read from the fact files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from typing import Any, Literal
+
+from mcp_server.domain.words import Audio, Input, Mode, Tier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A Kling model, whoever sells it."""
+
+    id: str
+    name: str
+    family: str
+    """`3.0`, `o3`, …: what people call the generation."""
+    aliases: tuple[str, ...]
+    summary: str
+    preference: Mapping[Mode, int]
+    """For a mode nobody named a model for: lower is asked first; absent is only bought by name."""
+    source: str
+    checked: date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """A limit that holds only under a condition, such as "an end image needs 5 seconds"."""
+
+    when: Mapping[str, bool | str | int]
+    """Input or field name → whether it is given (bool), or the value it has."""
+    durations: tuple[int, ...] | None = None
+    aspect_ratios: tuple[str, ...] | None = None
+    resolutions: tuple[str, ...] | None = None
+    audio: bool | None = None
+    references_max: int | None = None
+    requires: tuple[Input, ...] = ()
+    forbids: tuple[Input, ...] = ()
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """One provider selling one model × tier × mode."""
+
+    id: str
+    """`provider/model/tier/mode`."""
+    provider: str
+    model: str
+    tier: Tier
+    mode: Mode
+    vendor_model: str
+    """The vendor's own id, as it goes on the wire (for `by-model-id` audio: the silent one)."""
+    vendor_model_audio: str = ""
+    """The id to order instead when sound is wanted and the id decides it."""
+    schema: str
+    """File stem in `schemas/<provider>/` of the request body."""
+    wire: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Constants this offer puts on the wire; only that provider's `wire.py` reads them."""
+
+    requires: tuple[Input, ...] = ()
+    accepts: tuple[Input, ...] = ()
+    one_of: tuple[tuple[Input, ...], ...] = ()
+    """Groups of inputs of which exactly one must be given."""
+    requires_options: tuple[str, ...] = ()
+    """Native fields the caller must bring in `options`, because their content is not documented."""
+
+    durations: tuple[int, ...] = ()
+    """Seconds that can be ordered; empty when the vendor decides."""
+    duration_default: int | None = None
+    duration_note: str = ""
+    """What decides the length when the caller cannot."""
+    duration_at_most: int | None = None
+    """Documented upper bound of the length when the caller cannot choose it."""
+    aspect_ratios: tuple[str, ...] = ()
+    """Ratios that can be ordered; empty when there is no such field."""
+    aspect_ratio_default: str | None = None
+    aspect_ratio_guaranteed: bool = True
+    resolutions: tuple[str, ...] = ()
+    """Resolutions this offer is documented to deliver; empty when no source says."""
+    resolution_note: str = ""
+    audio: Audio = "unknown"
+    audio_default: bool | None = None
+    references_max: int | None = None
+    references_max_with_video: int | None = None
+    shots_max: int | None = None
+    shot_prompt_max: int | None = None
+    shots_in_prompt: bool = False
+    """Shots are written into the prompt ("Shot 1: …") because the vendor's list format is not public."""
+    prompt_max: int | None = None
+    rules: tuple[Rule, ...] = ()
+
+    not_sold_because: str = ""
+    """Listed but never bought: what is missing to order it without guessing."""
+    notes: tuple[str, ...] = ()
+    source: str
+    checked: date
+
+    @property
+    def takes(self) -> frozenset[str]:
+        """Every input this offer knows."""
+        return frozenset((*self.requires, *self.accepts, *(i for group in self.one_of for i in group)))
+
+
+PriceUnit = Literal["second", "clip", "unstated", "unpublished"]
+"""`unstated`: a number is printed without saying per what; `unpublished`: there is no number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """A published rate with its day; a newer one for the same thing replaces it in force, never in the file."""
+
+    provider: str
+    models: tuple[str, ...]
+    tiers: tuple[Tier, ...]
+    """Empty: every tier."""
+    modes: tuple[Mode, ...]
+    """Empty: every mode."""
+    unit: PriceUnit
+    currency: Literal["USD", "credits"]
+    silent: Decimal | None
+    audio: Decimal | None
+    """None where sound has no published rate."""
+    when: Mapping[str, bool]
+    """Inputs that must be given (true) or absent (false) for this price to hold."""
+    effective_from: date
+    source: str
+    checked: date
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """A company we pay."""
+
+    id: str
+    name: str
+    docs: str
+    base_urls: Mapping[str, str]
+    """`api`, and other hosts a vendor uses (`balance`)."""
+    key_variable: str
+    base_url_variable: str
+    token_file: str = ""
+    """Where the vendor's own client keeps its token, below the home directory."""
+    statuses: Mapping[str, str]
+    """The vendor's word, lower case → our state; a word that is not here says nothing."""
+    faults: Mapping[str, str]
+    """The vendor's error code, lower case → our fault; asked before the HTTP status."""
+    http_faults: Mapping[str, str]
+    media_inputs: tuple[str, ...]
+    """`https`, `data`, `upload`: how pictures and clips get in."""
+    upload_max_bytes: int | None = None
+    media_hosts: tuple[str, ...] = ()
+    """Hosts results come from; empty when the vendor names none."""
+    cancel: Literal["none", "queued"] = "none"
+    idempotent: bool = False
+    webhook: str = ""
+    balance: bool = False
+    refunds_failures: bool | None = None
+    """Whether failed jobs are documented to cost nothing; None: not documented."""
+    result_life_days: int | None = None
+    result_life_note: str = ""
+    concurrency: int
+    """Our own limit on calls in flight to this vendor; no vendor publishes one."""
+    unknown: tuple[str, ...]
+    """What nobody has found out, in words."""
+    disagreements: tuple[Disagreement, ...]
+    source: str
+    checked: date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disagreement:
+    """Two sources that say different things, and which one the wire follows."""
+
+    about: str
+    page_says: str
+    page_source: str
+    vendor_says: str
+    vendor_source: str
+    we_send: str
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """Everything that can be bought, frozen."""
+
+    models: Mapping[str, Model]
+    providers: Mapping[str, Provider]
+    offers: tuple[Offer, ...]
+    prices: tuple[Price, ...]
+
+    def offer(self, offer_id: str) -> Offer:
+        """The offer with this id."""
+        for offer in self.offers:
+            if offer.id == offer_id:
+                return offer
+        raise KeyError(offer_id)

@@ -1,0 +1,44 @@
+"""What it costs: a checked request with its price."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Literal
+
+from mcp_server.domain.catalog import PriceUnit
+from mcp_server.domain.request import CheckedRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quote:
+    """A checked request and what it will cost, as far as anybody published it."""
+
+    checked: CheckedRequest
+    amount: Decimal | None
+    """In `currency`; None when it cannot be known beforehand."""
+    currency: Literal["USD", "credits"]
+    rate: Decimal | None
+    unit: PriceUnit
+    usd: Decimal | None
+    """None also when a credit's dollar value is not known."""
+    usd_at_most: Decimal | None
+    """An upper bound where the exact sum depends on the vendor's measuring; equals `usd` when that is known."""
+    arithmetic: str
+    """Spelled out: "5 s × $0.112 (silent) = $0.56"."""
+    effective_from: date | None
+    source: str
+    not_included: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """The offer chosen, and why this one and not another."""
+
+    quote: Quote
+    because: str
+    alternatives: tuple[Quote, ...] = ()
+    dropped: tuple[tuple[str, str], ...] = ()
+    """Offer id → the reason it was not asked."""
+    warnings: tuple[str, ...] = ()

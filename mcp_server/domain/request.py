@@ -1,0 +1,125 @@
+"""What is asked: wishes read from words, and the whole request after explicit arguments had their say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Literal
+
+from mcp_server.domain.catalog import Offer
+from mcp_server.domain.words import Mode, Tier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shot:
+    """One scene of several in a single clip."""
+
+    prompt: str
+    duration: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """Which words set which wish."""
+
+    words: str
+    start: int
+    field: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What the user's own words ask for; None and empty mean "not said"."""
+
+    tier: Tier | None = None
+    mode: Mode | None = None
+    model: str | None = None
+    provider: str | None = None
+    vendor_model: str | None = None
+    """A vendor's own id that was named; it fixes model and tier, and sometimes mode and sound."""
+    duration: int | None = None
+    aspect_ratio: str | None = None
+    resolution: str | None = None
+    audio: bool | None = None
+    off_peak: bool | None = None
+    prefer: Literal["cheapest", "best"] | None = None
+    not_tiers: tuple[Tier, ...] = ()
+    shots: tuple[Shot, ...] = ()
+    prompt: str = ""
+    """What is left when the order is taken out, untouched otherwise."""
+    matched: tuple[Match, ...] = ()
+    contradictions: tuple[str, ...] = ()
+    """Words that disagree with each other, as sentences for the answer."""
+    none: str = ""
+    """Why this is no order for a Kling video; empty when it is one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoRequest:
+    """One clip as it is wanted, in our words: arguments first, then the words of `request`."""
+
+    prompt: str = ""
+    negative_prompt: str | None = None
+    mode: Mode | None = None
+    tier: Tier | None = None
+    not_tiers: tuple[Tier, ...] = ()
+    model: str | None = None
+    provider: str | None = None
+    vendor_model: str | None = None
+    duration: int | None = None
+    aspect_ratio: str | None = None
+    resolution: str | None = None
+    audio: bool | None = None
+    off_peak: bool | None = None
+    cfg_scale: Decimal | None = None
+    seed: int | None = None
+    image: str | None = None
+    end_image: str | None = None
+    references: tuple[str, ...] = ()
+    video: str | None = None
+    audio_file: str | None = None
+    source_task: str | None = None
+    shots: tuple[Shot, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    prefer: Literal["cheapest", "best"] | None = None
+
+    def given(self, name: str) -> bool:
+        """Whether the caller brought this input."""
+        value = getattr(self, name)
+        return value is not None and value not in ("", ()) and value is not False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedRequest:
+    """A request that this offer can fulfil exactly, with every value the wire will say aloud."""
+
+    request: VideoRequest
+    offer: Offer
+    duration: int | None
+    """None only where the vendor decides the length."""
+    aspect_ratio: str | None
+    """None only where the offer has no such field."""
+    resolution: str | None
+    audio: bool | None
+    """What will be asked for, and billed; None where nobody can choose or know."""
+    prompt: str
+    """With shots written in where the offer takes them that way."""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def vendor_model(self) -> str:
+        """The id to order."""
+        offer = self.offer
+        if offer.audio == "by-model-id" and self.audio:
+            return offer.vendor_model_audio
+        return offer.vendor_model
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Misfit:
+    """An offer that cannot do what was asked, and every reason why."""
+
+    offer: Offer
+    problems: tuple[str, ...]

@@ -1,0 +1,151 @@
+"""One purchase, from "yes" to a file on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final, Literal, get_args
+
+from mcp_server.errors import ProviderFault
+
+State = Literal["submitting", "queued", "running", "saving", "succeeded", "failed", "cancelled", "uncertain"]
+STATES: Final = get_args(State)
+FINISHED: Final[frozenset[State]] = frozenset({"succeeded", "failed", "cancelled", "uncertain"})
+
+MOVES: Final[Mapping[State, frozenset[State]]] = {
+    "submitting": frozenset({"queued", "running", "saving", "failed", "cancelled", "uncertain"}),
+    "queued": frozenset({"queued", "running", "saving", "failed", "cancelled"}),
+    "running": frozenset({"queued", "running", "saving", "failed", "cancelled"}),
+    "saving": frozenset({"saving", "succeeded", "failed"}),
+    "succeeded": frozenset(),
+    "failed": frozenset(),
+    "cancelled": frozenset(),
+    # A late answer or the user's own word can still settle what was in doubt.
+    "uncertain": frozenset({"queued", "running", "saving", "failed"}),
+}
+"""Every legal move; the record refuses all others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """The vendor's remote work, as its answer to our purchase names it."""
+
+    id: str
+    status: str = ""
+    """The vendor's word at submit; empty when it said none."""
+    charged: Decimal | None = None
+    """What the vendor says it took at submit, in the offer's currency."""
+    links: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Addresses the vendor gave for status, result and cancel."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VendorFailure:
+    """Why a job failed, in the vendor's words and in our taxonomy."""
+
+    fault: ProviderFault
+    words: str
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobReport:
+    """What one look at a job showed."""
+
+    state: Literal["queued", "running", "succeeded", "failed", "cancelled", "unknown"]
+    """`unknown`: a word we do not know; the task goes on."""
+    status: str
+    """The vendor's word, as it came."""
+    progress: int | None = None
+    """Percent."""
+    queue_position: int | None = None
+    video_urls: tuple[str, ...] = ()
+    failure: VendorFailure | None = None
+    charged: Decimal | None = None
+    """What the vendor says it really cost, in the offer's currency."""
+    needs_result: bool = False
+    """Finished, but the clip's address is behind a second call."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """What was really charged, and how that is known."""
+
+    amount: Decimal | None
+    currency: Literal["USD", "credits"]
+    usd: Decimal | None
+    basis: Literal["reported", "computed", "rolled_back", "not_documented"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """A finished file we hold."""
+
+    path: str
+    sha256: str
+    bytes: int
+    media_type: str
+    saved_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """Our durable record of one purchase, made before money moves."""
+
+    id: str
+    state: State
+    created_at: float
+    updated_at: float
+    provider: str
+    """Whose protocol is spoken; with `simulated` the sandbox plays it."""
+    simulated: bool
+    offer_id: str
+    model: str
+    tier: str
+    mode: str
+    prompt: str
+    request: Mapping[str, Any]
+    """The whole request as JSON, to buy it again or to compare keys."""
+    request_digest: str
+    call: Mapping[str, Any]
+    """The paid call (path, body), so that a restart can resend it where that is safe. Never a secret."""
+    route: str
+    """Why this offer."""
+    warnings: tuple[str, ...]
+    quote_amount: Decimal | None
+    quote_currency: Literal["USD", "credits"]
+    quote_usd: Decimal | None
+    reserved_usd: Decimal
+    idempotency_key: str | None
+    """The caller's."""
+    submit_key: str
+    """Ours, sent to the vendor where it knows such a header."""
+    owner: str
+    """Who bought it, where callers are told apart (HTTP); empty on one person's machine."""
+    output_dir: str
+    ordered: Mapping[str, Any]
+    """duration, aspect_ratio, resolution, audio as ordered: what the file is compared with."""
+
+    sent_at: float | None = None
+    """Set, durably, immediately before the paid call goes out."""
+    job_id: str | None = None
+    job_links: Mapping[str, str] = field(default_factory=dict[str, str])
+    status: str = ""
+    progress: int | None = None
+    queue_position: int | None = None
+    video_url: str | None = None
+    expires_at: float | None = None
+    artifact: Artifact | None = None
+    settlement: Settlement | None = None
+    error: Mapping[str, Any] | None = None
+    note: str = ""
+    """What is worth knowing now ("the disk is full: …")."""
+    next_look_at: float | None = None
+    finished_at: float | None = None
+    stopped_following: bool = False
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will happen by itself."""
+        return self.state in FINISHED

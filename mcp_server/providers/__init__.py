@@ -1,0 +1,19 @@
+"""The vendors: one line each."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from mcp_server.domain.catalog import Provider
+    from mcp_server.providers.base import Wire
+
+REGISTRY: Final = ("runapi", "kling3api", "octopusx", "uniall", "runcomfy")
+"""In the order that breaks ties between equal prices."""
+
+
+def wire(facts: Provider) -> Wire:
+    """The adapter that speaks this vendor's protocol; imported only when somebody needs it."""
+    made: Wire = import_module(f"mcp_server.providers.{facts.id}.wire").Wire(facts)
+    return made

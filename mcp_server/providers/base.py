@@ -1,0 +1,121 @@
+"""What every vendor's adapter can do, and the plain values that go in and out.
+
+An adapter is pure translation: a checked request becomes an HttpCall, an HttpReply becomes a Job, a
+JobReport or a ProviderError. It never sends, waits, reads a clock or knows a key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Literal, Protocol
+
+from mcp_server.domain.catalog import Provider
+from mcp_server.domain.request import CheckedRequest
+from mcp_server.domain.task import Job, JobReport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpCall:
+    """One request to a vendor, without its key: the transport adds that."""
+
+    method: Literal["GET", "POST", "PUT"]
+    path: str
+    """Below the base URL, starting with `/`."""
+    json: Any = None
+    params: Mapping[str, str] = field(default_factory=dict[str, str])
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    host: str = "api"
+    """Which of the provider's base URLs."""
+    schema: str = ""
+    """File stem in `schemas/<provider>/` that `json` must satisfy; required for paid calls."""
+    paid: bool = False
+    idempotency_key: str | None = None
+    """Set only where the vendor documents that a repeat under this key buys nothing new."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpReply:
+    """What came back, parsed once."""
+
+    status: int
+    body: Any
+    """Parsed JSON with numbers as int or Decimal; None when it is not JSON."""
+    text: str = ""
+    """The body as it came, cut to 4,000 characters."""
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Names in lower case."""
+
+    @property
+    def request_id(self) -> str:
+        """The vendor's own id for this exchange, for a support question."""
+        for name in ("x-request-id", "x-runapi-request-id", "request-id", "x-oneapi-request-id"):
+            if value := self.headers.get(name):
+                return value
+        return ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancelled:
+    """A vendor's answer to "please stop"."""
+
+    done: bool
+    words: str
+    """Its own word: `cancelled`, `not_cancellable`, …"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Balance:
+    """What is left on an account."""
+
+    amount: Decimal | None
+    """None for an account without a limit."""
+    currency: Literal["USD", "credits", "tokens"]
+    details: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+class Wire(Protocol):
+    """One vendor's protocol. `read_*` raise ProviderError when the answer is a refusal or cannot be read."""
+
+    facts: Provider
+
+    def submit(self, checked: CheckedRequest, *, key: str) -> HttpCall:
+        """The paid call. `key` is our own id for this purchase, for vendors that know idempotency."""
+        ...
+
+    def read_submit(self, reply: HttpReply) -> Job:
+        """The job that was bought."""
+        ...
+
+    def status(self, job: Job, *, context: Mapping[str, str]) -> HttpCall:
+        """One look. `context` is `offer.wire`-independent data of the task: `path` of the paid call."""
+        ...
+
+    def read_status(self, job: Job, reply: HttpReply) -> JobReport:
+        """What the look showed; an unknown word is `unknown`, never success and never failure."""
+        ...
+
+    def result(self, job: Job) -> HttpCall | None:
+        """The second call, where the clip's address is not in the status; else None."""
+        ...
+
+    def read_result(self, job: Job, reply: HttpReply) -> JobReport:
+        """The finished job with its addresses and its cost."""
+        ...
+
+    def cancel(self, job: Job) -> HttpCall | None:
+        """The call that asks to stop; None where the vendor has none."""
+        ...
+
+    def read_cancel(self, reply: HttpReply) -> Cancelled:
+        """Whether it stopped."""
+        ...
+
+    def balance(self) -> HttpCall | None:
+        """The call that asks what is left; None where the vendor has none."""
+        ...
+
+    def read_balance(self, reply: HttpReply) -> Balance:
+        """What is left."""
+        ...

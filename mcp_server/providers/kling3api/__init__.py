@@ -1,0 +1,1 @@
+"""The kling3api adapter and its facts."""

@@ -1,0 +1,1 @@
+"""The octopusx adapter and its facts."""

@@ -1,0 +1,123 @@
+"""Reading vendors' answers: what all adapters need to do the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any, Literal, cast
+
+from mcp_server.domain.catalog import Provider
+from mcp_server.domain.task import VendorFailure
+from mcp_server.errors import NotSignedInError, ProviderError, ProviderFault, RateLimitedError
+from mcp_server.providers.base import HttpReply
+
+JobWord = Literal["queued", "running", "succeeded", "failed", "cancelled", "unknown"]
+
+_NEXT_STEP: Mapping[str, str] = {
+    "no_funds": "Top up the account at the vendor, or name another provider",
+    "bad_input": "Change the request as the vendor's words say",
+    "content_policy": "Change the prompt or the pictures; the vendor's moderation refused them",
+    "not_found": "Check the id; the vendor does not know it, or no longer does",
+    "conflict": "The vendor already holds another request under this key",
+    "rate_limited": "Wait and ask again",
+    "blocked_network": "Allow this machine's address in the vendor's console",
+    "provider_fault": "This is the vendor's fault; look at its status page and try again later",
+    "unreadable": "The vendor answered something nobody documented; report it with the request id",
+}
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """The value if it is a JSON object, else an empty one."""
+    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def text(value: Any) -> str:
+    """A string as it is, a number as written; anything else is no text."""
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, (int, Decimal)) and not isinstance(value, bool):
+        return str(value)
+    return ""
+
+
+def number(value: Any) -> Decimal | None:
+    """A number, also from text; None when it is none."""
+    try:
+        found = Decimal(text(value))
+    except InvalidOperation:
+        return None
+    return found if found.is_finite() else None
+
+
+def percent(value: Any) -> int | None:
+    """Progress as a number or as "30%"."""
+    found = number(value.rstrip("% ") if isinstance(value, str) else value)
+    return None if found is None or not 0 <= found <= 100 else int(found)
+
+
+def state_of(facts: Provider, word: str) -> JobWord:
+    """Our state for the vendor's word; a word that is not in `provider.toml` is `unknown`."""
+    return cast("JobWord", facts.statuses.get(word.strip().lower(), "unknown"))
+
+
+def fault_of(facts: Provider, code: str, http_status: int) -> ProviderFault:
+    """Why it was refused: the vendor's code first, since a 429 can mean "no money"."""
+    fault = facts.faults.get(code.lower()) or facts.http_faults.get(str(http_status))
+    if fault is None and http_status >= 500:
+        fault = "provider_fault"
+    return cast("ProviderFault", fault or "unknown")
+
+
+def failure(facts: Provider, words: str, code: str = "") -> VendorFailure:
+    """Why a job failed, classified as far as the vendor's code allows."""
+    fault = facts.faults.get(code.lower(), "unknown") if code else "unknown"
+    return VendorFailure(fault=cast("ProviderFault", fault), words=words, code=code)
+
+
+def refusal(facts: Provider, reply: HttpReply, *, code: str = "", words: str = "") -> ProviderError:
+    """The error for an answer that is a refusal."""
+    fault = fault_of(facts, code, reply.status)
+    said = words or reply.text.strip()[:500]
+    kind: type[ProviderError] = RateLimitedError if fault == "rate_limited" else ProviderError
+    return kind(
+        f"{facts.name} refused: {said}" if said else f"{facts.name} answered HTTP {reply.status} without a reason",
+        fault=fault,
+        provider=facts.id,
+        vendor_words=said,
+        vendor_code=code,
+        http_status=reply.status,
+        request_id=reply.request_id,
+        retry_after_s=retry_after(reply),
+        next_step=_sign_in(facts) if fault == "auth" else _NEXT_STEP.get(fault, ""),
+        # What became of the money is the buyer's to say: it knows whether this was the paid call.
+        money="unknown" if reply.status >= 500 else "not_spent",
+    )
+
+
+def unreadable(facts: Provider, reply: HttpReply, missing: str) -> ProviderError:
+    """The error for an answer that lacks what every documented answer has."""
+    return ProviderError(
+        f"{facts.name} answered HTTP {reply.status} without {missing}",
+        fault="unreadable",
+        provider=facts.id,
+        vendor_words=reply.text.strip()[:500],
+        http_status=reply.status,
+        request_id=reply.request_id,
+        next_step=_NEXT_STEP["unreadable"],
+        money="unknown",
+    )
+
+
+def not_signed_in(facts: Provider) -> NotSignedInError:
+    """The error for a provider without a key."""
+    return NotSignedInError(f"There is no key for {facts.name}", next_step=_sign_in(facts))
+
+
+def _sign_in(facts: Provider) -> str:
+    return f"Set {facts.key_variable} or run `kling-video auth {facts.id}`"
+
+
+def retry_after(reply: HttpReply) -> float | None:
+    """`Retry-After` in seconds; a date is left to the transport, which knows the time."""
+    found = number(reply.headers.get("retry-after", ""))
+    return None if found is None or found < 0 else float(found)

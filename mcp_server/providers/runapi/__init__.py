@@ -1,0 +1,1 @@
+"""The runapi adapter and its facts."""

@@ -1,0 +1,1 @@
+"""The runcomfy adapter and its facts."""

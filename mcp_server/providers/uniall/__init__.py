@@ -1,0 +1,1 @@
+"""The uniall adapter and its facts."""
