@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal, Protocol
 
-from mcp_server.domain.catalog import Provider
+from mcp_server.domain.catalog import Offer, Provider
 from mcp_server.domain.request import CheckedRequest
 from mcp_server.domain.task import Job, JobReport
 
@@ -88,8 +88,8 @@ class Wire(Protocol):
         """The job that was bought."""
         ...
 
-    def status(self, job: Job, *, context: Mapping[str, str]) -> HttpCall:
-        """One look. `context` is `offer.wire`-independent data of the task: `path` of the paid call."""
+    def status(self, job: Job, offer: Offer) -> HttpCall:
+        """One look."""
         ...
 
     def read_status(self, job: Job, reply: HttpReply) -> JobReport:
