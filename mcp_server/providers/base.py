@@ -30,6 +30,10 @@ class HttpCall:
     """Which of the provider's base URLs."""
     schema: str = ""
     """File stem in `schemas/<provider>/` that `json` must satisfy; required for paid calls."""
+    content: bytes | None = None
+    """Bytes to send instead of JSON (an upload)."""
+    bare: bool = False
+    """`path` is a whole address of another party: our key is not for it."""
     paid: bool = False
     idempotency_key: str | None = None
     """Set only where the vendor documents that a repeat under this key buys nothing new."""

@@ -1,0 +1,90 @@
+"""Which address and which key a provider is called with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from mcp_server.domain.catalog import Provider
+from mcp_server.errors import ArgumentError
+from mcp_server.settings import Secret, Settings
+
+SANDBOX_KEY = "sandbox"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A provider as this user reaches it."""
+
+    facts: Provider
+    base_urls: Mapping[str, str]
+    secret: Secret | None
+    simulated: bool = False
+    trusted_origins: frozenset[str] = field(default_factory=frozenset[str])
+    """Origins results may come from besides the provider's own media hosts: an overridden base URL."""
+
+    def url(self, path: str, host: str = "api") -> str:
+        """The whole address; a base URL that already ends in `/v1` does not get a second one."""
+        base = self.base_urls[host].rstrip("/")
+        if base.endswith("/v1") and (path == "/v1" or path.startswith("/v1/")):
+            path = path[3:]
+        return base + path
+
+
+def account(facts: Provider, settings: Settings) -> Account:
+    """The provider with the user's key and base URL."""
+    secret = settings.secret(facts.key_variable, facts.token_file)
+    override = settings.get(facts.base_url_variable)
+    if override is None:
+        return Account(facts=facts, base_urls=facts.base_urls, secret=secret)
+    base = checked_base(override, facts.base_url_variable)
+    return Account(
+        facts=facts,
+        # A stand-in plays all of a vendor's hosts under one address.
+        base_urls=dict.fromkeys(facts.base_urls, base),
+        secret=secret,
+        trusted_origins=frozenset({origin(base)}),
+    )
+
+
+def sandbox_account(facts: Provider, base_url: str) -> Account:
+    """The provider as the built-in sandbox plays it."""
+    return Account(
+        facts=facts,
+        base_urls=dict.fromkeys(facts.base_urls, base_url),
+        secret=Secret(SANDBOX_KEY, "sandbox"),
+        simulated=True,
+        trusted_origins=frozenset({origin(base_url)}),
+    )
+
+
+def checked_base(url: str, variable: str) -> str:
+    """A base URL that may carry a key: https, or http on this machine."""
+    parts = urlsplit(url)
+    plain_is_fine = parts.scheme == "http" and is_loopback(parts.hostname or "")
+    if not parts.hostname or (parts.scheme != "https" and not plain_is_fine) or parts.username or parts.query:
+        raise ArgumentError(
+            f"{variable} is not a base URL this program will send a key to",
+            why="it must be https://…, or http:// on this machine, without a user name or a query",
+            next_step=f"Correct {variable} or unset it",
+        )
+    return url.rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the name can only mean this machine."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def origin(url: str) -> str:
+    """Scheme, host and port, with the port always said."""
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return f"{parts.scheme}://{(parts.hostname or '').lower()}:{port}"

@@ -1,0 +1,243 @@
+"""The one file that speaks HTTP: one client, few connections, secrets kept, a paid POST sent once.
+
+What it does not know: tasks, money, vendors' words. It sends a call and says one of three things:
+here is the answer; it surely was not sent (`UnreachableError`); nobody knows (`LostAnswerError`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+
+from mcp_server import __version__
+from mcp_server.errors import KlingError
+from mcp_server.providers.accounts import Account
+from mcp_server.providers.base import HttpCall, HttpReply
+from mcp_server.providers.reading import not_signed_in, number
+
+TIMEOUT = httpx.Timeout(connect=10, read=60, write=60, pool=None)
+"""A vendor that has not answered a submit after a minute is treated as lost, not asked again."""
+GET_ATTEMPTS = 3
+GET_PAUSE_S = 0.5
+RETRY_STATUS = frozenset({429, 500, 502, 503, 504})
+TEXT_LIMIT = 4_000
+BODY_LIMIT = 8 * 1024 * 1024
+
+
+class UnreachableError(KlingError):
+    """The call surely did not reach the vendor."""
+
+    code = "unreachable"
+    exit_code = 75
+
+
+class LostAnswerError(KlingError):
+    """The call went out, or may have, and no answer came back."""
+
+    code = "lost_answer"
+    exit_code = 75
+
+
+@dataclass
+class _Gate:
+    """One provider's door: so many at once, and closed for a while after a 429."""
+
+    room: asyncio.Semaphore
+    closed_until: float = 0.0
+
+
+@dataclass
+class Transport:
+    """HTTP for the whole process."""
+
+    now: Callable[[], float]
+    """Seconds since the epoch."""
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    client: httpx.AsyncClient | None = None
+    _gates: dict[str, _Gate] = field(default_factory=dict[str, "_Gate"])
+
+    @asynccontextmanager
+    async def slot(self, account: Account) -> AsyncGenerator[None]:
+        """A turn at this provider: waits for room and for a `Retry-After` to pass."""
+        gate = self._gate(account)
+        async with gate.room:
+            while (wait := gate.closed_until - self.now()) > 0:
+                await self.sleep(wait)
+            yield
+
+    async def send(self, account: Account, call: HttpCall) -> HttpReply:
+        """Send once. Never repeats; whoever may repeat (a GET, an idempotent POST) says so by calling again."""
+        request = self._request(account, call)
+        try:
+            response = await self._http().send(request, stream=True)
+            try:
+                text = await _body(response)
+            finally:
+                await response.aclose()
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
+            raise UnreachableError(
+                f"{account.facts.name} could not be reached ({_reason(error)})",
+                next_step="Check the network and proxy settings, then try again",
+            ) from None
+        except httpx.HTTPError as error:
+            raise LostAnswerError(
+                f"{account.facts.name} did not answer ({_reason(error)})",
+                money="may_have_been_charged" if call.paid else "not_spent",
+            ) from None
+        reply = self._reply(response, text)
+        if reply.status == 429 and (wait := number(reply.headers.get("retry-after", ""))) is not None:
+            gate = self._gate(account)
+            gate.closed_until = max(gate.closed_until, self.now() + min(float(wait), 300.0))
+        return reply
+
+    async def ask(self, account: Account, call: HttpCall) -> HttpReply:
+        """A question that costs nothing, asked up to three times."""
+        if call.paid:
+            raise AssertionError("a paid call is sent, never asked")
+        for attempt in range(1, GET_ATTEMPTS + 1):
+            last = attempt == GET_ATTEMPTS
+            try:
+                async with self.slot(account):
+                    reply = await self.send(account, call)
+            except (UnreachableError, LostAnswerError):
+                if last:
+                    raise
+            else:
+                if last or reply.status not in RETRY_STATUS or call.method != "GET":
+                    return reply
+            await self.sleep(GET_PAUSE_S * 2 ** (attempt - 1))
+        raise AssertionError("unreachable")
+
+    @asynccontextmanager
+    async def download(self, url: str, *, start: int = 0, etag: str = "") -> AsyncGenerator[Download]:
+        """A file from a media host: without our key, without following redirects (each is checked by the caller)."""
+        headers = {"Accept-Encoding": "identity"}
+        if start:
+            headers["Range"] = f"bytes={start}-"
+            if etag:
+                headers["If-Range"] = etag
+        try:
+            async with self._http().stream("GET", url, headers=headers, follow_redirects=False) as response:
+                yield Download(response.status_code, _lower(response.headers), response)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise LostAnswerError(f"The download broke off ({_reason(error)})") from None
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        if self.client is not None:
+            await self.client.aclose()
+            self.client = None
+
+    def _http(self) -> httpx.AsyncClient:
+        if self.client is None:
+            self.client = httpx.AsyncClient(
+                timeout=TIMEOUT,
+                limits=httpx.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=30),
+                headers={"User-Agent": f"kling-video/{__version__}"},
+                follow_redirects=False,
+                trust_env=True,
+            )
+        return self.client
+
+    def _gate(self, account: Account) -> _Gate:
+        name = f"{account.facts.id}:{account.simulated}"
+        if name not in self._gates:
+            self._gates[name] = _Gate(asyncio.Semaphore(account.facts.concurrency))
+        return self._gates[name]
+
+    def _request(self, account: Account, call: HttpCall) -> httpx.Request:
+        headers = {"Accept": "application/json", **call.headers}
+        url = call.path
+        if not call.bare:
+            if account.secret is None:
+                raise not_signed_in(account.facts)
+            url = account.url(call.path, call.host)
+            headers["Authorization"] = f"Bearer {account.secret.value}"
+        content = call.content
+        if call.json is not None:
+            content = encode(call.json)
+            headers["Content-Type"] = "application/json"
+        return self._http().build_request(
+            call.method, url, content=content, headers=headers, params=dict(call.params) or None
+        )
+
+    def _reply(self, response: httpx.Response, text: str) -> HttpReply:
+        headers = _lower(response.headers)
+        if "retry-after" in headers:
+            headers["retry-after"] = _seconds(headers["retry-after"], self.now())
+        return HttpReply(status=response.status_code, body=decode(text), text=text[:TEXT_LIMIT], headers=headers)
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file on its way."""
+
+    status: int
+    headers: Mapping[str, str]
+    response: httpx.Response
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The bytes as they come."""
+        return self.response.aiter_raw(256 * 1024)
+
+
+async def _body(response: httpx.Response) -> str:
+    """The answer's text; an answer without an end is cut, not swallowed."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in response.aiter_bytes():
+        size += len(part)
+        if size > BODY_LIMIT:
+            break
+        parts.append(part)
+    return b"".join(parts).decode("utf-8", "replace")
+
+
+def encode(body: Any) -> bytes:
+    """JSON as it goes out; a Decimal becomes a plain number."""
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":"), default=_number).encode()
+
+
+def decode(text: str) -> Any:
+    """JSON with exact numbers; None when it is not JSON."""
+    try:
+        return json.loads(text, parse_float=Decimal)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _number(value: object) -> float:
+    if isinstance(value, Decimal):
+        return float(value)
+    raise TypeError(f"{type(value).__name__} does not go on the wire")
+
+
+def _lower(headers: httpx.Headers) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def _seconds(value: str, now: float) -> str:
+    """`Retry-After` as seconds, whether it came as seconds or as a date."""
+    if number(value) is not None:
+        return value
+    try:
+        then = parsedate_to_datetime(value)
+    except ValueError:
+        return ""
+    return str(max(0.0, round((then - datetime.fromtimestamp(now, UTC)).total_seconds(), 3)))
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, without addresses that may carry a signature."""
+    name = type(error).__name__
+    said = str(error).split("http", maxsplit=1)[0].strip()
+    return f"{name}: {said}"[:200] if said else name
