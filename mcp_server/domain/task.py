@@ -116,6 +116,8 @@ class Task:
     quote_amount: Decimal | None
     quote_currency: Literal["USD", "credits"]
     quote_usd: Decimal | None
+    quote: Mapping[str, Any]
+    """The quote as it was shown (arithmetic, price date), as JSON."""
     reserved_usd: Decimal
     idempotency_key: str | None
     """The caller's."""

@@ -1,0 +1,78 @@
+"""What a caller may say, as one strict shape: the tools' input schema, the command line's `--input`, one home."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
+
+from mcp_server.domain.words import Mode, Tier
+
+# `anyOf null` confuses several clients; an argument that was not given is simply absent.
+type_none = SkipJsonSchema[None]
+
+Seconds = Annotated[int, Field(strict=True, ge=1, le=600)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, strict=True)
+
+
+class ShotArgument(_Strict):
+    """One scene."""
+
+    prompt: str = Field(min_length=1)
+    duration: Seconds | type_none = None
+
+
+class VideoArguments(_Strict):
+    """One Kling video. Explicit arguments beat the words of `request`."""
+
+    request: str | type_none = None
+    """The user's own words: "kling 4k, vertical, 10s with sound: a neon city"."""
+    prompt: str | type_none = None
+    """Only the scene; default: what is left of `request`."""
+    negative_prompt: str | type_none = None
+    mode: Mode | type_none = None
+    tier: Tier | type_none = None
+    model: str | type_none = None
+    """kling-3.0, kling-o3, … or any vendor's own id."""
+    provider: str | type_none = None
+    """runapi, kling3api, octopusx, uniall, runcomfy; sandbox = free rehearsal."""
+    duration: Seconds | type_none = None
+    """Seconds."""
+    aspect_ratio: str | type_none = None
+    """16:9, 9:16 or 1:1."""
+    resolution: Literal["720p", "1080p", "4k"] | type_none = None
+    audio: bool | type_none = None
+    """Sound; often costs more."""
+    cfg_scale: Annotated[float, Field(ge=0, le=1)] | type_none = None
+    seed: int | type_none = None
+    image: str | type_none = None
+    """First frame: https URL, local path or data: URI."""
+    end_image: str | type_none = None
+    references: list[str] | type_none = None
+    """Pictures of people or things to keep."""
+    video: str | type_none = None
+    """Clip to edit or to take motion from."""
+    audio_file: str | type_none = None
+    """Voice, for avatar and lip-sync."""
+    source_task: str | type_none = None
+    """Earlier task_id, for extend or edit."""
+    shots: list[ShotArgument] | type_none = None
+    """Several scenes in one clip."""
+    off_peak: bool | type_none = None
+    """Cheaper, no time promised."""
+    options: dict[str, Any] | type_none = None
+    """The vendor's own extra fields."""
+    max_cost_usd: Annotated[float, Field(ge=0)] | type_none = None
+    """Refuse before paying if the price is higher or unknown."""
+    idempotency_key: Annotated[str, Field(min_length=1, max_length=200)] | type_none = None
+    """Same key = same task, never bought twice."""
+    output_dir: str | type_none = None
+    """Folder for the file."""
+
+    def given(self) -> dict[str, Any]:
+        """Only what was said."""
+        return self.model_dump(exclude_none=True, exclude_unset=True)
