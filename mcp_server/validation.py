@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from mcp_server.domain.catalog import Offer, Rule
-from mcp_server.domain.request import CheckedRequest, Misfit, VideoRequest
+from mcp_server.domain.catalog import Offer, Rule, Wanted
+from mcp_server.domain.request import CheckedRequest, Misfit, VideoRequest, native_option
 from mcp_server.domain.words import INPUTS
 
 PREFERRED_SECONDS = 5
@@ -44,6 +44,7 @@ def check(request: VideoRequest, offer: Offer) -> CheckedRequest | Misfit:
     _shots(request, offer, duration, found)
     _numbers(request, found)
     prompt = _prompt(request, offer, found)
+    found.warnings += [rule.warns for rule in rules if rule.warns]
     if found.problems:
         return Misfit(offer=offer, problems=tuple(found.problems))
     return CheckedRequest(
@@ -75,13 +76,17 @@ class _Findings:
 
 
 def _holds(rule: Rule, request: VideoRequest) -> bool:
-    for name, wanted in rule.when.items():
-        if isinstance(wanted, bool) and name != "audio":
-            if request.given(name) is not wanted:
-                return False
-        elif getattr(request, name) != wanted:
-            return False
-    return True
+    return all(_matches(request, name, wanted) for name, wanted in rule.when.items())
+
+
+def _matches(request: VideoRequest, name: str, wanted: Wanted) -> bool:
+    if name.startswith("options."):
+        return (native_option(request.options, name.removeprefix("options.")) is not None) is wanted
+    if isinstance(wanted, tuple):
+        return getattr(request, name) in wanted
+    if isinstance(wanted, bool) and name != "audio":
+        return request.given(name) is wanted
+    return getattr(request, name) == wanted
 
 
 def _inputs(request: VideoRequest, offer: Offer, rules: Iterable[Rule], found: _Findings) -> None:
@@ -89,6 +94,7 @@ def _inputs(request: VideoRequest, offer: Offer, rules: Iterable[Rule], found: _
     needs = set(offer.requires)
     for rule in rules:
         needs.update(rule.requires)
+        needs.difference_update(rule.waives)
         for name in rule.forbids:
             if request.given(name):
                 found.problem(f"{found.seller} does not take {_LABEL[name]} here{_because(rule)}")
@@ -106,7 +112,7 @@ def _inputs(request: VideoRequest, offer: Offer, rules: Iterable[Rule], found: _
         if count != 1:
             names = " or ".join(f"`{name}`" for name in group)
             found.problem(f"{found.seller} needs exactly one of {names}; {count} are given")
-    missing = [name for name in offer.requires_options if name not in request.options]
+    missing = [name for name in offer.requires_options if native_option(request.options, name) is None]
     if missing:
         found.problem(
             f"{found.seller} needs the vendor's own field{'s' if len(missing) > 1 else ''} "
@@ -115,9 +121,8 @@ def _inputs(request: VideoRequest, offer: Offer, rules: Iterable[Rule], found: _
     limit = offer.references_max
     if request.references and request.given("video") and offer.references_max_with_video is not None:
         limit = offer.references_max_with_video
-    for rule in rules:
-        if rule.references_max is not None:
-            limit = rule.references_max
+    limits = [rule.references_max for rule in rules if rule.references_max is not None]
+    limit = min(limits, default=limit)
     if limit is not None and len(request.references) > limit and "references" in takes:
         found.problem(f"{len(request.references)} reference images are not sold by {found.seller}: at most {limit}")
 
@@ -139,12 +144,15 @@ def _duration(request: VideoRequest, offer: Offer, rules: Iterable[Rule], found:
     for rule in rules:
         if rule.durations is not None:
             only = frozenset(rule.durations)
-            allowed = tuple(second for second in offer.durations if second in only)
-            why = _because(rule)
+            allowed = tuple(second for second in allowed if second in only)
+            why += _because(rule)
+    if not allowed:
+        found.problem(f"no duration is sold by {found.seller} for all of this together{why}")
+        return wanted
     if wanted is None:
         if PREFERRED_SECONDS in allowed:
             return PREFERRED_SECONDS
-        return offer.duration_default if offer.duration_default in allowed else min(allowed, default=None)
+        return offer.duration_default if offer.duration_default in allowed else min(allowed)
     if wanted not in allowed:
         found.problem(f"duration {wanted} is not sold by {found.seller}: {spans(allowed)} seconds{why}")
     return wanted
@@ -160,9 +168,13 @@ def _aspect_ratio(request: VideoRequest, offer: Offer, rules: Iterable[Rule], fo
             why = _because(rule)
     if not allowed:
         if wanted is not None:
-            found.problem(f"{found.seller} has no aspect ratio to choose: the picture or clip that goes in decides it")
+            note = offer.aspect_ratio_note or "the picture or clip that goes in decides it"
+            found.problem(f"{found.seller} has no aspect ratio to choose: {note}")
         return None
     if wanted is None:
+        if not offer.aspect_ratio_guaranteed:
+            # Nobody asked, and the picture that goes in has a shape of its own.
+            return None
         if PREFERRED_RATIO in allowed and offer.aspect_ratio_default in (None, PREFERRED_RATIO):
             return PREFERRED_RATIO
         return offer.aspect_ratio_default if offer.aspect_ratio_default in allowed else allowed[0]
@@ -176,16 +188,18 @@ def _aspect_ratio(request: VideoRequest, offer: Offer, rules: Iterable[Rule], fo
 def _resolution(request: VideoRequest, offer: Offer, rules: Iterable[Rule], found: _Findings) -> str | None:
     wanted = request.resolution
     allowed = offer.resolutions
+    why = ""
     for rule in rules:
         if rule.resolutions is not None:
             allowed = rule.resolutions
+            why = _because(rule)
     if wanted is None:
         return allowed[0] if allowed else None
     if not allowed:
         note = offer.resolution_note or "no source says which one it delivers"
         found.problem(f"resolution {wanted} cannot be promised by {found.seller}: {note}")
     elif wanted not in allowed:
-        found.problem(f"resolution {wanted} is not sold by {found.seller}: {', '.join(allowed)}")
+        found.problem(f"resolution {wanted} is not sold by {found.seller}: {', '.join(allowed)}{why}")
     return wanted
 
 
@@ -239,8 +253,10 @@ def _shots(request: VideoRequest, offer: Offer, duration: int | None, found: _Fi
 
 
 def _numbers(request: VideoRequest, found: _Findings) -> None:
-    if request.cfg_scale is not None and not 0 <= request.cfg_scale <= 1:
-        found.problem(f"cfg_scale {request.cfg_scale} is out of range: 0 to 1")
+    scale = request.cfg_scale
+    # Comparing a NaN raises: whether it is a number comes first.
+    if scale is not None and not (scale.is_finite() and 0 <= scale <= 1):
+        found.problem(f"cfg_scale {scale} is out of range: 0 to 1")
 
 
 def _prompt(request: VideoRequest, offer: Offer, found: _Findings) -> str:

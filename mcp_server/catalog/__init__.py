@@ -24,6 +24,8 @@ _OFFER_FIELDS = frozenset(f.name for f in fields(Offer))
 _RULE_FIELDS = frozenset(f.name for f in fields(Rule))
 _PRICE_FIELDS = frozenset(f.name for f in fields(Price))
 _PROVIDER_FIELDS = frozenset(f.name for f in fields(Provider))
+_CONDITIONS = frozenset((*INPUTS, "duration", "aspect_ratio", "resolution", "audio"))
+"""What a rule may ask about."""
 
 
 class FactError(ValueError):
@@ -111,18 +113,28 @@ def _offer(provider: Provider, made: dict[str, Any], label: str, models: Mapping
         made[name] = tuple(made.get(name, ()))
     made["durations"] = _seconds(made.get("durations", ()))
     made["rules"] = tuple(_rule(rule) for rule in made.get("rules", ()))
+    if made.get("audio") == "by-model-id" and not made.get("vendor_model_audio"):
+        raise FactError("audio by-model-id needs vendor_model_audio")
     return Offer(id=f"{provider.id}/{label}", provider=provider.id, **made)
 
 
 def _rule(row: dict[str, Any]) -> Rule:
     row = dict(row)
     _known(row, _RULE_FIELDS, "rule")
+    _known((name for name in row["when"] if not name.startswith("options.")), _CONDITIONS, "condition")
+    row["when"] = {name: _wanted(value) for name, value in row["when"].items()}
     if "durations" in row:
         row["durations"] = _seconds(row["durations"])
-    for name in ("aspect_ratios", "resolutions", "requires", "forbids"):
+    for name in ("aspect_ratios", "resolutions", "requires", "forbids", "waives"):
         if name in row:
             row[name] = tuple(row[name])
+    for name in ("requires", "forbids", "waives"):
+        _known(row.get(name, ()), INPUTS, name)
     return Rule(**row)
+
+
+def _wanted(value: Any) -> Any:
+    return tuple(cast("list[str | int]", value)) if isinstance(value, list) else value
 
 
 def _prices(folder: Path, provider: Provider) -> Iterable[Price]:
@@ -133,8 +145,9 @@ def _prices(folder: Path, provider: Provider) -> Iterable[Price]:
             made: dict[str, Any] = {"currency": data["currency"], "silent": None, "audio": None}
             made |= {"when": {}, **row}
             _known(made, _PRICE_FIELDS, "field")
-            for name in ("models", "tiers", "modes"):
+            for name in ("models", "tiers", "modes", "not_included"):
                 made[name] = tuple(made.get(name, ()))
+            _known(made["when"], INPUTS, "condition")
             _known(made["tiers"], TIERS, "tier")
             _known(made["modes"], MODES, "mode")
             for name in ("silent", "audio"):

@@ -27,12 +27,17 @@ class Model:
     checked: date
 
 
+Wanted = bool | str | int | tuple[str | int, ...]
+"""What a condition asks: given or not, this value, or one of these."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """A limit that holds only under a condition, such as "an end image needs 5 seconds"."""
 
-    when: Mapping[str, bool | str | int]
-    """Input or field name → whether it is given (bool), or the value it has."""
+    when: Mapping[str, Wanted]
+    """Input or field name → whether it is given (bool), the value it has, or a list of such values;
+    `options.a.b` → whether the caller brought that native field."""
     durations: tuple[int, ...] | None = None
     aspect_ratios: tuple[str, ...] | None = None
     resolutions: tuple[str, ...] | None = None
@@ -40,7 +45,11 @@ class Rule:
     references_max: int | None = None
     requires: tuple[Input, ...] = ()
     forbids: tuple[Input, ...] = ()
+    waives: tuple[Input, ...] = ()
+    """What the offer requires otherwise and does not need here."""
     why: str = ""
+    warns: str = ""
+    """A sentence for the answer; the order still goes out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +76,7 @@ class Offer:
     one_of: tuple[tuple[Input, ...], ...] = ()
     """Groups of inputs of which exactly one must be given."""
     requires_options: tuple[str, ...] = ()
-    """Native fields the caller must bring in `options`, because their content is not documented."""
+    """Native fields (dotted paths) the caller must bring in `options`, because their content is not documented."""
 
     durations: tuple[int, ...] = ()
     """Seconds that can be ordered; empty when the vendor decides."""
@@ -80,6 +89,8 @@ class Offer:
     """Ratios that can be ordered; empty when there is no such field."""
     aspect_ratio_default: str | None = None
     aspect_ratio_guaranteed: bool = True
+    aspect_ratio_note: str = ""
+    """What decides the shape when the caller cannot."""
     resolutions: tuple[str, ...] = ()
     """Resolutions this offer is documented to deliver; empty when no source says."""
     resolution_note: str = ""
@@ -131,6 +142,9 @@ class Price:
     source: str
     checked: date
     note: str = ""
+    """What is worth knowing about this rate."""
+    not_included: tuple[str, ...] = ()
+    """What is charged besides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,9 @@ class Quote:
     effective_from: date | None
     source: str
     not_included: tuple[str, ...] = ()
+    """What is charged besides."""
+    note: str = ""
+    """What is worth knowing about this rate, as `prices.toml` says it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from mcp_server.domain.catalog import Offer
 from mcp_server.domain.words import Mode, Tier
@@ -88,7 +88,17 @@ class VideoRequest:
     def given(self, name: str) -> bool:
         """Whether the caller brought this input."""
         value = getattr(self, name)
-        return value is not None and value not in ("", ()) and value is not False
+        if isinstance(value, str):
+            return bool(value.strip())
+        return value is not None and value != () and value is not False
+
+
+def native_option(options: Mapping[str, Any], path: str) -> Any:
+    """What the caller put into `options` under this dotted path (`metadata.ext_info`); None when nothing."""
+    found: Any = options
+    for name in path.split("."):
+        found = cast("Mapping[str, Any]", found).get(name) if isinstance(found, Mapping) else None
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +110,7 @@ class CheckedRequest:
     duration: int | None
     """None only where the vendor decides the length."""
     aspect_ratio: str | None
-    """None only where the offer has no such field."""
+    """None where the offer has no such field, or nobody asked and the vendor does not guarantee it."""
     resolution: str | None
     audio: bool | None
     """What will be asked for, and billed; None where nobody can choose or know."""
