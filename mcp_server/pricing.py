@@ -25,8 +25,10 @@ def quote(
     if price.unit == "unpublished":
         return _unknown(checked, price, price.note or "the vendor publishes no price for this")
     rate, sound = _rate(checked, price)
+    if rate is None and checked.audio is None and price.silent is not None and price.audio is not None:
+        return _open_sound(checked, price, price.silent, price.audio, usd_per_credit)
     if rate is None:
-        return _unknown(checked, price, f"no price is published {sound}")
+        return _unknown(checked, price, f"no price is published {sound}".rstrip())
     each = f"{money(rate, price.currency)} ({sound})" if sound else money(rate, price.currency)
     if price.unit == "unstated":
         return _unknown(checked, price, f"{each} is printed, but not per what: {price.note}", rate)
@@ -40,9 +42,14 @@ def quote(
 
 
 def price_of(checked: CheckedRequest, prices: Iterable[Price], day: date) -> Price | None:
-    """The rate in force: the newest that fits; of two of one day, the one with more conditions."""
+    """The rate in force: one for this very condition before a general one, then the newest, then the narrowest."""
     fitting = [price for price in prices if price.effective_from <= day and _fits(checked, price)]
-    return max(fitting, key=lambda price: (len(price.when), price.effective_from), default=None)
+    return max(fitting, key=rank, default=None)
+
+
+def rank(price: Price) -> tuple[int, date, int]:
+    """What decides between two rates that fit; the facts hold no two that fit and rank the same."""
+    return len(price.when), price.effective_from, bool(price.tiers) + bool(price.modes)
 
 
 def money(amount: Decimal, currency: str) -> str:
@@ -69,12 +76,11 @@ def _rate(checked: CheckedRequest, price: Price) -> tuple[Decimal | None, str]:
     """The rate that applies and the word that says why."""
     if price.silent == price.audio and price.silent is not None:
         return price.silent, ""
-    if checked.audio:
-        return price.audio, "with sound"
-    if checked.audio is None and price.audio is None:
-        # Sound is not a question here: one rate stands for whatever comes out.
-        return price.silent, ""
-    return price.silent, "silent"
+    if checked.audio is None:
+        # Where one rate is printed, sound is not a question: it stands for whatever comes out.
+        only = [rate for rate in (price.silent, price.audio) if rate is not None]
+        return (only[0] if len(only) == 1 else None), ""
+    return (price.audio, "with sound") if checked.audio else (price.silent, "silent")
 
 
 def _known(
@@ -85,29 +91,59 @@ def _known(
     arithmetic: str,
     usd_per_credit: Decimal | None,
 ) -> Quote:
-    usd: Decimal | None = amount
-    if price.currency == "credits":
-        usd = None if usd_per_credit is None else amount * usd_per_credit
-        if usd is not None and usd_per_credit is not None:
-            arithmetic += f" × {money(usd_per_credit, 'USD')} per credit = {money(usd, 'USD')}"
+    usd = _usd(amount, price, usd_per_credit)
+    if price.currency == "credits" and usd is not None and usd_per_credit is not None:
+        arithmetic += f" × {money(usd_per_credit, 'USD')} per credit = {money(usd, 'USD')}"
     return _quote(checked, price, rate=rate, amount=amount, usd=usd, usd_at_most=usd, arithmetic=arithmetic)
 
 
 def _open_length(
     checked: CheckedRequest, price: Price, rate: Decimal, each: str, usd_per_credit: Decimal | None
 ) -> Quote:
-    offer = checked.offer
-    note = offer.duration_note or "the vendor decides the length"
-    bound = offer.duration_at_most
-    most: Decimal | None = None
-    arithmetic = f"{each} per second; {note}"
-    if bound is not None:
-        most = rate * bound
-        if price.currency == "credits":
-            most = None if usd_per_credit is None else most * usd_per_credit
-        if most is not None:
-            arithmetic += f"; at most {bound} s = {money(most, 'USD')}"
-    return _quote(checked, price, rate=rate, amount=None, usd=None, usd_at_most=most, arithmetic=arithmetic)
+    note = checked.offer.duration_note or "the vendor decides the length"
+    return _bounded(checked, price, rate, f"{each} per second; {note}", rate, usd_per_credit)
+
+
+def _open_sound(
+    checked: CheckedRequest, price: Price, silent: Decimal, audio: Decimal, usd_per_credit: Decimal | None
+) -> Quote:
+    """Whether there will be sound is not known, and it is charged for: only the bound is."""
+    per = "per clip" if price.unit == "clip" else "per second"
+    arithmetic = (
+        f"{money(silent, price.currency)} {per} silent, {money(audio, price.currency)} with sound; "
+        "whether there will be sound is not known beforehand"
+    )
+    return _bounded(checked, price, None, arithmetic, max(silent, audio), usd_per_credit)
+
+
+def _bounded(
+    checked: CheckedRequest,
+    price: Price,
+    rate: Decimal | None,
+    arithmetic: str,
+    dearest: Decimal,
+    usd_per_credit: Decimal | None,
+) -> Quote:
+    """An order whose exact sum the vendor will only know afterwards, with its upper bound where there is one."""
+    seconds = checked.duration or checked.offer.duration_at_most
+    if price.unit == "unstated":
+        most = None
+    elif price.unit == "clip":
+        most = dearest
+    else:
+        most = None if seconds is None else dearest * seconds
+    if most is None:
+        return _quote(checked, price, rate=rate, amount=None, usd=None, usd_at_most=None, arithmetic=arithmetic)
+    for_long = "" if price.unit == "clip" else f"{seconds} s = "
+    arithmetic += f"; at most {for_long}{money(most, price.currency)}"
+    usd = _usd(most, price, usd_per_credit)
+    return _quote(checked, price, rate=rate, amount=None, usd=None, usd_at_most=usd, arithmetic=arithmetic)
+
+
+def _usd(amount: Decimal, price: Price, usd_per_credit: Decimal | None) -> Decimal | None:
+    if price.currency == "USD":
+        return amount
+    return None if usd_per_credit is None else amount * usd_per_credit
 
 
 def _unknown(checked: CheckedRequest, price: Price | None, why: str, rate: Decimal | None = None) -> Quote:
@@ -135,5 +171,6 @@ def _quote(
         arithmetic=arithmetic,
         effective_from=price.effective_from if price else None,
         source=price.source if price else "",
-        not_included=(price.note,) if price and price.note and price.unit in ("second", "clip") else (),
+        not_included=price.not_included if price else (),
+        note=price.note if price else "",
     )
