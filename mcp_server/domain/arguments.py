@@ -68,6 +68,8 @@ class VideoArguments(_Strict):
     """The vendor's own extra fields."""
     max_cost_usd: Annotated[float, Field(ge=0)] | type_none = None
     """Refuse before paying if the price is higher or unknown."""
+    accept_unknown_price: bool | type_none = None
+    """Buy although no price is published."""
     idempotency_key: Annotated[str, Field(min_length=1, max_length=200)] | type_none = None
     """Same key = same task, never bought twice."""
     output_dir: str | type_none = None
