@@ -1,0 +1,117 @@
+"""kling3api.com: one flat body whose `type` says everything; status by query string."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from mcp_server.domain.catalog import Offer, Provider
+from mcp_server.domain.request import CheckedRequest
+from mcp_server.domain.task import Job, JobReport
+from mcp_server.providers.base import Balance, Cancelled, HttpCall, HttpReply
+from mcp_server.providers.reading import failure, mapping, number, refusal, state_of, text, unreadable
+
+_ACCEPTED = "200"
+"""The `code` of an accepted call; refusals can ride on HTTP 200 with another one."""
+
+
+class Wire:
+    """kling3api.com's protocol."""
+
+    def __init__(self, facts: Provider) -> None:
+        self.facts = facts
+
+    def submit(self, checked: CheckedRequest, *, key: str) -> HttpCall:  # noqa: ARG002 - no idempotency here
+        """The order; `sound` and `duration` are always said, because they are what is billed."""
+        request = checked.request
+        body = {
+            "type": checked.vendor_model,
+            "prompt": checked.prompt,
+            "duration": checked.duration,
+            "aspect_ratio": checked.aspect_ratio,
+            "image": request.image,
+            "end_image": request.end_image,
+            "images": list(request.references) or None,
+            "video": request.video,
+            "sound": checked.audio,
+            "negative_prompt": request.negative_prompt,
+            "cfg_scale": request.cfg_scale,
+        }
+        return HttpCall(
+            method="POST",
+            path="/api/generate",
+            json={name: value for name, value in body.items() if value is not None},
+            schema=checked.offer.schema,
+            paid=True,
+        )
+
+    def read_submit(self, reply: HttpReply) -> Job:
+        """The job, and what it cost: the charge is made here."""
+        data = self._data(reply)
+        job_id = text(data.get("task_id"))
+        if not job_id:
+            raise unreadable(self.facts, reply, "a task_id")
+        return Job(id=job_id, status=text(data.get("status")), charged=number(data.get("consumed_credits")))
+
+    def status(self, job: Job, offer: Offer) -> HttpCall:  # noqa: ARG002 - one route for every offer
+        """One look; the id is a query parameter, not a path."""
+        return HttpCall(method="GET", path="/api/status", params={"task_id": job.id})
+
+    def read_status(self, job: Job, reply: HttpReply) -> JobReport:  # noqa: ARG002 - the answer stands alone
+        """How the job stands; a word nobody published keeps it going."""
+        data = self._data(reply)
+        word = text(data.get("status"))
+        if not word:
+            raise unreadable(self.facts, reply, "a status")
+        state = state_of(self.facts, word)
+        words = text(data.get("error_message"))
+        return JobReport(
+            state=state,
+            status=word,
+            video_urls=_addresses(data.get("response")) if state == "succeeded" else (),
+            failure=failure(self.facts, words or word) if state == "failed" else None,
+            charged=number(data.get("consumed_credits")),
+        )
+
+    def result(self, job: Job) -> HttpCall | None:  # noqa: ARG002
+        """None: the status carries the addresses."""
+        return None
+
+    def read_result(self, job: Job, reply: HttpReply) -> JobReport:
+        """The status, which is the result."""
+        return self.read_status(job, reply)
+
+    def cancel(self, job: Job) -> HttpCall | None:  # noqa: ARG002
+        """None: no route is known."""
+        return None
+
+    def read_cancel(self, reply: HttpReply) -> Cancelled:
+        """Never asked, so any answer is a refusal."""
+        raise refusal(self.facts, reply)
+
+    def balance(self) -> HttpCall | None:
+        """None: no route is known."""
+        return None
+
+    def read_balance(self, reply: HttpReply) -> Balance:
+        """Never asked, so any answer is a refusal."""
+        raise refusal(self.facts, reply)
+
+    def _data(self, reply: HttpReply) -> Mapping[str, Any]:
+        """The `data` of an accepted answer."""
+        body = mapping(reply.body)
+        nested = mapping(body.get("error"))
+        code = text(body.get("code")) or text(nested.get("code"))
+        if reply.status >= 400 or code not in ("", _ACCEPTED):
+            words = text(body.get("message")) or text(nested.get("message")) or text(body.get("error"))
+            raise refusal(self.facts, reply, code="" if code == _ACCEPTED else code, words=words)
+        if not mapping(body.get("data")):
+            raise unreadable(self.facts, reply, "`data`")
+        return mapping(body["data"])
+
+
+def _addresses(found: Any) -> tuple[str, ...]:
+    """A list, `{"resultUrls": […]}` or one string: all three are in use among clients of this engine."""
+    inner: Any = mapping(found).get("resultUrls", found)
+    several = cast("list[Any]", inner) if isinstance(inner, list) else [inner]
+    return tuple(text(one) for one in several if text(one).startswith(("https://", "http://")))
