@@ -1,0 +1,1 @@
+"""The commands for people: one module each, imported when it is called."""

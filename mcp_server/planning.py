@@ -1,0 +1,208 @@
+"""From arguments to a plan: route -> check -> price -> choose, with nothing sent and nothing written.
+
+The only caller of routing, validation, pricing and the gate. A plan is everything a purchase needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+from difflib import get_close_matches
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from mcp_server import gate, pricing, validation
+from mcp_server.domain.catalog import Catalog, Offer
+from mcp_server.domain.quote import Quote, Route
+from mcp_server.domain.request import CheckedRequest, Misfit, VideoRequest
+from mcp_server.errors import ArgumentError, NotAnOrderError, RequestError
+from mcp_server.providers import media, wire
+from mcp_server.providers.reading import not_signed_in
+from mcp_server.reporting import SANDBOX
+from mcp_server.routing import choose, merge, words
+
+if TYPE_CHECKING:
+    from mcp_server.domain.arguments import VideoArguments
+    from mcp_server.providers.base import HttpCall
+    from mcp_server.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One clip, routed, checked and priced: what would be bought, and why."""
+
+    request: VideoRequest
+    route: Route
+    others: tuple[Quote, ...]
+    """Every other offer that fits, from anybody, cheapest first, unknown prices last."""
+    simulated: bool
+    warnings: tuple[str, ...]
+
+    @property
+    def quote(self) -> Quote:
+        return self.route.quote
+
+    @property
+    def checked(self) -> CheckedRequest:
+        return self.route.quote.checked
+
+    @property
+    def offer(self) -> Offer:
+        return self.route.quote.checked.offer
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTask:
+    """A finished task of ours that a new one builds on."""
+
+    provider: str
+    job_id: str
+    simulated: bool
+
+
+@dataclass
+class Planner:
+    """Turns arguments into plans with one user's keys and one day's prices."""
+
+    settings: Settings
+    catalog: Catalog
+
+    @cached_property
+    def signed_in(self) -> frozenset[str]:
+        """Providers with a key."""
+        return frozenset(
+            facts.id
+            for facts in self.catalog.providers.values()
+            if self.settings.secret(facts.key_variable, facts.token_file)
+        )
+
+    def plan(
+        self,
+        arguments: VideoArguments,
+        *,
+        day: date,
+        source: SourceTask | None = None,
+        buying: bool = True,
+    ) -> Plan:
+        """The route, or the refusal that says what to change."""
+        request, notes = self._request(arguments, source)
+        rehearsal = request.provider == SANDBOX
+        if rehearsal:
+            request = replace(request, provider=None)
+        simulated = rehearsal or not self.signed_in or (source is not None and source.simulated)
+        self._known_provider(request.provider)
+        if buying and not simulated and request.provider and request.provider not in self.signed_in:
+            raise not_signed_in(self.catalog.providers[request.provider])
+        usable = frozenset(self.catalog.providers) if simulated else self.signed_in
+        if not buying and request.provider:
+            usable |= {request.provider}
+        given = media.inspect(request, simulated=simulated)
+        usable_quotes, other_quotes, misfits = self._shortlist(request, usable, given, day)
+        route = choose.choose(request, usable_quotes, misfits, self.catalog)
+        others = sorted(
+            (quote for quote in (*usable_quotes, *other_quotes) if quote is not route.quote), key=_cheapest_first
+        )
+        warnings = (*notes, *route.quote.checked.warnings, *route.warnings)
+        return Plan(
+            request=request,
+            route=route,
+            others=tuple(others),
+            simulated=simulated,
+            warnings=tuple(dict.fromkeys(warnings)),
+        )
+
+    def call(self, plan: Plan, *, key: str) -> HttpCall:
+        """The paid call, with the caller's own fields merged in and the vendor's schema satisfied."""
+        adapter = wire(self.catalog.providers[plan.offer.provider])
+        call = adapter.submit(plan.checked, key=key)
+        body = gate.merge_options(call.json, plan.request.options)
+        gate.check_body(plan.offer.provider, call.schema, body)
+        return replace(call, json=body)
+
+    def _request(
+        self, arguments: VideoArguments, source: SourceTask | None
+    ) -> tuple[VideoRequest, tuple[str, ...]]:
+        explicit: dict[str, Any] = arguments.given()
+        text = explicit.pop("request", "")
+        wishes = words.read(text, catalog=self.catalog) if text.strip() else None
+        if source is not None:
+            explicit["source_task"] = source.job_id
+            explicit.setdefault("provider", source.provider)
+        request, notes = merge.request_from(explicit, wishes)
+        if wishes is not None and wishes.none and not explicit.get("prompt"):
+            raise NotAnOrderError(
+                f"These words do not order a Kling video: {wishes.none}",
+                next_step="Give the scene in `prompt`, or name Kling in `request`",
+            )
+        if request.options and not (request.provider or request.vendor_model):
+            raise RequestError(
+                "`options` are one vendor's own fields, but no provider is named",
+                next_step="Name `provider`, or leave `options` out",
+            )
+        return request, notes
+
+    def _known_provider(self, name: str | None) -> None:
+        if name is None or name in self.catalog.providers:
+            return
+        known = (*self.catalog.providers, SANDBOX)
+        near = get_close_matches(name.lower(), known, n=1)
+        raise ArgumentError(
+            f"There is no provider {name!r}",
+            next_step=f"Did you mean {near[0]!r}?" if near else f"Known are: {', '.join(known)}",
+        )
+
+    def _shortlist(
+        self,
+        request: VideoRequest,
+        usable: frozenset[str],
+        given: Mapping[str, media.Kind],
+        day: date,
+    ) -> tuple[list[Quote], list[Quote], list[Misfit]]:
+        """Quotes from usable providers, quotes from others, and why the rest cannot."""
+        misfits: list[Misfit] = []
+        for group in choose.candidates(request, self.catalog):
+            mine: list[Quote] = []
+            others: list[Quote] = []
+            for offer in group:
+                fit = self._check(request, offer, given)
+                if isinstance(fit, Misfit):
+                    misfits.append(fit)
+                    continue
+                quote = pricing.quote(
+                    fit, self.catalog.prices, day=day, usd_per_credit=self.settings.usd_per_credit
+                )
+                (mine if offer.provider in usable else others).append(quote)
+            if mine:
+                return mine, others, misfits
+            misfits += [_without_key(quote.checked.offer, self.catalog) for quote in others]
+        return [], [], misfits
+
+    def _check(
+        self, request: VideoRequest, offer: Offer, given: Mapping[str, media.Kind]
+    ) -> CheckedRequest | Misfit:
+        outcome = validation.check(request, offer)
+        refused = media.refused_by(self.catalog.providers[offer.provider], given)
+        if not refused:
+            return outcome
+        known = outcome.problems if isinstance(outcome, Misfit) else ()
+        return Misfit(offer=offer, problems=(*known, *refused))
+
+
+def _without_key(offer: Offer, catalog: Catalog) -> Misfit:
+    facts = catalog.providers[offer.provider]
+    return Misfit(offer=offer, problems=(f"{offer.id} fits, but there is no key for {facts.name} ({facts.key_variable})",))
+
+
+def _cheapest_first(quote: Quote) -> tuple[int, Decimal]:
+    if quote.usd is not None:
+        return 0, quote.usd
+    if quote.usd_at_most is not None:
+        return 1, quote.usd_at_most
+    return 2, Decimal(0)
+
+
+def reasons(misfits: Iterable[tuple[str, str]], limit: int = 8) -> dict[str, str]:
+    """The first few refusals, for an answer that must stay short."""
+    return dict(list(misfits)[:limit])

@@ -1,0 +1,276 @@
+"""The story: plan -> buy -> follow -> tell. Everything a tool or a command does is one method here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+from mcp_server import reporting
+from mcp_server.domain.answers import Estimate, Models, TaskAnswer, TaskList
+from mcp_server.errors import BudgetError, RequestError
+from mcp_server.listing import models
+from mcp_server.planning import Plan, Planner, SourceTask
+
+if TYPE_CHECKING:
+    from mcp_server.domain.arguments import VideoArguments
+    from mcp_server.domain.catalog import Catalog
+    from mcp_server.domain.quote import Quote
+    from mcp_server.domain.task import Task
+    from mcp_server.settings import Settings
+    from mcp_server.tasks.desk import Desk
+
+OURS = re.compile(r"^task_[0-9A-Za-z]+$")
+"""What our own task ids look like; anything else named as a source is the vendor's id."""
+
+
+class ConfirmationNeededError(BudgetError):
+    """The price is above what the user wants to be asked about."""
+
+    code = "confirmation_needed"
+
+
+@dataclass
+class Service:
+    """One user's way to buy Kling videos."""
+
+    settings: Settings
+    load_catalog: Callable[[], Catalog]
+    open_desk: Callable[[], Desk]
+    """Called at the first use that needs the record."""
+    now: Callable[[], float]
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        return self.load_catalog()
+
+    @cached_property
+    def desk(self) -> Desk:
+        return self.open_desk()
+
+    @cached_property
+    def planner(self) -> Planner:
+        return Planner(self.settings, self.catalog)
+
+    @property
+    def today(self) -> date:
+        return datetime.fromtimestamp(self.now(), UTC).date()
+
+    async def estimate(self, arguments: VideoArguments, *, owner: str = "") -> Estimate:
+        """What it would cost, here and elsewhere; spends nothing."""
+        plan = self.planner.plan(
+            arguments, day=self.today, source=await self._source(arguments, owner), buying=False
+        )
+        self.planner.call(plan, key="estimate")
+        signed_in = self.planner.signed_in
+        return Estimate(
+            chosen=reporting.line(plan.quote, has_key=plan.offer.provider in signed_in),
+            prompt=plan.checked.prompt,
+            route=plan.route.because,
+            others=[reporting.line(quote, has_key=quote.checked.offer.provider in signed_in) for quote in plan.others],
+            dropped=dict(plan.route.dropped[:8]),
+            warnings=list(plan.warnings),
+            simulated=plan.simulated,
+            next_step=self._after_estimate(plan),
+        )
+
+    async def generate(
+        self, arguments: VideoArguments, *, owner: str = "", wait_s: float = 10.0, confirmed: bool = False
+    ) -> TaskAnswer:
+        """Buy one clip, once. Answers when the vendor has accepted, at the latest after `wait_s`.
+
+        Cancelling this coroutine never cancels the purchase: the process owns it.
+        """
+        from mcp_server.tasks.desk import NewTask
+
+        plan = self.planner.plan(arguments, day=self.today, source=await self._source(arguments, owner))
+        self._within_limits(plan, arguments, confirmed=confirmed)
+        checked = plan.checked
+        said = arguments.given()
+        new = NewTask(
+            provider=plan.offer.provider,
+            simulated=plan.simulated,
+            offer_id=plan.offer.id,
+            model=plan.offer.model,
+            tier=plan.offer.tier,
+            mode=plan.offer.mode,
+            prompt=checked.prompt or " / ".join(shot.prompt for shot in checked.request.shots),
+            request=said,
+            request_digest=digest(said),
+            prepare=lambda key: self.planner.call(plan, key=key),
+            route=plan.route.because,
+            warnings=plan.warnings,
+            quote=reporting.cost(plan.quote).facts(),
+            quote_amount=plan.quote.amount,
+            quote_currency=plan.quote.currency,
+            quote_usd=plan.quote.usd,
+            reserve_usd=Decimal(0) if plan.simulated else _most(plan.quote),
+            daily_budget_usd=None if plan.simulated else self.settings.daily_budget_usd,
+            idempotency_key=arguments.idempotency_key,
+            owner=owner,
+            output_dir=str(self.settings.output_dir if arguments.output_dir is None else arguments.output_dir),
+            ordered=_ordered(plan),
+            off_peak=bool(plan.request.off_peak),
+        )
+        task = await self.desk.buy(new, wait_s=wait_s)
+        return self._answer(task, bought_now=True)
+
+    async def get(
+        self,
+        task_ids: Sequence[str],
+        *,
+        wait_s: float = 0,
+        until: Literal["any", "all"] = "all",
+        owner: str = "",
+        on_progress: Callable[[list[TaskAnswer]], Awaitable[None]] | None = None,
+    ) -> list[TaskAnswer]:
+        """Tasks as they stand, after waiting up to `wait_s` for the end of any or all."""
+
+        async def told(tasks: Sequence[Task]) -> None:
+            if on_progress is not None:
+                await on_progress([self._answer(task) for task in tasks])
+
+        tasks = await self.desk.wait(task_ids, timeout_s=wait_s, until=until, owner=owner, on_change=told)
+        return [self._answer(task) for task in tasks]
+
+    def models(
+        self,
+        *,
+        provider: str | None = None,
+        model: str | None = None,
+        tier: str | None = None,
+        mode: str | None = None,
+        detail: bool = False,
+    ) -> Models:
+        """What can be bought, short unless asked for more."""
+        return models(
+            self.catalog,
+            signed_in=self.planner.signed_in,
+            day=self.today,
+            provider=provider,
+            model=model,
+            tier=tier,
+            mode=mode,
+            detail=detail,
+        )
+
+    async def tasks(
+        self,
+        *,
+        search: str | None = None,
+        state: str | None = None,
+        provider: str | None = None,
+        limit: int = 20,
+        owner: str = "",
+    ) -> TaskList:
+        """Earlier purchases, newest first."""
+        found = await self.desk.find(search=search, state=state, provider=provider, limit=limit, owner=owner)
+        hint = "" if found else "No task matches. generate_video makes one."
+        return TaskList(tasks=[self._answer(task) for task in found], next_step=hint)
+
+    async def cancel(self, task_id: str, *, owner: str = "", stop_following: bool = False) -> TaskAnswer:
+        """Ask the vendor to stop where it can; the answer says what it said."""
+        task = await (
+            self.desk.stop_following(task_id, owner=owner)
+            if stop_following
+            else self.desk.cancel(task_id, owner=owner)
+        )
+        return self._answer(task)
+
+    async def start(self) -> None:
+        """Go on with whatever an earlier process left unfinished; nothing where there is no record yet."""
+        if self.settings.database.exists():
+            await self.desk.start()
+
+    async def close(self) -> None:
+        """Hand over cleanly."""
+        if "desk" in self.__dict__:
+            await self.desk.close()
+
+    async def _source(self, arguments: VideoArguments, owner: str) -> SourceTask | None:
+        name = arguments.source_task
+        if name is None or not OURS.match(name):
+            return None
+        task = await self.desk.get(name, owner=owner)
+        if task.state not in ("succeeded", "saving") or task.job_id is None:
+            raise RequestError(
+                f"Task {name} is {task.state}; only a finished clip can be built on",
+                next_step="Wait until it has succeeded, or name another source_task",
+            )
+        return SourceTask(task.provider, task.job_id, task.simulated)
+
+    def _answer(self, task: Task, *, bought_now: bool = False) -> TaskAnswer:
+        return reporting.answer(task, bought_now=bought_now, poll_after_s=self.desk.poll_after_s(task))
+
+    def _within_limits(self, plan: Plan, arguments: VideoArguments, *, confirmed: bool) -> None:
+        most = _most(plan.quote)
+        known = plan.quote.usd is not None or plan.quote.usd_at_most is not None
+        limit = None if arguments.max_cost_usd is None else Decimal(str(arguments.max_cost_usd))
+        price = plan.quote.arithmetic
+        if limit is not None and not known:
+            raise BudgetError(
+                f"max_cost_usd is {limit}, but the price is not known: {price}",
+                next_step="Name a provider with a published price, or leave max_cost_usd out",
+            )
+        if limit is not None and most > limit:
+            raise BudgetError(
+                f"This costs {price}, more than max_cost_usd {limit}",
+                next_step="Raise max_cost_usd, or ask for something shorter, silent or of a lower tier",
+            )
+        if plan.simulated:
+            return
+        permitted = confirmed or bool(arguments.accept_unknown_price)
+        if not known and self.settings.daily_budget_usd is not None and not permitted:
+            raise BudgetError(
+                f"A daily budget is set, but the price is not known: {price}",
+                next_step="Set accept_unknown_price after asking the user, or name a provider with a published price",
+            )
+        above = self.settings.confirm_above_usd
+        if above is None or permitted or (limit is not None and known):
+            return
+        if not known or most > above:
+            raise ConfirmationNeededError(
+                f"This costs {price}; the user wants to be asked above ${above}",
+                next_step="Ask the user, then call again with max_cost_usd at least that price"
+                if known
+                else "Ask the user, then call again with accept_unknown_price",
+                details={"usd": reporting.plain(plan.quote.usd), "arithmetic": price},
+            )
+
+    def _after_estimate(self, plan: Plan) -> str:
+        if plan.simulated:
+            return (
+                "No key is set, so generate_video would run a free simulation of this. "
+                "`kling-video auth PROVIDER` stores a key for the real thing."
+                if not self.planner.signed_in
+                else "generate_video with provider=sandbox rehearses this for free."
+            )
+        return "Tell the user the price; when they agree, call generate_video with the same arguments."
+
+
+def digest(said: Mapping[str, Any]) -> str:
+    """What makes two requests the same; the key itself and limits are no part of it."""
+    core = {name: value for name, value in said.items() if name not in ("idempotency_key", "max_cost_usd")}
+    return hashlib.sha256(json.dumps(core, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def _most(quote: Quote) -> Decimal:
+    return quote.usd if quote.usd is not None else quote.usd_at_most or Decimal(0)
+
+
+def _ordered(plan: Plan) -> dict[str, Any]:
+    checked = plan.checked
+    facts = {
+        "duration": checked.duration,
+        "aspect_ratio": checked.aspect_ratio,
+        "resolution": checked.resolution,
+        "audio": checked.audio,
+        "shots": len(checked.request.shots) or None,
+    }
+    return {name: value for name, value in facts.items() if value is not None}
