@@ -94,8 +94,12 @@ def _providers(catalog: Catalog) -> str:
 
 
 def _provider(provider: Provider) -> Iterable[str]:
-    refund = {True: "documented: a failed job costs nothing", False: "documented: a failed job is charged"}
-    rows = [
+    refund: dict[bool | None, str] = {
+        True: "documented: a failed job costs nothing",
+        False: "documented: a failed job is charged",
+        None: "refund not documented",
+    }
+    rows: list[tuple[str, ...]] = [
         ("name in `provider`", f"`{provider.id}`"),
         ("key", f"`{provider.key_variable}`" + (f", else `~/{provider.token_file}`" if provider.token_file else "")),
         ("pictures and clips go in as", ", ".join(provider.media_inputs)),
@@ -104,7 +108,7 @@ def _provider(provider: Provider) -> Iterable[str]:
             "repeat of a lost order",
             "safe, under an idempotency key" if provider.idempotent else "never: it may buy twice",
         ),
-        ("failed jobs", refund.get(provider.refunds_failures, "refund not documented")),  # type: ignore[arg-type]
+        ("failed jobs", refund[provider.refunds_failures]),
         ("result links live", f"{provider.result_life_days} days" if provider.result_life_days else "unknown"),
         ("balance", "can be asked (`kling-video doctor`)" if provider.balance else "no documented way to ask"),
         ("facts checked", provider.checked.isoformat()),

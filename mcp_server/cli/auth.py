@@ -1,0 +1,90 @@
+"""`kling-video auth`: keys into a file only this user can read; never an argument, never shown."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from mcp_server import catalog
+from mcp_server.domain.catalog import Provider
+from mcp_server.errors import ArgumentError, LocalError
+from mcp_server.settings import Settings
+
+
+def run(argv: list[str]) -> int:
+    """Store, show or remove keys."""
+    providers = catalog.load().providers
+    parser = argparse.ArgumentParser(prog="kling-video auth", description=__doc__)
+    parser.add_argument("what", choices=(*providers, "status", "remove"), help="a provider, `status` or `remove`")
+    parser.add_argument("provider", nargs="?", choices=tuple(providers), help="with `remove`: whose key")
+    parser.add_argument("--json", action="store_true", help="with `status`: one object")
+    given = parser.parse_args(argv)
+    settings = Settings.read()
+    if given.what == "status":
+        return _status(settings, providers, as_json=given.json)
+    if given.what == "remove":
+        if given.provider is None:
+            raise ArgumentError("`auth remove` needs a provider", next_step="Say whose key to remove")
+        return _remove(settings, providers[given.provider])
+    return _store(settings, providers[given.what])
+
+
+def _store(settings: Settings, facts: Provider) -> int:
+    if sys.stdin.isatty():
+        key = getpass.getpass(f"{facts.name} key (not shown): ")
+    else:
+        key = sys.stdin.readline()
+    key = key.strip()
+    if not key or any(ch.isspace() or not ch.isprintable() for ch in key):
+        raise ArgumentError("That is not a key", why="it is empty or has spaces in it", next_step="Paste the key alone")
+    keys = dict(settings.credentials) | {facts.key_variable: key}
+    write(settings.credentials_file, keys)
+    print(f"Stored for {facts.name} in {settings.credentials_file} (readable by you alone).")
+    if settings.get(facts.key_variable):
+        print(f"Note: {facts.key_variable} is also set in the environment, and goes first.")
+    print("`kling-video doctor` asks the provider whether the key works; it spends nothing.")
+    return 0
+
+
+def _remove(settings: Settings, facts: Provider) -> int:
+    keys = dict(settings.credentials)
+    if keys.pop(facts.key_variable, None) is None:
+        print(f"There was no stored key for {facts.name}.")
+        return 0
+    write(settings.credentials_file, keys)
+    print(f"Removed the key for {facts.name}.")
+    return 0
+
+
+def _status(settings: Settings, providers: Mapping[str, Provider], *, as_json: bool) -> int:
+    found = {
+        facts.id: secret.origin if (secret := settings.secret(facts.key_variable, facts.token_file)) else None
+        for facts in providers.values()
+    }
+    if as_json:
+        print(json.dumps({"keys": found, "file": str(settings.credentials_file)}))
+        return 0
+    for name, origin in found.items():
+        print(f"{name:10}  {'key from ' + origin if origin else 'no key'}")
+    if not any(found.values()):
+        print("No key at all: the sandbox plays every vendor, for free.")
+    return 0
+
+
+def write(path: Path, keys: dict[str, str]) -> None:
+    """The key file, replaced whole, never readable by others even for a moment."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            json.dump(keys, file, indent=1, sort_keys=True)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:
+        raise LocalError(f"{path} could not be written ({error.strerror})", next_step="Set KLING_HOME") from error
