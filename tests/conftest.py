@@ -1,0 +1,48 @@
+"""What every test stands on: no environment, no keys, a home of its own, no network but loopback."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+_CONNECT = socket.socket.connect
+LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No variable of the developer's machine reaches a test."""
+    import os
+
+    for name in list(os.environ):
+        if name.startswith(("KLING", "RUNAPI", "OCTOPUSX", "UNIALL", "RUNCOMFY")) or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "user"))
+    monkeypatch.setenv("KLING_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("KLING_OUTPUT_DIR", str(tmp_path / "videos"))
+
+
+@pytest.fixture(autouse=True)
+def loopback_only(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A test that would leave this machine fails."""
+
+    def connect(self: socket.socket, address: object) -> None:
+        if isinstance(address, tuple) and not _is_local(str(address[0])):
+            raise AssertionError(f"a test tried to reach {address[0]}")
+        _CONNECT(self, address)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    yield
+
+
+def _is_local(host: str) -> bool:
+    if host in LOCAL_NAMES:
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
