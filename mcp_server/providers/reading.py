@@ -90,7 +90,8 @@ def refusal(facts: Provider, reply: HttpReply, *, code: str = "", words: str = "
         retry_after_s=retry_after(reply),
         next_step=_sign_in(facts) if fault == "auth" else _NEXT_STEP.get(fault, ""),
         # What became of the money is the buyer's to say: it knows whether this was the paid call.
-        money="unknown" if reply.status >= 500 else "not_spent",
+        # A vendor in trouble may say so inside HTTP 200, too.
+        money="unknown" if reply.status >= 500 or fault == "provider_fault" else "not_spent",
     )
 
 
