@@ -6,7 +6,8 @@ A case is `tests/cases/<provider>/<name>.json`:
   step      submit | status | result | cancel | balance
   offer     offer id (submit, status)               request  the caller's request (submit)
   job       {"id": …, "links": {…}} (status, result, cancel)
-  sends     {"method", "path", "json", "params", "headers", "host"}: exact; left-out keys are empty
+  sends     {"method", "path", "json", "params", "headers", "host"}: exact, with the request's `options` laid in;
+            left-out keys are empty
   schema    stem of the response schema the reply must satisfy ("" when it is meant to break it)
   reply     {"status", "json" | "text", "headers"}
   becomes   {"job": …} | {"report": …} | {"cancelled": …} | {"balance": …} | {"error": …}: exact, defaults left out
@@ -16,7 +17,7 @@ A case is `tests/cases/<provider>/<name>.json`:
 from __future__ import annotations
 
 import json
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from mcp_server import catalog, places, validation
+from mcp_server import catalog, gate, places, validation
 from mcp_server.domain.request import CheckedRequest, Shot, VideoRequest
 from mcp_server.domain.task import Job
 from mcp_server.errors import ProviderError
@@ -84,7 +85,8 @@ def build(adapter: Any, case: dict[str, Any]) -> HttpCall:
         offer = catalog.load().offer(case["offer"])
         checked = validation.check(request_of(case["request"]), offer)
         assert isinstance(checked, CheckedRequest), checked
-        return adapter.submit(checked, key=KEY)
+        call = adapter.submit(checked, key=KEY)
+        return replace(call, json=gate.merge_options(call.json, checked.request.options))
     if step == "status":
         return adapter.status(job_of(case), catalog.load().offer(case["offer"]))
     if step == "balance":
