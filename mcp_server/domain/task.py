@@ -131,6 +131,14 @@ class Task:
 
     sent_at: float | None = None
     """Set, durably, immediately before the paid call goes out."""
+    accepted_at: float | None = None
+    """When the vendor's yes was recorded."""
+    ready_at: float | None = None
+    """When we saw that the vendor was done."""
+    took_s: float | None = None
+    """How long the vendor needed, where we watched closely enough to know."""
+    attempts: int = 0
+    """Paid calls that went out (more than one only under a vendor's idempotency key, or after a clear "later")."""
     job_id: str | None = None
     job_links: Mapping[str, str] = field(default_factory=dict[str, str])
     status: str = ""

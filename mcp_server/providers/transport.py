@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
@@ -31,6 +32,16 @@ GET_PAUSE_S = 0.5
 RETRY_STATUS = frozenset({429, 500, 502, 503, 504})
 TEXT_LIMIT = 4_000
 BODY_LIMIT = 8 * 1024 * 1024
+
+
+_NOT_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,  # raised while the tunnel is asked for, before the vendor hears anything
+    httpx.LocalProtocolError,
+    httpx.UnsupportedProtocol,
+)
 
 
 class UnreachableError(KlingError):
@@ -83,7 +94,7 @@ class Transport:
                 text = await _body(response)
             finally:
                 await response.aclose()
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
+        except _NOT_SENT as error:
             raise UnreachableError(
                 f"{account.facts.name} could not be reached ({_reason(error)})",
                 next_step="Check the network and proxy settings, then try again",
@@ -118,18 +129,39 @@ class Transport:
         raise AssertionError("unreachable")
 
     @asynccontextmanager
-    async def download(self, url: str, *, start: int = 0, etag: str = "") -> AsyncGenerator[Download]:
-        """A file from a media host: without our key, without following redirects (each is checked by the caller)."""
+    async def download(
+        self, url: str, *, start: int = 0, etag: str = "", addresses: Sequence[str] = ()
+    ) -> AsyncGenerator[Download]:
+        """A file from a media host: without our key, without following redirects (each is checked by the caller).
+
+        With `addresses`, one of these machines is asked and no other: a name that was checked cannot turn into
+        another machine between the check and the connection.
+        """
         headers = {"Accept-Encoding": "identity"}
+        extensions: dict[str, Any] = {}
+        if addresses:
+            parts = httpx.URL(url)
+            headers["Host"] = parts.netloc.decode()
+            extensions["sni_hostname"] = parts.host
+            url = str(parts.copy_with(host=addresses[0]))
         if start:
             headers["Range"] = f"bytes={start}-"
             if etag:
                 headers["If-Range"] = etag
         try:
-            async with self._http().stream("GET", url, headers=headers, follow_redirects=False) as response:
+            async with self._http().stream(
+                "GET", url, headers=headers, follow_redirects=False, extensions=extensions
+            ) as response:
                 yield Download(response.status_code, _lower(response.headers), response)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise LostAnswerError(f"The download broke off ({_reason(error)})") from None
+
+    def proxied(self, url: str) -> bool:
+        """Whether a proxy of the environment stands between us and this address."""
+        parts = httpx.URL(url)
+        if parts.host and proxy_bypass(parts.host):
+            return False
+        return parts.scheme in (proxies := getproxies()) or "all" in proxies
 
     async def aclose(self) -> None:
         """Close the connections."""

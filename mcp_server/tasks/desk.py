@@ -1,0 +1,398 @@
+"""The door to everything between "yes, buy it" and a file on disk.
+
+    desk = Desk(record=SqliteRecord(path, now=time.time), transport=…, account=…, catalog=…, now=time.time)
+    await desk.start()                               # look after what is unfinished; nothing happens without a record
+    task, created = await desk.buy(new, wait_s=10)   # recorded before anything is sent
+    tasks = await desk.wait([task.id], until="all", timeout_s=25)
+    await desk.close()                               # hand what is unfinished to the other processes
+
+Purchases belong to the process, not to the caller: cancelling `buy` or `wait` cancels no purchase.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Literal, TypeVar
+
+from mcp_server import providers
+from mcp_server.domain.catalog import Catalog, Provider
+from mcp_server.domain.task import Job, Task
+from mcp_server.errors import KlingError, LocalError, RequestError
+from mcp_server.providers.accounts import Account
+from mcp_server.providers.base import Wire
+from mcp_server.providers.transport import Transport
+from mcp_server.tasks import money, schedule
+from mcp_server.tasks.following import SAVES_AT_ONCE, SAVING, Followed, Timetable
+from mcp_server.tasks.living import BEAT_S
+from mcp_server.tasks.looking import Looker, lane_of
+from mcp_server.tasks.marks import Marks
+from mcp_server.tasks.record import Budget, Event, Filter, Held, NewTask, Record, Spent, day_of
+from mcp_server.tasks.save import Saver
+from mcp_server.tasks.submitting import Submitter
+from mcp_server.tasks.waiting import WATCH_S, Waiters, set_within
+
+_log = logging.getLogger("kling_video.tasks")
+T = TypeVar("T")
+GRACE_S = 10.0
+"""How long `close` waits for vendors' answers to orders that are on their way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """What became of a wish to stop."""
+
+    task: Task
+    done: bool
+    words: str
+    """A sentence for the person."""
+
+
+@dataclass
+class Desk:
+    """Buys, follows, saves and remembers."""
+
+    record: Record
+    transport: Transport
+    account: Callable[[str, bool], Awaitable[Account]]
+    """Provider id and `simulated` → how to reach it; may have to start the sandbox first."""
+    catalog: Catalog
+    now: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    wire: Callable[[Provider], Wire] = providers.wire
+    budget: Budget = field(default_factory=Budget)
+    usd_per_credit: Decimal | None = None
+    crash_at: str = ""
+    """A point of `marks.POINTS` at which a drill wants this process dead."""
+    saver: Saver | None = None
+    _work: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]], init=False)
+    _keepers: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]], init=False)
+    _submitting: dict[str, asyncio.Task[Any]] = field(default_factory=dict[str, asyncio.Task[Any]], init=False)
+    _closed: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self.marks = Marks(self.crash_at)
+        self._waiters = Waiters(self.record)
+        self._submitter = Submitter(
+            record=self.record,
+            transport=self.transport,
+            catalog=self.catalog,
+            wire=self.wire,
+            account=self.account,
+            now=self.now,
+            sleep=self.sleep,
+            marks=self.marks,
+            changed=self._changed,
+        )
+        self._looker = Looker(
+            record=self.record,
+            transport=self.transport,
+            catalog=self.catalog,
+            wire=self.wire,
+            account=self.account,
+            saver=self.saver or Saver(transport=self.transport, now=self.now, marks=self.marks),
+            now=self.now,
+            monotonic=self.monotonic,
+            marks=self.marks,
+            changed=self._changed,
+            crowd=self._share,
+            usd_per_credit=self.usd_per_credit,
+        )
+        self._table = Timetable(step=self._looker.step, turns=self._turns, monotonic=self.monotonic, sleep=self.sleep)
+
+    async def start(self) -> None:
+        """Look after unfinished tasks nobody living looks after, from now until `close`."""
+        if not self._keepers and not self._closed:
+            self._keepers = [
+                asyncio.create_task(self._table.run(), name="kling-timetable"),
+                asyncio.create_task(self._keep(), name="kling-keeper"),
+            ]
+
+    async def buy(self, new: NewTask, *, wait_s: float = 10.0) -> tuple[Task, bool]:
+        """The task, as it stands when the vendor has answered or `wait_s` has passed; False when the key knew it.
+
+        BudgetError and KeyConflictError come before anything was recorded or sent.
+        """
+        if self._closed:
+            raise LocalError("This program is ending", next_step="Order again in a moment")
+        await self.start()
+        held, created = await asyncio.shield(self._spawn(self._order(new)))
+        under_way = self._submitting.get(held.task.id)
+        if under_way is not None and wait_s > 0:
+            await asyncio.wait({under_way}, timeout=wait_s)
+        return await self.record.get(held.task.id), created
+
+    async def get(self, task_id: str, owner: str | None = None) -> Task:
+        """The task as it stands, from the record alone; UnknownTaskError."""
+        return await self.record.get(task_id, owner)
+
+    async def find(self, wanted: Filter) -> list[Task]:
+        """Tasks by what they are."""
+        return await self.record.find(wanted)
+
+    async def history(self, task_id: str) -> list[Event]:
+        """What happened to a task, oldest first."""
+        return await self.record.history(task_id)
+
+    async def wait(
+        self,
+        ids: Iterable[str],
+        *,
+        until: Literal["any", "all"] = "all",
+        timeout_s: float = 25.0,
+        on_progress: Callable[[Task], Awaitable[None]] | None = None,
+    ) -> list[Task]:
+        """The tasks once any or all of them are finished, or when the time is up; in the order asked for."""
+        wanted = list(dict.fromkeys(ids))
+        await self.start()
+        event = self._waiters.join(wanted)
+        end = self.monotonic() + timeout_s
+        shown: dict[str, tuple[object, ...]] = {}
+        try:
+            while True:
+                event.clear()
+                tasks = {task.id: task for task in await self.record.many(wanted)}
+                if on_progress is not None:
+                    for task in tasks.values():
+                        face = (task.state, task.status, task.progress, task.queue_position)
+                        if shown.get(task.id) != face:
+                            shown[task.id] = face
+                            await on_progress(task)
+                over = [task.finished or task.stopped_following for task in tasks.values()]
+                left = end - self.monotonic()
+                if left <= 0 or not over or (any(over) if until == "any" else all(over)):
+                    return [tasks[task_id] for task_id in wanted if task_id in tasks]
+                await set_within(event, left, self.sleep)
+        finally:
+            self._waiters.leave(wanted, event)
+
+    async def cancel(self, task_id: str, owner: str | None = None) -> Cancelled:
+        """Stop it where it can be stopped, and say so where it cannot."""
+        task = await self.record.get(task_id, owner)
+        if task.finished:
+            return Cancelled(task, task.state == "cancelled", f"It is already {task.state}")
+        if task.state == "saving":
+            return Cancelled(task, False, "The clip is made and paid; it is only being saved")
+        if task.state == "submitting":
+            if (withdrawn := await self.record.withdraw(task_id)) is not None:
+                self._changed(withdrawn)
+                return Cancelled(withdrawn, True, "It was cancelled before anything was sent. Nothing was charged")
+            task = await self.record.get(task_id)
+            if task.state == "submitting":
+                return Cancelled(task, False, "The order is on its way to the vendor; ask again in a moment")
+        return await asyncio.shield(self._spawn(self._cancel_job(task)))
+
+    async def stop_following(self, task_id: str, owner: str | None = None) -> Task:
+        """Look after it no more; the vendor goes on, and bills it."""
+        await self.record.get(task_id, owner)
+        return await self._decide(
+            task_id, ("queued", "running", "saving"), "following stopped, as asked", stopped_following=True
+        )
+
+    async def resume(self, task_id: str, owner: str | None = None) -> Task:
+        """Look after it again."""
+        task = await self.record.get(task_id, owner)
+        if not task.stopped_following or task.finished:
+            return task
+        await self.start()
+        task = await self._decide(
+            task_id, ("queued", "running", "saving"), "following again, as asked", stopped_following=False
+        )
+        await self._adopt()
+        return task
+
+    async def settle_uncertain(
+        self, task_id: str, *, bought: bool, job_id: str | None = None, owner: str | None = None
+    ) -> Task:
+        """What the user found in the vendor's dashboard: not bought, bought, or bought as this job (then followed)."""
+        task = await self.record.get(task_id, owner)
+        if task.state != "uncertain":
+            raise RequestError(f"Task {task_id} is {task.state}; only an uncertain one is settled by hand")
+        if bought and job_id:
+            await self.start()
+            task = await self._decide(
+                task_id,
+                ("uncertain",),
+                f"bought as {job_id}, says the user",
+                state="queued",
+                job_id=job_id,
+                accepted_at=self.now(),
+                error=None,
+            )
+            await self._adopt()
+            return task
+        error = {
+            **(task.error or {}),
+            "next_step": "" if bought else "Order again if the clip is still wanted",
+            "money": "charged" if bought else "not_spent",
+        }
+        settlement = money.settled(task, None, usd_per_credit=self.usd_per_credit)
+        return await self._decide(
+            task_id,
+            ("uncertain",),
+            "it was charged, says the user" if bought else "it was not bought, says the user",
+            state="failed",
+            error=error,
+            reserved_usd=money.counted(task, settlement) if bought else Decimal(0),
+            settlement=settlement if bought else None,
+        )
+
+    async def spend(self, days: int = 30, owner: str | None = None) -> list[Spent]:
+        """What was quoted, settled and counted, by day, provider and model."""
+        return await self.record.spent(day_of(self.now() - (days - 1) * 86_400), owner)
+
+    async def poll_after_s(self, task: Task) -> float:
+        """A sensible time to come back."""
+        if task.state in {"submitting", "saving"}:
+            return 2.0
+        pace = await self._looker.pace(task.offer_id, simulated=task.simulated)
+        return schedule.poll_after_s(self.now() - (task.accepted_at or task.created_at), pace)
+
+    async def close(self, grace_s: float = GRACE_S) -> None:
+        """Wait a little for answers that cost money, then give the rest to the other processes."""
+        if self._closed:
+            return
+        self._closed = True
+        for keeper in self._keepers:
+            keeper.cancel()
+        await asyncio.gather(*self._keepers, return_exceptions=True)
+        self._table.clear()
+        self._table.cancel()
+        if self._work:
+            await asyncio.wait(self._work, timeout=grace_s)
+        for work in list(self._work):
+            work.cancel()
+        await asyncio.gather(*self._work, return_exceptions=True)
+        await self._table.settle()
+        with contextlib.suppress(KlingError):
+            await self.record.release()
+        await self.record.close()
+
+    async def _order(self, new: NewTask) -> tuple[Held, bool]:
+        self.marks("buy.before_record")
+        held, created = await self.record.create(new, self.budget)
+        self.marks("buy.recorded")
+        if created:
+            self._submit(held)
+        return held, created
+
+    def _submit(self, held: Held) -> None:
+        async def work() -> None:
+            task = await self._submitter.submit(held)
+            if task is not None and not task.finished:
+                self._follow(Held(task, held.claim))
+
+        self._submitting[held.task.id] = self._spawn(work())
+        self._submitting[held.task.id].add_done_callback(lambda _: self._submitting.pop(held.task.id, None))
+
+    def _follow(self, held: Held, after_s: float | None = None) -> None:
+        if self._closed:
+            return
+        task = held.task
+        followed = Followed(task.id, held.claim, lane_of(task), task, self.monotonic())
+        if after_s is not None:
+            self._table.add(followed, after_s)
+            return
+
+        async def begin() -> None:
+            self._table.add(followed, await self._looker.gap(followed))
+
+        self._spawn(begin())
+
+    async def _keep(self) -> None:
+        """The regular duties: say that we live, take over what others left, wake those who wait."""
+        last = -BEAT_S
+        while True:
+            try:
+                moved = await self._waiters.look() if self._waiters or self.monotonic() - last >= BEAT_S else False
+                if self.monotonic() - last >= BEAT_S:
+                    last = self.monotonic()
+                    await self._beat(moved=moved)
+            except KlingError as error:
+                _log.warning("The record cannot be used now: %s", error.what)
+            await self.sleep(WATCH_S if len(self._waiters) else BEAT_S)
+
+    async def _beat(self, *, moved: bool) -> None:
+        if len(self._table) or self._submitting:
+            if not await self.record.beat():
+                # We slept so long that others took our tasks; what is still ours comes back with the next claim.
+                self._table.clear()
+            elif moved:
+                await self._let_go()
+        await self._adopt()
+
+    async def _let_go(self) -> None:
+        held = await self.record.held()
+        for task_id in self._table.ids() - held:
+            self._table.drop(task_id)
+
+    async def _adopt(self) -> None:
+        for held in await self.record.claim():
+            _log.info("Task %s (%s) is looked after here now", held.task.id, held.task.state)
+            if held.task.state == "submitting" and held.task.id not in self._submitting:
+                self._submit(held)
+            elif held.task.state != "submitting":
+                self._follow(held, 0.0)
+
+    async def _cancel_job(self, task: Task) -> Cancelled:
+        facts = self.catalog.providers[task.provider]
+        wire = self.wire(facts)
+        call = wire.cancel(Job(id=task.job_id or "", status=task.status, links=task.job_links))
+        if call is None:
+            return Cancelled(task, False, f"{facts.name} has no way to cancel: it goes on and is billed")
+        account = await self.account(task.provider, task.simulated)
+        self.marks("cancel.before_ask")
+        async with self.transport.slot(account):
+            reply = await self.transport.send(account, call)
+        answer = wire.read_cancel(reply)
+        self.marks("cancel.answered")
+        if not answer.done:
+            self._table.hurry(task.id)
+            words = f"{facts.name} does not stop it any more ({answer.words}): it goes on and is billed"
+            return Cancelled(await self.record.get(task.id), False, words)
+        settlement = money.unmade(task, None, facts, usd_per_credit=self.usd_per_credit)
+        decided = await self.record.decide(
+            task.id,
+            ("queued", "running"),
+            f"cancelled by the vendor, as asked ({answer.words})",
+            state="cancelled",
+            status=answer.words,
+            settlement=settlement,
+            reserved_usd=money.counted(task, settlement),
+        )
+        self._table.drop(task.id)
+        if decided is not None:
+            self._changed(decided)
+        return Cancelled(decided or await self.record.get(task.id), True, f"{facts.name} stopped it")
+
+    async def _decide(self, task_id: str, expected: tuple[Any, ...], what: str, **changes: Any) -> Task:
+        task = await self.record.decide(task_id, expected, what, **changes)
+        if task is None:
+            task = await self.record.get(task_id)
+            raise RequestError(f"Task {task_id} is {task.state}: this cannot be done with it")
+        self._table.drop(task_id)
+        self._changed(task)
+        return task
+
+    def _turns(self, followed: Followed) -> int:
+        if followed.lane == SAVING:
+            return SAVES_AT_ONCE
+        return self.catalog.providers[followed.task.provider].concurrency
+
+    def _share(self, lane: str) -> int:
+        return self._table.share(lane)
+
+    def _changed(self, task: Task) -> None:
+        self._waiters.tell(task.id)
+
+    def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        made = asyncio.create_task(work)
+        self._work.add(made)
+        made.add_done_callback(self._work.discard)
+        return made

@@ -1,0 +1,301 @@
+"""One look at a job, and what it changes in the record; one try to save its clip."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Unpack
+
+from mcp_server.domain.catalog import Catalog, Provider
+from mcp_server.domain.task import Job, JobReport, Task, VendorFailure
+from mcp_server.errors import KlingError, LocalError, ProviderError
+from mcp_server.providers.accounts import Account
+from mcp_server.providers.base import Wire
+from mcp_server.providers.transport import Transport
+from mcp_server.tasks import money, schedule
+from mcp_server.tasks.following import SAVING, Followed
+from mcp_server.tasks.marks import Marks
+from mcp_server.tasks.record import Changes, Held, Record
+from mcp_server.tasks.save import LinkExpiredError, NotOursError, Saver
+
+FORGOTTEN_AFTER_S = 600.0
+"""A vendor that does not know the job for this long, as we watched, does not know it any more."""
+FORGOTTEN_LOOKS = 5
+LATE_GRACE_S = 3_600.0
+"""A deadline is only believed after this much watching of our own: the wall clock may have been set."""
+FRESH_LINKS = 3
+LINK_TRIES = 6
+
+
+@dataclass
+class Looker:
+    """Looks at jobs and saves their clips."""
+
+    record: Record
+    transport: Transport
+    catalog: Catalog
+    wire: Callable[[Provider], Wire]
+    account: Callable[[str, bool], Awaitable[Account]]
+    saver: Saver
+    now: Callable[[], float]
+    monotonic: Callable[[], float]
+    marks: Marks
+    changed: Callable[[Task], None]
+    """Called with every new state of a task this process recorded."""
+    crowd: Callable[[str], int]
+    """How many tasks share a lane."""
+    usd_per_credit: Decimal | None = None
+    _paces: dict[tuple[str, bool], schedule.Pace] = field(default_factory=dict[tuple[str, bool], schedule.Pace])
+
+    async def step(self, followed: Followed) -> float | None:
+        """One look, or one try to save."""
+        try:
+            if followed.task.state == "saving":
+                return await self._save(followed)
+            return await self._look(followed)
+        except NotOursError:
+            return None
+        except KlingError as error:
+            return await self._trouble(followed, error)
+
+    async def pace(self, offer_id: str, *, simulated: bool) -> schedule.Pace:
+        """How long this offer's clips take, as the record knows."""
+        key = (offer_id, simulated)
+        if key not in self._paces:
+            first = schedule.FIRST_SIMULATED if simulated else schedule.FIRST
+            self._paces[key] = schedule.learn(await self.record.durations(offer_id, simulated=simulated), first)
+        return self._paces[key]
+
+    async def gap(self, followed: Followed) -> float:
+        """Seconds until the next look."""
+        task = followed.task
+        pace = await self.pace(task.offer_id, simulated=task.simulated)
+        return schedule.gap(self._age(task), pace)
+
+    async def _look(self, followed: Followed) -> float | None:
+        task = followed.task
+        facts = self.catalog.providers[task.provider]
+        wire = self.wire(facts)
+        account = await self.account(task.provider, task.simulated)
+        job = Job(id=task.job_id or "", status=task.status, links=task.job_links)
+        self.marks("follow.before_look")
+        async with self.transport.slot(account):
+            reply = await self.transport.send(account, wire.status(job, self.catalog.offer(task.offer_id)))
+        report = wire.read_status(job, reply)
+        if report.needs_result and (call := wire.result(job)) is not None:
+            async with self.transport.slot(account):
+                reply = await self.transport.send(account, call)
+            report = wire.read_result(job, reply)
+        self.marks("follow.answered")
+        followed.failures = 0
+        return await self._seen(followed, report, facts)
+
+    async def _seen(self, followed: Followed, report: JobReport, facts: Provider) -> float | None:
+        task = followed.task
+        match report.state:
+            case "queued" | "running" | "unknown":
+                return await self._still_going(followed, report)
+            case "succeeded" if report.video_urls:
+                return await self._ready(followed, report, facts)
+            case "succeeded":
+                return await self._trouble(followed, KlingError(f"{facts.name} says it is done and names no clip"))
+            case "failed" | "cancelled":
+                settlement = money.unmade(task, report.charged, facts, usd_per_credit=self.usd_per_credit)
+                await self._note(
+                    followed,
+                    f"the vendor says {report.status!r}",
+                    state=report.state,
+                    status=report.status,
+                    ready_at=self.now(),
+                    settlement=settlement,
+                    reserved_usd=money.counted(task, settlement),
+                    error=None if report.state == "cancelled" else _failed(report.failure, facts, settlement.basis),
+                    note="",
+                )
+                return None
+
+    async def _still_going(self, followed: Followed, report: JobReport) -> float | None:
+        task = followed.task
+        now = self.now()
+        followed.last_running = now
+        limit = schedule.deadline_s(task.mode, off_peak=bool(task.request.get("off_peak")))
+        if limit is not None and self._age(task) > limit and self.monotonic() - followed.since > LATE_GRACE_S:
+            await self._overdue(followed, limit, report.status)
+            return None
+        state = task.state if report.state == "unknown" else report.state
+        note = f"{task.provider} says {report.status!r}, a word nobody documented" if report.state == "unknown" else ""
+        shown = (state, report.status, report.progress, report.queue_position, note)
+        if shown != (task.state, task.status, task.progress, task.queue_position, task.note):
+            await self._note(
+                followed,
+                money=False,
+                state=state,
+                status=report.status,
+                progress=report.progress,
+                queue_position=report.queue_position,
+                note=note,
+            )
+        return await self.gap(followed)
+
+    async def _ready(self, followed: Followed, report: JobReport, facts: Provider) -> float | None:
+        task = followed.task
+        now = self.now()
+        settlement = money.settled(task, report.charged, usd_per_credit=self.usd_per_credit)
+        life = facts.result_life_days
+        others = report.video_urls[1:]
+        took = self._took(followed, now)
+        await self._note(
+            followed,
+            f"the clip is ready ({report.status})",
+            state="saving",
+            status=report.status,
+            progress=100 if report.progress is None else report.progress,
+            queue_position=None,
+            ready_at=task.ready_at or now,
+            took_s=took,
+            video_url=report.video_urls[0],
+            expires_at=None if life is None else (task.ready_at or now) + life * 86_400,
+            settlement=settlement,
+            reserved_usd=money.counted(task, settlement),
+            note=f"The vendor made {len(others)} more: {', '.join(others)}" if others else "",
+        )
+        self.marks("follow.recorded")
+        if took is not None:
+            self._paces.pop((task.offer_id, task.simulated), None)
+        followed.lane = SAVING
+        return 0.0
+
+    async def _save(self, followed: Followed) -> float | None:
+        task = followed.task
+        account = await self.account(task.provider, task.simulated)
+        held = Held(task, followed.claim)
+
+        async def mine() -> bool:
+            return await self.record.change(held) is not None
+
+        try:
+            artifact = await self.saver.save(task, followed.claim, account, mine)
+        except LinkExpiredError as error:
+            return await self._fresh_link(followed, error)
+        await self._note(
+            followed,
+            f"saved {artifact.path}",
+            state="succeeded",
+            artifact=artifact,
+            note=task.note if task.note.startswith("The vendor made") else "",
+        )
+        self.marks("save.settled")
+        return None
+
+    async def _fresh_link(self, followed: Followed, error: LinkExpiredError) -> float | None:
+        if followed.asked_again < FRESH_LINKS:
+            followed.asked_again += 1
+            followed.lane = lane_of(followed.task)
+            return await self._look(followed)
+        await self._note(
+            followed,
+            "the link has expired",
+            state="failed",
+            error={
+                **error.as_dict(),
+                "fault": "expired",
+                "why": "the clip was made and not fetched in time; the vendor gives no new link",
+                "next_step": "Look for it in the vendor's dashboard",
+                "money": "charged",
+            },
+        )
+        return None
+
+    async def _trouble(self, followed: Followed, error: KlingError) -> float | None:
+        """Something is in the way: the task stays what it is, and says why it does not move."""
+        followed.failures += 1
+        if isinstance(error, ProviderError) and error.fault == "not_found" and await self._forgotten(followed, error):
+            return None
+        if followed.failures >= 2 or isinstance(error, LocalError):
+            note = str(error)
+            if note != followed.task.note:
+                await self._note(followed, money=False, note=note)
+        slow = isinstance(error, LocalError)
+        pause = schedule.trouble(followed.failures + (3 if slow else 0))
+        wait = error.retry_after_s if isinstance(error, ProviderError) else None
+        return max(pause, wait or 0.0)
+
+    async def _forgotten(self, followed: Followed, error: ProviderError) -> bool:
+        """Whether the vendor has lost the job for good; new jobs may not be known everywhere at once."""
+        watched = self.monotonic() - followed.since
+        if followed.failures < FORGOTTEN_LOOKS or watched < FORGOTTEN_AFTER_S:
+            return False
+        await self._note(
+            followed,
+            "the vendor does not know the job any more",
+            state="failed",
+            error={
+                **error.as_dict(),
+                "what": f"{self.catalog.providers[followed.task.provider].name} does not know this job any more",
+                "next_step": "Look for it in the vendor's dashboard; what became of it is not known here",
+                "money": "may_have_been_charged",
+            },
+        )
+        return True
+
+    async def _overdue(self, followed: Followed, limit: float, word: str) -> None:
+        name = self.catalog.providers[followed.task.provider].name
+        await self._note(
+            followed,
+            "the deadline has passed",
+            state="failed",
+            status=word,
+            error={
+                "code": "deadline",
+                "fault": "expired",
+                "what": f"{name} had not finished after {limit / 3600:.0f} hours",
+                "why": f"its last word was {word!r}",
+                "next_step": "It may still finish, and be charged: look in the vendor's dashboard",
+                "money": "may_have_been_charged",
+            },
+        )
+
+    async def _note(
+        self, followed: Followed, what: str = "", *, money: bool = True, **changes: Unpack[Changes]
+    ) -> None:
+        """Record it; NotOursError when another process has the task now."""
+        task = await self.record.change(Held(followed.task, followed.claim), what, money=money, **changes)
+        if task is None:
+            raise NotOursError(followed.id)
+        followed.task = task
+        self.changed(task)
+
+    def _age(self, task: Task) -> float:
+        return self.now() - (task.accepted_at or task.created_at)
+
+    def _took(self, followed: Followed, now: float) -> float | None:
+        """How long the job took, if we saw its end closely enough to learn from it."""
+        task = followed.task
+        if task.took_s is not None or task.accepted_at is None:
+            return task.took_s
+        last = followed.last_running or task.accepted_at
+        took = (last + now) / 2 - task.accepted_at
+        return took if 0 < now - last <= max(5.0, 0.25 * took) else None
+
+
+def lane_of(task: Task) -> str:
+    """Whose turns a look at this task takes."""
+    if task.state == "saving":
+        return SAVING
+    return f"{task.provider}:{task.simulated}"
+
+
+def _failed(failure: VendorFailure | None, facts: Provider, basis: str) -> dict[str, object]:
+    found = failure or VendorFailure(fault="unknown", words="")
+    reported = "charged" if basis == "reported" else "unknown"
+    return {
+        "code": "provider_error",
+        "fault": found.fault,
+        "provider": facts.id,
+        "what": f"{facts.name} could not make the clip",
+        "why": found.words or "it gives no reason",
+        "vendor_words": found.words,
+        "vendor_code": found.code,
+        "money": "not_spent" if basis == "rolled_back" else reported,
+    }

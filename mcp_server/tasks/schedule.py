@@ -1,0 +1,138 @@
+"""When to look at a job again: seldom while its clip cannot be ready, closely when it is due.
+
+A look costs the vendor and us; not looking costs the user. With the chance per second that a job is done just now
+(its hazard), the fewest looks for a given mean delay are those whose density follows the square root of the
+hazard: for density n, looks are ∫ n·S and delay is ∫ f / 2n (f: when jobs end, S: the share still running), and
+n = c·√(f/S) makes their product smallest. The hazard comes from a log-normal fit to the offer's own past clips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from math import ceil, erfc, exp, log, pi, sqrt
+from typing import Final
+
+TARGET_LAG_S: Final = 0.95
+"""Mean delay between a clip's end and our noticing; a fixed two-second schedule has 1.0."""
+GUESSED_LAG_S: Final = 2.0
+"""The same while the offer's pace is still a guess."""
+NEAREST_S: Final = 0.5
+FARTHEST_S: Final = 300.0
+EARLY_S: Final = 20.0
+"""Refusals by moderation come soon after the order, long before any clip could."""
+_PRIOR_WEIGHT: Final = 1.5
+_HOURS: Final = 3600.0
+
+DEADLINE_S: Final[Mapping[str, float]] = {
+    "text-to-video": 12 * _HOURS,
+    "image-to-video": 12 * _HOURS,
+    "reference-to-video": 12 * _HOURS,
+    "template-effect": 12 * _HOURS,
+    "video-edit": 24 * _HOURS,
+    "motion-control": 24 * _HOURS,
+    "avatar": 24 * _HOURS,
+    "lip-sync": 24 * _HOURS,
+    "extend": 24 * _HOURS,
+}
+"""Ours, far beyond any clip's time: no vendor promises one. Off-peak orders have none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long an offer's clips take: log-normal, in seconds."""
+
+    mu: float
+    sigma: float
+    clips: int = 0
+    """How many past clips it was learned from."""
+
+    @property
+    def lag_s(self) -> float:
+        """The delay to aim at: a guess is not worth many looks."""
+        return TARGET_LAG_S if self.clips >= 3 else GUESSED_LAG_S
+
+    @property
+    def median(self) -> float:
+        return exp(self.mu)
+
+
+FIRST: Final = Pace(log(110.0), 0.55)
+"""Before anything is known: Kling clips are reported to take one to five minutes."""
+FIRST_SIMULATED: Final = Pace(log(3.0), 0.8)
+"""The sandbox plays in seconds what takes minutes."""
+
+
+def learn(durations: Iterable[float], first: Pace = FIRST) -> Pace:
+    """The pace after these clips; the first guess counts as a clip or two among them."""
+    logs = [log(max(0.05, seconds)) for seconds in durations]
+    if not logs:
+        return first
+    # The guess about the middle gives way after three clips; the guess about the spread fades.
+    guess = [first.mu] if len(logs) < 3 else []
+    mu = sum(logs + guess) / len(logs + guess)
+    spread = sum((value - mu) ** 2 for value in logs) + _PRIOR_WEIGHT * first.sigma**2
+    return Pace(mu, max(0.08, sqrt(spread / (len(logs) + _PRIOR_WEIGHT))), len(logs))
+
+
+def gap(age: float, pace: Pace, *, stretch: float = 1.0, nearest: float = NEAREST_S) -> float:
+    """Seconds until the next look at a job that has run for `age` seconds; `stretch` for more jobs than looks."""
+    age = max(0.0, age)
+    farthest = min(FARTHEST_S, max(nearest, pace.median / 4, age / 4))
+    if age < EARLY_S:
+        farthest = min(farthest, max(nearest, EARLY_S / 2))
+    scale = _constant(pace.sigma) * sqrt(pace.median) / (2 * pace.lag_s * stretch)
+    seen = 0.0
+    at = age
+    step = farthest / 16
+    while at - age < farthest:
+        density = scale * sqrt(hazard(at + step / 2, pace))
+        if seen + density * step >= 1:
+            return min(farthest, max(nearest, at - age + (1 - seen) / density))
+        seen += density * step
+        at += step
+    return farthest
+
+
+def hazard(age: float, pace: Pace) -> float:
+    """The chance per second that a job still running at this age ends now."""
+    if age <= 0:
+        return 0.0
+    z = (log(age) - pace.mu) / pace.sigma
+    if z > 6:
+        # Where erfc loses its digits; Mills' ratio is z there.
+        return z / (age * pace.sigma)
+    return exp(-z * z / 2) / (age * pace.sigma * sqrt(2 * pi) * 0.5 * erfc(z / sqrt(2)))
+
+
+@lru_cache(maxsize=256)
+def _constant(sigma: float) -> float:
+    """∫ √(f·S) for a median of one second; it scales with the root of the median."""
+    pace = Pace(0.0, sigma)
+    steps = 200
+    low, high = exp(-5 * sigma), exp(5 * sigma)
+    width = log(high / low) / steps
+    total = 0.0
+    for index in range(steps):
+        at = low * exp(width * (index + 0.5))
+        z = log(at) / sigma
+        share = 0.5 * erfc(z / sqrt(2))
+        total += sqrt(hazard(at, pace)) * share * at * width
+    return total
+
+
+def trouble(failures: int) -> float:
+    """Seconds until the next try after so many in a row went wrong: 2, 4, 8 … 120."""
+    return float(min(120, 2 ** min(failures, 7)))
+
+
+def deadline_s(mode: str, *, off_peak: bool) -> float | None:
+    """How long to follow; None: as long as it takes."""
+    return None if off_peak else DEADLINE_S.get(mode, 24 * _HOURS)
+
+
+def poll_after_s(age: float, pace: Pace) -> float:
+    """A hint for callers who come back by themselves: half of what is left, in whole seconds."""
+    left = pace.median - age
+    return float(max(3, min(60, ceil(left / 2)))) if left > 0 else 5.0

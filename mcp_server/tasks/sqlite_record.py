@@ -1,0 +1,437 @@
+"""The record in one SQLite file, shared by every process of this user."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Unpack, cast
+
+from mcp_server.domain.task import FINISHED, MOVES, State, Task
+from mcp_server.errors import BudgetError, KeyConflictError, LocalError, UnknownTaskError
+from mcp_server.tasks.clerk import BUSY_MS, Clerk, busy
+from mcp_server.tasks.living import Living, place
+from mcp_server.tasks.record import Budget, Changes, Event, Filter, Held, NewTask, Spent, day_of
+from mcp_server.tasks.schema import INSERT, OPEN, UPDATE, NewerFileError, changing, migrate, row_of, task_from, task_of
+
+TWIN_S = 20.0
+"""Two equal orders this close together are worth a word: an agent that repeats itself pays twice."""
+SAMPLE = 40
+"""So many past clips say how long the next one takes."""
+_LIKE_SIGNS = re.compile(r"[%_\\]")
+_ESCAPED = r"\\\g<0>"
+_CHUNK = 500
+"""Ids in one query; SQLite takes at least 999 values."""
+
+
+class IllegalMoveError(Exception):
+    """A change of state that DESIGN does not know: a defect of this program."""
+
+
+@dataclass
+class SqliteRecord:
+    """`Record` in a file; the file is made by the first thing written."""
+
+    path: Path
+    now: Callable[[], float]
+    monotonic: Callable[[], float] = time.monotonic
+    process: str = field(default_factory=lambda: secrets.token_hex(8))
+    _clerk: Clerk = field(init=False)
+    _living: Living = field(init=False)
+    _registered: bool = field(default=False, init=False)
+    _given_up: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self._clerk = Clerk(self._open)
+        self._living = Living(self.monotonic)
+
+    def exists(self) -> bool:
+        return self.path.exists()
+
+    async def create(self, new: NewTask, budget: Budget) -> tuple[Held, bool]:
+        return await self._clerk.do(lambda db: self._create(db, new, budget), "money")
+
+    async def get(self, task_id: str, owner: str | None = None) -> Task:
+        for task in await self.many([task_id]):
+            if owner is None or task.owner == owner:
+                return task
+        raise UnknownTaskError(
+            f"There is no task {task_id!r} in this record",
+            why="it was bought elsewhere, under another KLING_HOME, or the id is misspelt",
+            next_step="list_tasks shows every task of this record",
+        )
+
+    async def many(self, ids: Iterable[str]) -> list[Task]:
+        wanted = list(ids)
+        if not wanted or not self.exists():
+            return []
+
+        def read(db: sqlite3.Connection) -> list[Task]:
+            rows: list[Task] = []
+            for start in range(0, len(wanted), _CHUNK):
+                some = wanted[start : start + _CHUNK]
+                marks = ",".join("?" * len(some))
+                rows += map(task_from, db.execute(f"SELECT * FROM tasks WHERE id IN ({marks})", some))  # noqa: S608
+            return rows
+
+        return await self._clerk.do(read, "read")
+
+    async def find(self, wanted: Filter) -> list[Task]:
+        if not self.exists():
+            return []
+        where, values = _where(wanted)
+        order = "DESC" if wanted.newest_first else "ASC"
+        query = f"SELECT * FROM tasks {where} ORDER BY created_at {order}, id {order} LIMIT ?"  # noqa: S608
+        return await self._clerk.do(
+            lambda db: [task_from(row) for row in db.execute(query, [*values, wanted.limit])], "read"
+        )
+
+    async def history(self, task_id: str) -> list[Event]:
+        if not self.exists():
+            return []
+        query = "SELECT at, state, what FROM events WHERE task_id = ? ORDER BY id"
+        return await self._clerk.do(
+            lambda db: [
+                Event(at=row["at"], state=row["state"], what=row["what"]) for row in db.execute(query, [task_id])
+            ],
+            "read",
+        )
+
+    async def sending(self, held: Held, at: float) -> bool:
+        def write(db: sqlite3.Connection) -> bool:
+            task = _mine(db, held, self.process)
+            # A call that left before may leave again only where a vendor's idempotency key makes it the same purchase.
+            if task is None or task.state != "submitting" or (task.sent_at and not task.call.get("idempotency_key")):
+                return False
+            _save(db, replace(task, sent_at=at, attempts=task.attempts + 1), task, self.now(), "the paid call leaves")
+            return True
+
+        return await self._clerk.do(write, "money")
+
+    async def change(
+        self, held: Held, what: str = "", *, money: bool = False, **changes: Unpack[Changes]
+    ) -> Task | None:
+        def write(db: sqlite3.Connection) -> Task | None:
+            task = _mine(db, held, self.process)
+            return None if task is None else _apply(db, task, changes, self.now(), what)
+
+        return await self._clerk.do(write, "money" if money else "write")
+
+    async def decide(
+        self, task_id: str, expected: Iterable[State], what: str, **changes: Unpack[Changes]
+    ) -> Task | None:
+        states = frozenset(expected)
+
+        def write(db: sqlite3.Connection) -> Task | None:
+            task = _task(db, task_id)
+            if task is None or task.state not in states:
+                return None
+            changed = _apply(db, task, changes, self.now(), what)
+            db.execute("UPDATE tasks SET holder = NULL, claim = claim + 1 WHERE id = ?", [task_id])
+            return changed
+
+        return await self._clerk.do(write, "money")
+
+    async def withdraw(self, task_id: str) -> Task | None:
+        def write(db: sqlite3.Connection) -> Task | None:
+            task = _task(db, task_id)
+            if task is None or task.state != "submitting" or task.sent_at is not None or task.job_id:
+                return None
+            return _apply(
+                db,
+                task,
+                {"state": "cancelled", "reserved_usd": Decimal(0), "note": "Cancelled before anything was sent."},
+                self.now(),
+                "cancelled before it was sent",
+            )
+
+        return await self._clerk.do(write, "money")
+
+    async def claim(self) -> list[Held]:
+        if not self.exists() or not await self._clerk.do(self._orphaned, "read"):
+            return []
+        return await self._clerk.do(self._claim, "write")
+
+    async def held(self) -> set[str]:
+        query = f"SELECT id FROM tasks WHERE holder = ? AND {OPEN}"  # noqa: S608
+        return await self._clerk.do(lambda db: {row["id"] for row in db.execute(query, [self.process])}, "read")
+
+    async def beat(self) -> bool:
+        if not self._registered:
+            return True
+
+        def write(db: sqlite3.Connection) -> bool:
+            found = db.execute(
+                "UPDATE processes SET beat = beat + 1, beat_at = ? WHERE id = ?", [self.now(), self.process]
+            )
+            given_up = self._given_up or not found.rowcount
+            self._given_up = False
+            self._registered = bool(found.rowcount)
+            return not given_up
+
+        return await self._clerk.do(write, "write")
+
+    async def release(self, task_ids: Iterable[str] | None = None) -> None:
+        if not self._registered:
+            return
+        ids = None if task_ids is None else list(task_ids)
+
+        def write(db: sqlite3.Connection) -> None:
+            if ids is None:
+                db.execute("UPDATE tasks SET holder = NULL WHERE holder = ?", [self.process])
+                db.execute("DELETE FROM processes WHERE id = ?", [self.process])
+                self._registered = False
+            else:
+                free = "UPDATE tasks SET holder = NULL WHERE id = ? AND holder = ?"
+                db.executemany(free, [(task_id, self.process) for task_id in ids])
+
+        await self._clerk.do(write, "write")
+
+    async def version(self) -> int:
+        if not self.exists():
+            return -1
+        return await self._clerk.do(lambda db: int(db.execute("PRAGMA data_version").fetchone()[0]), "read")
+
+    async def durations(self, offer_id: str, *, simulated: bool) -> list[float]:
+        query = (
+            "SELECT took_s FROM tasks WHERE offer_id = ? AND simulated = ? AND took_s IS NOT NULL "
+            "ORDER BY created_at DESC LIMIT ?"
+        )
+        return await self._clerk.do(
+            lambda db: [row["took_s"] for row in db.execute(query, [offer_id, int(simulated), SAMPLE])], "read"
+        )
+
+    async def spent(self, since_day: str, owner: str | None = None) -> list[Spent]:
+        if not self.exists():
+            return []
+
+        def read(db: sqlite3.Connection) -> list[Spent]:
+            query = "SELECT * FROM tasks WHERE day >= ? AND simulated = 0 AND (? IS NULL OR owner = ?) ORDER BY day, id"
+            sums: dict[tuple[str, str, str], Spent] = {}
+            for row in db.execute(query, [since_day, owner, owner]):
+                key = (row["day"], row["provider"], row["model"])
+                sums[key] = _added(sums.get(key), task_from(row), row["day"])
+            return list(sums.values())
+
+        return await self._clerk.do(read, "read")
+
+    async def close(self) -> None:
+        await self._clerk.close()
+
+    def _open(self) -> sqlite3.Connection:
+        folder = self.path.parent
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # The record holds prompts and signed links: for this user's eyes.
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        end = time.monotonic() + 30
+        while True:
+            db = sqlite3.connect(self.path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
+            try:
+                return _ready(db)
+            except sqlite3.OperationalError as error:
+                # Several processes that open a new file at once can meet where SQLite does not wait by itself.
+                db.close()
+                if not busy(error) or time.monotonic() > end:
+                    raise
+                time.sleep(0.01)
+            except NewerFileError as error:
+                db.close()
+                raise LocalError(
+                    f"{self.path} was written by a later version of kling-video (format {error})",
+                    next_step="Update kling-video, or set KLING_HOME to another folder",
+                ) from None
+
+    def _create(self, db: sqlite3.Connection, new: NewTask, budget: Budget) -> tuple[Held, bool]:
+        if new.idempotency_key is not None:
+            query = "SELECT * FROM tasks WHERE owner = ? AND idempotency_key = ?"
+            row = db.execute(query, [new.owner, new.idempotency_key]).fetchone()
+            if row is not None:
+                return Held(_same_order(task_from(row), new), row["claim"]), False
+        now = self.now()
+        reserved = _reserve(db, new, budget, day_of(now))
+        task = task_of(new, now, (*new.warnings, *_twins(db, new, now)), reserved)
+        self._register(db)
+        db.execute(INSERT, row_of(task, self.process, 1))
+        _event(db, task, now, "ordered")
+        return Held(task, 1), True
+
+    def _register(self, db: sqlite3.Connection) -> None:
+        made = db.execute(
+            "INSERT INTO processes (id, pid, place, beat, beat_at) VALUES (?, ?, ?, 0, ?) ON CONFLICT (id) DO NOTHING",
+            [self.process, os.getpid(), place(), self.now()],
+        )
+        # A row that has to be made a second time was taken away in between, and the tasks with it.
+        self._given_up = self._given_up or (self._registered and bool(made.rowcount))
+        self._registered = True
+
+    def _orphaned(self, db: sqlite3.Connection) -> list[str | None]:
+        """Holders of unfinished tasks that hold nothing any more."""
+        holders = [row["holder"] for row in db.execute(f"SELECT DISTINCT holder FROM tasks WHERE {OPEN}")]  # noqa: S608
+        others = [holder for holder in holders if holder != self.process or not self._registered]
+        if not others:
+            return []
+        known = {row["id"]: row for row in db.execute("SELECT * FROM processes")}
+        return [
+            holder
+            for holder in others
+            if holder is None or holder not in known or not self._living.lives(known[holder])
+        ]
+
+    def _claim(self, db: sqlite3.Connection) -> list[Held]:
+        gone = self._orphaned(db)
+        if not gone:
+            return []
+        self._register(db)
+        dead = [holder for holder in gone if holder is not None and holder != self.process]
+        for holder in gone:
+            db.execute(
+                f"UPDATE tasks SET holder = ?, claim = claim + 1 WHERE holder IS ? AND {OPEN}",  # noqa: S608
+                [f"{self.process}+", holder],
+            )
+        db.executemany("DELETE FROM processes WHERE id = ?", [(holder,) for holder in dead])
+        rows = db.execute("SELECT * FROM tasks WHERE holder = ?", [f"{self.process}+"]).fetchall()
+        db.execute("UPDATE tasks SET holder = ? WHERE holder = ?", [self.process, f"{self.process}+"])
+        return [Held(task_from(row), row["claim"]) for row in rows]
+
+
+def _ready(db: sqlite3.Connection) -> sqlite3.Connection:
+    db.row_factory = sqlite3.Row
+    if db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA foreign_keys = ON")
+    migrate(db)
+    return db
+
+
+def _task(db: sqlite3.Connection, task_id: str) -> Task | None:
+    row = db.execute("SELECT * FROM tasks WHERE id = ?", [task_id]).fetchone()
+    return None if row is None else task_from(row)
+
+
+def _mine(db: sqlite3.Connection, held: Held, process: str) -> Task | None:
+    row = db.execute(
+        "SELECT * FROM tasks WHERE id = ? AND holder = ? AND claim = ?", [held.task.id, process, held.claim]
+    ).fetchone()
+    return None if row is None else task_from(row)
+
+
+def _apply(db: sqlite3.Connection, task: Task, changes: Changes, now: float, what: str) -> Task:
+    changed = replace(task, **cast("dict[str, Any]", changes))
+    _save(db, changed, task, now, what)
+    return replace(changed, **_times(changed, now))
+
+
+def _save(db: sqlite3.Connection, changed: Task, before: Task, now: float, what: str) -> None:
+    moved = changed.state != before.state
+    if moved and changed.state not in MOVES[before.state]:
+        raise IllegalMoveError(f"{before.id}: {before.state} → {changed.state}")
+    changed = replace(changed, **_times(changed, now))
+    db.execute(UPDATE, changing(changed))
+    if moved or what:
+        _event(db, changed, now, what or changed.status)
+
+
+def _times(changed: Task, now: float) -> dict[str, float | None]:
+    finished_at = (changed.finished_at or now) if changed.state in FINISHED else None
+    return {"updated_at": now, "finished_at": finished_at}
+
+
+def _event(db: sqlite3.Connection, task: Task, now: float, what: str) -> None:
+    db.execute("INSERT INTO events (task_id, at, state, what) VALUES (?, ?, ?, ?)", [task.id, now, task.state, what])
+
+
+def _same_order(task: Task, new: NewTask) -> Task:
+    if task.request_digest == new.request_digest:
+        return task
+    raise KeyConflictError(
+        f"The idempotency key {new.idempotency_key!r} already stands for another request",
+        why=f"it belongs to task {task.id}, which was ordered with other words or settings",
+        next_step=f"Use a new key for a new clip, or get_task {task.id}",
+        details={"task_id": task.id},
+    )
+
+
+def _reserve(db: sqlite3.Connection, new: NewTask, budget: Budget, day: str) -> Decimal:
+    """What this purchase takes from the day's budget; BudgetError when it does not fit."""
+    if new.simulated:
+        return Decimal(0)
+    if budget.daily_usd is None:
+        return new.reserve_usd or Decimal(0)
+    if new.reserve_usd is None:
+        if new.allow_unknown_price:
+            return Decimal(0)
+        raise BudgetError(
+            "A daily budget is set and nobody publishes this price",
+            next_step="Choose an offer with a known price, or allow the unknown price explicitly",
+            details={"daily_budget_usd": str(budget.daily_usd)},
+        )
+    rows = db.execute("SELECT reserved_usd FROM tasks WHERE day = ? AND reserved_usd != '0'", [day])
+    used = sum((Decimal(row["reserved_usd"]) for row in rows), Decimal(0))
+    if used + new.reserve_usd > budget.daily_usd:
+        raise BudgetError(
+            f"This would pass the daily budget: {used} of {budget.daily_usd} USD are spent or reserved, "
+            f"this costs {new.reserve_usd}",
+            next_step="Raise KLING_DAILY_BUDGET_USD, choose a cheaper offer, or wait for tomorrow (UTC)",
+            details={"daily_budget_usd": str(budget.daily_usd), "used_usd": str(used)},
+        )
+    return new.reserve_usd
+
+
+def _twins(db: sqlite3.Connection, new: NewTask, now: float) -> Iterator[str]:
+    if new.idempotency_key is not None:
+        return
+    row = db.execute(
+        "SELECT id, created_at FROM tasks WHERE request_digest = ? AND owner = ? AND created_at > ? "
+        "ORDER BY created_at DESC LIMIT 1",
+        [new.request_digest, new.owner, now - TWIN_S],
+    ).fetchone()
+    if row is not None:
+        ago = max(0, round(now - row["created_at"]))
+        yield f"The same was ordered {ago} s ago as {row['id']}; both are paid. An idempotency_key prevents this"
+
+
+def _where(wanted: Filter) -> tuple[str, list[Any]]:
+    parts: list[str] = []
+    values: list[Any] = []
+    if wanted.states:
+        parts.append(f"state IN ({','.join('?' * len(wanted.states))})")
+        values += wanted.states
+    for column, value in (("provider", wanted.provider), ("owner", wanted.owner)):
+        if value is not None:
+            parts.append(f"{column} = ?")
+            values.append(value)
+    if wanted.simulated is not None:
+        parts.append("simulated = ?")
+        values.append(int(wanted.simulated))
+    if wanted.since is not None:
+        parts.append("created_at >= ?")
+        values.append(wanted.since)
+    for word in (wanted.text or "").split():
+        parts.append("prompt LIKE ? ESCAPE '\\'")
+        values.append(f"%{_LIKE_SIGNS.sub(_ESCAPED, word)}%")
+    return (f"WHERE {' AND '.join(parts)}" if parts else ""), values
+
+
+def _added(so_far: Spent | None, task: Task, day: str) -> Spent:
+    zero = Decimal(0)
+    spent = so_far or Spent(
+        day=day, provider=task.provider, model=task.model, tasks=0,
+        quoted_usd=zero, settled_usd=zero, counted_usd=zero, unknown=0,
+    )  # fmt: skip
+    settled = task.settlement.usd if task.settlement else None
+    return replace(
+        spent,
+        tasks=spent.tasks + 1,
+        quoted_usd=spent.quoted_usd + (task.quote_usd or zero),
+        settled_usd=spent.settled_usd + (settled or zero),
+        counted_usd=spent.counted_usd + task.reserved_usd,
+        unknown=spent.unknown + (settled is None and task.quote_usd is None),
+    )

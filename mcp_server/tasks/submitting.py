@@ -1,0 +1,175 @@
+"""Sending a recorded order: at most one paid call, or one purchase under a vendor's key, whatever dies in between."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Unpack
+
+from mcp_server.domain.catalog import Catalog, Provider
+from mcp_server.domain.task import Task
+from mcp_server.errors import KlingError, LocalError
+from mcp_server.providers.accounts import Account
+from mcp_server.providers.base import Wire
+from mcp_server.providers.reading import state_of
+from mcp_server.providers.transport import Transport
+from mcp_server.tasks import buying
+from mcp_server.tasks.buying import Bought, InDoubt, NotBought, Outcome
+from mcp_server.tasks.marks import Marks
+from mcp_server.tasks.record import Changes, Held, Record
+
+_log = logging.getLogger("kling_video.tasks")
+
+
+class LostHoldError(Exception):
+    """The task is another process's now."""
+
+
+@dataclass
+class Submitter:
+    """Sends orders."""
+
+    record: Record
+    transport: Transport
+    catalog: Catalog
+    wire: Callable[[Provider], Wire]
+    account: Callable[[str, bool], Awaitable[Account]]
+    now: Callable[[], float]
+    sleep: Callable[[float], Awaitable[None]]
+    marks: Marks
+    changed: Callable[[Task], None]
+
+    async def submit(self, held: Held) -> Task | None:
+        """The task after the vendor's answer; None when another process has it now."""
+        try:
+            return await self._submit(held)
+        except LostHoldError:
+            return None
+        except KlingError as error:
+            # Before the call left, or the record itself failed; the row still says which.
+            return await self._give_up(held, NotBought(error, None, "refused"))
+
+    async def _submit(self, held: Held) -> Task | None:
+        task = held.task
+        doubt: InDoubt | None = None
+        began = self.now()
+        if task.sent_at is not None:
+            # A process died between sending and recording the answer.
+            died = KlingError("the program ended before the answer was recorded")
+            doubt = InDoubt(died)
+            if not self._may_repeat(task):
+                return await self._uncertain(held, doubt)
+        elif self.now() - task.created_at > buying.UNSENT_LIFE_S:
+            late = KlingError(
+                "The order was never sent: the program ended before it could be",
+                next_step="Order again if the clip is still wanted",
+            )
+            return await self._give_up(held, NotBought(late, None, "refused"))
+        tries = 0
+        while True:
+            tries += 1
+            outcome = await self._send_once(held)
+            if doubt is not None:
+                outcome = buying.after_doubt(outcome)
+            match outcome:
+                case Bought():
+                    return await self._bought(held, outcome)
+                case InDoubt():
+                    doubt = outcome
+                    if tries >= buying.DOUBT_TRIES or not self._may_repeat(held.task):
+                        return await self._uncertain(held, outcome)
+                    await self._say(held, note=f"The answer was lost; asking again under the same key ({tries})")
+                    await self.sleep(min(30.0, 0.5 * 2**tries))
+                case NotBought(again_s=again) if again is not None and self._patient(outcome, tries, began, again):
+                    # Surely refused: the row says "not sent" again, so that a crash now leaves no doubt.
+                    await self._say(held, money=True, sent_at=None, note=str(outcome.error))
+                    await self.sleep(again if outcome.kind == "later" else again * 2 ** (tries - 1))
+                case NotBought():
+                    return await self._give_up(held, outcome)
+
+    async def _send_once(self, held: Held) -> Outcome:
+        task = held.task
+        facts = self.catalog.providers[task.provider]
+        call = buying.call_of(task)
+        try:
+            account = await self.account(task.provider, task.simulated)
+            async with self.transport.slot(account):
+                self.marks("submit.before_sent")
+                if not await self.record.sending(held, self.now()):
+                    raise LostHoldError(task.id)
+                self.marks("submit.before_send")
+                reply = await self.transport.send(account, call)
+            self.marks("submit.answered")
+            return Bought(self.wire(facts).read_submit(reply))
+        except LocalError:
+            raise
+        except KlingError as error:
+            return buying.of_error(error)
+
+    async def _bought(self, held: Held, outcome: Bought) -> Task | None:
+        job = outcome.job
+        facts = self.catalog.providers[held.task.provider]
+        state = "running" if state_of(facts, job.status) == "running" else "queued"
+        changes = Changes(
+            state=state,
+            accepted_at=self.now(),
+            job_id=job.id,
+            job_links=job.links,
+            status=job.status,
+            note="",
+            error=None,
+        )
+        task = await self._insist(held, f"the vendor took it as {job.id}", changes)
+        if task is None:
+            # Another process gave the answer up for lost; here it is after all.
+            task = await self.record.decide(held.task.id, ("uncertain",), f"a late answer: {job.id}", **changes)
+        self.marks("submit.recorded")
+        if task is not None:
+            self.changed(task)
+        return task
+
+    async def _insist(self, held: Held, what: str, changes: Changes) -> Task | None:
+        """Record what the vendor said, however long the disk takes: it exists nowhere else."""
+        pause = 0.25
+        while True:
+            try:
+                return await self.record.change(held, what, money=True, **changes)
+            except LocalError as error:
+                _log.error("Task %s: %s, but it cannot be recorded (%s); trying again", held.task.id, what, error.what)
+                await self.sleep(pause)
+                pause = min(30.0, pause * 2)
+
+    async def _uncertain(self, held: Held, outcome: InDoubt) -> Task | None:
+        name = self.catalog.providers[held.task.provider].name
+        changes = Changes(state="uncertain", error=buying.uncertain(outcome.error, name), note="")
+        task = await self._insist(held, "the answer was lost; not sent again", changes)
+        if task is not None:
+            self.changed(task)
+        return task
+
+    async def _give_up(self, held: Held, outcome: NotBought) -> Task | None:
+        changes = Changes(state="failed", error=buying.refused(outcome.error), reserved_usd=Decimal(0), note="")
+        task = await self._insist(held, "not bought", changes)
+        if task is not None:
+            self.changed(task)
+        return task
+
+    async def _say(self, held: Held, *, money: bool = False, **changes: Unpack[Changes]) -> None:
+        task = await self.record.change(held, changes.get("note", ""), money=money, **changes)
+        if task is None:
+            raise LostHoldError(held.task.id)
+        self.changed(task)
+
+    def _may_repeat(self, task: Task) -> bool:
+        first = task.sent_at or task.created_at
+        return (
+            bool(task.call.get("idempotency_key"))
+            and self.now() - max(task.created_at, min(first, self.now())) <= buying.KEY_LIFE_S
+        )
+
+    def _patient(self, outcome: NotBought, tries: int, began: float, again: float) -> bool:
+        if outcome.kind == "unreachable":
+            return tries < buying.UNREACHABLE_TRIES
+        return tries < buying.LATER_TRIES and self.now() + again - began <= buying.LATER_LIMIT_S
