@@ -103,6 +103,7 @@ def answer(task: Task, *, bought_now: bool = False, poll_after_s: float | None =
         error=dict(task.error) if task.error else None,
         note=task.note,
         created_at=stamp(task.created_at),
+        updated_at=stamp(task.updated_at),
         finished_at=stamp(task.finished_at),
         poll_after_s=None if task.finished else poll_after_s,
         next_step=next_step(task),

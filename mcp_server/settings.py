@@ -88,6 +88,21 @@ class Settings:
         """What the user says a kling3api credit costs; nobody publishes it."""
         return self._money("KLING3API_USD_PER_CREDIT")
 
+    @property
+    def http_token(self) -> Secret | None:
+        """The one bearer token of an HTTP server for few people."""
+        return self.secret("KLING_HTTP_TOKEN")
+
+    @property
+    def http_issuer(self) -> str | None:
+        """Whose signed tokens an HTTP server accepts."""
+        return self._address("KLING_HTTP_ISSUER")
+
+    @property
+    def http_url(self) -> str | None:
+        """The address clients reach the HTTP server under; a token must be made for it."""
+        return self._address("KLING_HTTP_URL")
+
     def secret(self, variable: str, token_file: str = "") -> Secret | None:
         """A vendor's key: environment, then our own file, then the vendor's own client's file."""
         if value := self.get(variable):
@@ -97,6 +112,12 @@ class Settings:
         if token_file and (value := _token(self.user_home / token_file)):
             return Secret(value, f"~/{token_file}")
         return None
+
+    def _address(self, name: str) -> str | None:
+        text = self.get(name)
+        if text is not None and not text.startswith(("https://", "http://")):
+            raise ArgumentError(f"{name}={text!r} is no web address", next_step=f"Begin {name} with https://")
+        return text
 
     def _money(self, name: str) -> Decimal | None:
         text = self.get(name)

@@ -118,6 +118,7 @@ class TaskAnswer(_Answer):
     error: dict[str, Any] | None = None
     note: str = ""
     created_at: str | None = None
+    updated_at: str | None = None
     finished_at: str | None = None
     poll_after_s: float | None = None
     next_step: str = ""

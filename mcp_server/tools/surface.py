@@ -10,6 +10,9 @@ from typing import Final
 
 NAME: Final = "kling-video"
 TITLE: Final = "Kling video"
+HOMEPAGE: Final = "https://github.com/kling-video/kling-video"
+ICON: Final = f"{HOMEPAGE}/raw/main/mcp_server/tools/icon.svg"
+"""An address and no data: every 2026 response repeats it."""
 
 INSTRUCTIONS: Final = """\
 Buys Kling videos (4K, text to video, image to video, …) from five vendors and saves them to disk.

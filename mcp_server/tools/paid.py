@@ -1,0 +1,34 @@
+"""The tools that move money or stop it: generate_video, cancel_task."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mcp_server.tools import confirm
+from mcp_server.tools.replies import order_reply, task_reply
+
+if TYPE_CHECKING:
+    from mcp_types import CallToolResult, InputRequiredResult
+
+    from mcp_server.tools.tool import Call
+
+
+async def generate_video(call: Call) -> CallToolResult | InputRequiredResult:
+    """Buy one clip; the answer comes as soon as the vendor has accepted, and the task outlives the call."""
+    from mcp_server.service import ConfirmationNeededError
+
+    service = await call.services.ready()
+    try:
+        return order_reply(await service.generate(call.arguments, owner=call.owner))
+    except ConfirmationNeededError as error:
+        agreed = await confirm.ask(call, error)
+        if agreed is not True:
+            return agreed
+    return order_reply(await service.generate(call.arguments, owner=call.owner, confirmed=True))
+
+
+async def cancel_task(call: Call) -> CallToolResult:
+    """Ask the vendor to stop, or only stop watching."""
+    service = await call.services.ready()
+    wanted = call.arguments
+    return task_reply(await service.cancel(wanted.task_id, owner=call.owner, stop_following=wanted.stop_following))
