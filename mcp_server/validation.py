@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from mcp_server.domain import markers
 from mcp_server.domain.catalog import Offer, Rule, Wanted
 from mcp_server.domain.request import CheckedRequest, Misfit, VideoRequest, native_option
 from mcp_server.domain.words import INPUTS
@@ -263,8 +264,23 @@ def _prompt(request: VideoRequest, offer: Offer, found: _Findings) -> str:
     prompt = request.prompt
     if offer.shots_in_prompt and request.shots:
         prompt = "\n".join(part for part in (prompt, *_numbered(request)) if part)
+    if offer.reference_marker or offer.video_marker:
+        prompt = _named(prompt, request, offer, found)
     if offer.prompt_max is not None and len(prompt) > offer.prompt_max:
         found.problem(f"the prompt has {len(prompt)} characters; {found.seller} takes {offer.prompt_max}")
+    return prompt
+
+
+def _named(prompt: str, request: VideoRequest, offer: Offer, found: _Findings) -> str:
+    """The prompt with every picture and clip called by name, as this vendor asks."""
+    for name in markers.stray(request, offer):
+        found.problem(f"the prompt says {name}, but no such picture or clip goes in")
+    missing = markers.missing(request, offer)
+    if missing and prompt:
+        found.warnings.append(
+            f"{found.seller} wants what goes in called by name; added at the end of the prompt: {' '.join(missing)}"
+        )
+        prompt = " ".join((prompt, *missing))
     return prompt
 
 

@@ -103,6 +103,10 @@ class Offer:
     shots_in_prompt: bool = False
     """Shots are written into the prompt ("Shot 1: …") because the vendor's list format is not public."""
     prompt_max: int | None = None
+    reference_marker: str = ""
+    """How the prompt must name each reference image (`<<<image_{n}>>>`, from 1), where the vendor insists."""
+    video_marker: str = ""
+    """How the prompt must name the clip that goes in, where the vendor insists."""
     rules: tuple[Rule, ...] = ()
 
     not_sold_because: str = ""
