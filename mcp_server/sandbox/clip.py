@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from mcp_server.sandbox import font
-from mcp_server.sandbox.picture import BLACK, INK, Picture, Still, flat, put, scene, stamp, still
+from mcp_server.sandbox.picture import BLACK, INK, Picture, Still, av, flat, put, scene, stamp, still
 
 RENDERER: Final = 1
 """Raised when the same order would be drawn differently."""
@@ -67,15 +67,13 @@ def can_render() -> bool:
 
 def render(clip: Clip, path: Path) -> None:
     """Draw the clip into a file; takes CPU, so call it in a thread."""
-    import av
-
-    with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as output:
+    with av().open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as output:
         output.metadata.update({"title": "SIMULATED", "comment": clip.title})
         # One thread and x264's own tables make the same bytes on every run, so a half-fetched file can be resumed.
-        video: Any = output.add_stream("libx264", rate=clip.fps, options={"preset": "ultrafast", "crf": "28"})
+        video = output.add_stream("libx264", rate=clip.fps, options={"preset": "ultrafast", "crf": "28"})
         video.width, video.height, video.pix_fmt = clip.width, clip.height, "yuv420p"
         video.codec_context.thread_count = 1
-        audio: Any = output.add_stream("aac", rate=SAMPLE_RATE, layout="mono") if clip.audio else None
+        audio = output.add_stream("aac", rate=SAMPLE_RATE, layout="mono") if clip.audio else None
         for frame in _frames(clip):
             output.mux(video.encode(frame))
         output.mux(video.encode(None))
@@ -87,31 +85,33 @@ def render(clip: Clip, path: Path) -> None:
 
 
 def _frames(clip: Clip) -> Iterator[Any]:
-    from av import VideoFrame
-    from av.video.frame import PictureType
-
-    frame: Any = VideoFrame(clip.width, clip.height, "yuv420p")
+    kind = av().video.frame.PictureType
+    frame = av().VideoFrame(clip.width, clip.height, "yuv420p")
     total = max(1, round(clip.seconds * clip.fps))
-    cuts = dict(_cuts(clip, total))
+    cuts = _cuts(clip, total)
+    upcoming = next(cuts, None)
     shot = 0
     for index in range(total):
-        cut = index in cuts
-        if cut:
-            shot, picture = cuts[index]
+        cut = False
+        while upcoming is not None and upcoming[0] <= index:
+            _, shot, picture = upcoming
             put(frame.planes, picture)
+            upcoming, cut = next(cuts, None), True
         if clip.look == "normal" or (clip.look == "frozen" and index == 0):
             _move(frame.planes[0], clip, index, total, shot)
         frame.pts = index
-        frame.pict_type = PictureType.I if cut else PictureType.NONE
+        frame.pict_type = kind.I if cut else kind.NONE
         # libx264 copies what it is given, so one frame serves for all.
         yield frame
 
 
-def _cuts(clip: Clip, total: int) -> Iterator[tuple[int, tuple[int, Picture]]]:
-    """Frame number → number of the shot and the picture that begins there."""
-    if clip.look != "normal":
-        dark = clip.look == "black"
-        yield 0, (1, flat(clip.width, clip.height) if dark else _lettered(scene(clip.width, clip.height, ""), clip, 0))
+def _cuts(clip: Clip, total: int) -> Iterator[tuple[int, int, Picture]]:
+    """Where a picture begins: frame number, number of the shot, the picture."""
+    if clip.look == "black":
+        yield 0, 1, flat(clip.width, clip.height)
+        return
+    if clip.look == "frozen":
+        yield 0, 1, _lettered(scene(clip.width, clip.height, ""), clip, 0)
         return
     starts = 0.0
     for number, shot in enumerate(clip.shots):
@@ -119,11 +119,12 @@ def _cuts(clip: Clip, total: int) -> Iterator[tuple[int, tuple[int, Picture]]]:
             picture = still(clip.width, clip.height, clip.first)
         else:
             picture = scene(clip.width, clip.height, f"{number}{shot.prompt}")
-        yield min(round(starts * clip.fps), total - 1), (number + 1, _lettered(picture, clip, number))
+        yield round(starts * clip.fps), number + 1, _lettered(picture, clip, number)
         starts += shot.seconds
     if clip.last is not None:
-        picture = _lettered(still(clip.width, clip.height, clip.last), clip, len(clip.shots) - 1)
-        yield max(0, total - max(1, clip.fps // 2)), (len(clip.shots), picture)
+        number = len(clip.shots) - 1
+        picture = _lettered(still(clip.width, clip.height, clip.last), clip, number)
+        yield total - max(1, clip.fps // 2), number + 1, picture
 
 
 def _lettered(picture: Picture, clip: Clip, number: int) -> Picture:
@@ -156,14 +157,12 @@ def _move(plane: Any, clip: Clip, index: int, total: int, shot: int) -> None:
 
 def _sounds(seconds: float) -> Iterator[Any]:
     """A soft tone that changes twice a second, exactly as long as the pictures."""
-    from av import AudioFrame
-
     total = round(seconds * SAMPLE_RATE)
     step = SAMPLE_RATE // CHANGES_PER_SECOND
     tones = [_tone(note, step) for note in NOTES]
     for number, start in enumerate(range(0, total, step)):
         length = min(step, total - start)
-        frame: Any = AudioFrame(format="fltp", layout="mono", samples=length)
+        frame = av().AudioFrame(format="fltp", layout="mono", samples=length)
         frame.sample_rate = SAMPLE_RATE
         frame.pts = start
         frame.planes[0].update(tones[number % len(tones)][:length].tobytes())

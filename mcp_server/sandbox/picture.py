@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fractions import Fraction
+from importlib import import_module
 from io import BytesIO
 from typing import Any
 from zlib import crc32
@@ -12,6 +14,11 @@ from mcp_server.sandbox import font
 
 BLACK, GRAY, INK, NEUTRAL = 16, 72, 235, 128
 """Luma of black, of a placeholder, of letters; chroma without colour."""
+
+
+def av() -> Any:
+    """PyAV, from the `media` extra; imported only when a picture is needed."""
+    return import_module("av")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,34 +94,30 @@ def still(width: int, height: int, given: Still) -> Picture:
 
 def size_of(data: bytes) -> tuple[int, int] | None:
     """Width and height of a picture file; None when it is none."""
-    import av
-
     try:
-        with av.open(BytesIO(data)) as source:
+        with av().open(BytesIO(data)) as source:
             stream = source.streams.video[0]
-            return stream.width, stream.height
-    except (av.FFmpegError, IndexError):
+            return int(stream.width), int(stream.height)
+    except (av().error.FFmpegError, IndexError):
         return None
 
 
 def _decoded(width: int, height: int, data: bytes) -> Picture | None:
-    import av
-
+    library = av()
     try:
-        with av.open(BytesIO(data)) as source:
+        with library.open(BytesIO(data)) as source:
             frame = next(source.decode(video=0))
-            graph = av.filter.Graph()
-            steps = (
-                graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=1),  # type: ignore[arg-type]
+            graph = library.filter.Graph()
+            graph.link_nodes(
+                graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1)),
                 graph.add("scale", f"{width}:{height}:force_original_aspect_ratio=increase"),
                 graph.add("crop", f"{width}:{height}"),
                 graph.add("format", "yuv420p"),
                 graph.add("buffersink"),
-            )
-            graph.link_nodes(*steps).configure()
+            ).configure()
             graph.push(frame)
-            made: Any = graph.pull()
-    except (av.FFmpegError, StopIteration, IndexError, ValueError):
+            made = graph.pull()
+    except (library.error.FFmpegError, StopIteration, IndexError, ValueError):
         return None
     luma, blue, red = (_tight(plane) for plane in made.planes)
     return Picture(width, height, bytearray(luma), blue, red, genuine=True)

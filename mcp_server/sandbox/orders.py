@@ -1,0 +1,131 @@
+"""What a vendor was asked to make, in plain words, and how it gets on: a job is its order and the clock."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from typing import Any, Final, Literal
+
+from mcp_server.sandbox.clip import Shot
+
+Phase = Literal["queued", "running", "done", "failed", "cancelled"]
+Ending = Literal["done", "failed", "moderated"]
+
+SHORT_SIDE: Final[Mapping[str, int]] = {"720p": 720, "1080p": 1080, "4k": 2160}
+OF_TIER: Final[Mapping[str, str]] = {"standard": "720p", "pro": "1080p", "4k": "4k"}
+"""What is drawn where a vendor has no word for the resolution: ours, not the vendor's promise."""
+QUEUED_SHARE: Final = 0.25
+"""How much of a job's life it waits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One clip as a vendor understood it."""
+
+    vendor: str
+    endpoint: str
+    """The action, path or type it was ordered under."""
+    vendor_model: str
+    model: str = ""
+    """Ours, from the catalog; empty where the catalog does not list it."""
+    tier: str = "standard"
+    mode: str = ""
+    prompt: str = ""
+    seconds: float = 5
+    ratio: str = ""
+    """Empty where a picture or clip that goes in decides it."""
+    resolution: str = ""
+    audio: bool = False
+    image: str = ""
+    end_image: str = ""
+    references: tuple[str, ...] = ()
+    video: str = ""
+    source_task: str = ""
+    shots: tuple[Shot, ...] = ()
+    off_peak: bool = False
+
+    def given(self, name: str) -> bool:
+        """Whether this input came, by the name the price tables use for it."""
+        return bool(getattr(self, name, None))
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Order:
+        row: dict[str, Any] = json.loads(text)
+        row["shots"] = tuple(Shot(**shot) for shot in row["shots"])
+        row["references"] = tuple(row["references"])
+        return cls(**row)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """An accepted order: what the vendor would look up when asked."""
+
+    id: str
+    order: Order
+    account: str
+    accepted: float
+    starts: float
+    ends: float
+    ending: Ending
+    words: str
+    """What the vendor says when it fails."""
+    price: Decimal | None
+    """In the vendor's currency; None where nobody publishes one."""
+    defect: str = ""
+    """A flaw the clip was ordered to have, for tests."""
+    cancelled: float | None = None
+
+    def phase(self, now: float) -> Phase:
+        """How far it is: only the clock decides, so it survives the process that served it."""
+        if self.cancelled is not None:
+            return "cancelled"
+        if now >= self.ends:
+            return "done" if self.ending == "done" else "failed"
+        return "running" if now >= self.starts else "queued"
+
+    def progress(self, now: float) -> int:
+        """Percent."""
+        if now >= self.ends:
+            return 100
+        if now <= self.starts:
+            return 0
+        return min(99, int(100 * (now - self.starts) / (self.ends - self.starts)))
+
+
+def weight(order: Order) -> float:
+    """How heavy a clip is, 0 to 1: longer, bigger and louder takes longer."""
+    length = min(max((order.seconds - 3) / 12, 0.0), 1.0)
+    size = {"standard": 0.0, "pro": 0.5, "4k": 1.0}.get(order.tier, 0.0)
+    return 0.5 * length + 0.3 * size + 0.2 * order.audio
+
+
+def life_seconds(order: Order) -> float:
+    """What it would take in life: 30 to 120 seconds (docs 000)."""
+    return 30 + 90 * weight(order)
+
+
+def sandbox_seconds(order: Order, seconds: float) -> float:
+    """What it takes here: about `seconds`, a heavy clip a little more; off-peak waits twice as long."""
+    return seconds * (0.75 + 0.5 * weight(order)) * (2 if order.off_peak else 1)
+
+
+def pixels(order: Order, picture: tuple[int, int] | None = None) -> tuple[int, int]:
+    """Width and height: the short side by resolution, the shape by ratio or by the picture that goes in."""
+    short = SHORT_SIDE[order.resolution or OF_TIER.get(order.tier, "720p")]
+    wide, _, high = order.ratio.partition(":")
+    if wide.isdigit() and high.isdigit() and int(wide) and int(high):
+        across, down = int(wide), int(high)
+    else:
+        across, down = picture or (16, 9)
+    if across >= down:
+        return _even(short * min(across / down, 3)), short
+    return short, _even(short * min(down / across, 3))
+
+
+def _even(side: float) -> int:
+    return round(side / 2) * 2

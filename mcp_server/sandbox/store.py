@@ -1,0 +1,254 @@
+"""What the five vendors remember, in one SQLite file: it outlives the process, and several may share it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+from mcp_server.sandbox.orders import Job, Order
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS jobs (
+    id TEXT PRIMARY KEY, vendor TEXT NOT NULL, account TEXT NOT NULL, accepted REAL NOT NULL, starts REAL NOT NULL,
+    ends REAL NOT NULL, ending TEXT NOT NULL, words TEXT NOT NULL, price TEXT, defect TEXT NOT NULL, cancelled REAL,
+    "order" TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS jobs_of_account ON jobs (vendor, account);
+CREATE TABLE IF NOT EXISTS promises (
+    vendor TEXT NOT NULL, account TEXT NOT NULL, key TEXT NOT NULL, digest TEXT NOT NULL, job TEXT NOT NULL,
+    PRIMARY KEY (vendor, account, key)
+);
+CREATE TABLE IF NOT EXISTS uploads (
+    id TEXT PRIMARY KEY, account TEXT NOT NULL, name TEXT NOT NULL, size INTEGER NOT NULL, checksum TEXT NOT NULL,
+    made REAL NOT NULL, data BLOB, source TEXT NOT NULL DEFAULT '', confirmed INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS faults (
+    vendor TEXT NOT NULL, kind TEXT NOT NULL, remaining INTEGER, value TEXT NOT NULL, PRIMARY KEY (vendor, kind)
+);
+CREATE TABLE IF NOT EXISTS journal (
+    number INTEGER PRIMARY KEY, at REAL NOT NULL, vendor TEXT NOT NULL, action TEXT NOT NULL, method TEXT NOT NULL,
+    path TEXT NOT NULL, status INTEGER, job TEXT NOT NULL, accepted INTEGER NOT NULL, fault TEXT NOT NULL,
+    facts TEXT NOT NULL
+);
+"""
+JOURNAL_ROWS: Final = 20_000
+KEPT_S: Final = 30 * 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """A file somebody brought."""
+
+    id: str
+    account: str
+    name: str
+    size: int
+    checksum: str
+    made: float
+    data: bytes | None
+    source: str = ""
+    """The address it was registered from, where no bytes came."""
+    confirmed: bool = False
+
+
+class KeyTakenError(Exception):
+    """The idempotency key already stands for another body."""
+
+
+class Store:
+    """The record of all vendors. Its calls take well under a millisecond and are made from the event loop."""
+
+    def __init__(self, path: Path | str, *, now: float) -> None:
+        self.path = path
+        self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+        self._db.row_factory = sqlite3.Row
+        if path != ":memory:":
+            # Enough to survive a killed process, which is what is rehearsed; not a power cut.
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.executescript(_SCHEMA)
+        self._db.execute("INSERT OR IGNORE INTO meta VALUES ('secret', ?)", (secrets.token_hex(16),))
+        self.secret = str(self._db.execute("SELECT value FROM meta WHERE name = 'secret'").fetchone()[0])
+        self._tidy(now)
+
+    def close(self) -> None:
+        self._db.close()
+
+    def add(self, job: Job, *, key: str = "", digest: str = "") -> tuple[Job, bool]:
+        """Accept the job, or find the one this key already stands for; whether it is new."""
+        with self._transaction():
+            if key:
+                row = self._db.execute(
+                    "SELECT digest, job FROM promises WHERE vendor = ? AND account = ? AND key = ?",
+                    (job.order.vendor, job.account, key),
+                ).fetchone()
+                if row is not None:
+                    if row["digest"] != digest:
+                        raise KeyTakenError(key)
+                    return self._job(str(row["job"])), False
+                self._db.execute(
+                    "INSERT INTO promises VALUES (?, ?, ?, ?, ?)", (job.order.vendor, job.account, key, digest, job.id)
+                )
+            self._db.execute(
+                "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    job.id,
+                    job.order.vendor,
+                    job.account,
+                    job.accepted,
+                    job.starts,
+                    job.ends,
+                    job.ending,
+                    job.words,
+                    None if job.price is None else str(job.price),
+                    job.defect,
+                    None,
+                    job.order.to_json(),
+                ),
+            )
+        return job, True
+
+    def find(self, vendor: str, job_id: str, account: str | None = None) -> Job | None:
+        """A vendor's job; with `account`, only its owner's."""
+        row = self._db.execute("SELECT * FROM jobs WHERE id = ? AND vendor = ?", (job_id, vendor)).fetchone()
+        if row is None or (account is not None and row["account"] != account):
+            return None
+        return _job(row)
+
+    def cancel(self, job_id: str, now: float) -> bool:
+        """Stop a job that still waits; whether that was in time."""
+        done = self._db.execute(
+            "UPDATE jobs SET cancelled = ? WHERE id = ? AND starts > ? AND cancelled IS NULL", (now, job_id, now)
+        )
+        return done.rowcount == 1
+
+    def bills(self, vendor: str, account: str) -> Iterator[tuple[Decimal, float, float, str, bool]]:
+        """Price, acceptance, end, ending and whether cancelled of every priced job."""
+        rows = self._db.execute(
+            "SELECT price, accepted, ends, ending, cancelled FROM jobs "
+            "WHERE vendor = ? AND account = ? AND price IS NOT NULL",
+            (vendor, account),
+        )
+        for row in rows:
+            yield Decimal(row["price"]), row["accepted"], row["ends"], row["ending"], row["cancelled"] is not None
+
+    def put_upload(self, upload: Upload) -> None:
+        """Remember a file, or what changed about it."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO uploads VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                upload.id,
+                upload.account,
+                upload.name,
+                upload.size,
+                upload.checksum,
+                upload.made,
+                upload.data,
+                upload.source,
+                upload.confirmed,
+            ),
+        )
+
+    def upload(self, upload_id: str) -> Upload | None:
+        row = self._db.execute("SELECT * FROM uploads WHERE id = ?", (upload_id,)).fetchone()
+        if row is None:
+            return None
+        facts: dict[str, Any] = {**dict(row), "confirmed": bool(row["confirmed"])}
+        return Upload(**facts)
+
+    def set_fault(self, vendor: str, kind: str, count: int | None, value: str) -> None:
+        """Arm a fault for the next `count` times, or for good."""
+        self._db.execute("INSERT OR REPLACE INTO faults VALUES (?, ?, ?, ?)", (vendor, kind, count, value))
+
+    def clear_faults(self, vendor: str = "*") -> None:
+        self._db.execute("DELETE FROM faults WHERE ? IN ('*', vendor)", (vendor,))
+
+    def faults(self) -> list[dict[str, Any]]:
+        """What is armed."""
+        rows = self._db.execute("SELECT * FROM faults WHERE remaining IS NULL OR remaining > 0 ORDER BY vendor, kind")
+        return [dict(row) for row in rows]
+
+    def take_fault(self, vendor: str, kinds: Iterable[str]) -> tuple[str, str] | None:
+        """Use up one armed fault of these kinds, the first that is there: its kind and value."""
+        armed = self._db.execute(
+            "SELECT kind, vendor FROM faults WHERE vendor IN (?, '*') AND (remaining IS NULL OR remaining > 0)",
+            (vendor,),
+        ).fetchall()
+        if not armed:
+            return None
+        owner = {str(row["kind"]): str(row["vendor"]) for row in armed}
+        for kind in kinds:
+            if kind in owner:
+                # Another process may have used the last one between the two statements.
+                taken = self._db.execute(
+                    "UPDATE faults SET remaining = remaining - 1 WHERE vendor = ? AND kind = ? "
+                    "AND (remaining IS NULL OR remaining > 0) RETURNING value",
+                    (owner[kind], kind),
+                ).fetchall()
+                if taken:
+                    return kind, str(taken[0][0])
+        return None
+
+    def note(self, row: Mapping[str, Any]) -> None:
+        """Write one line of the journal."""
+        self._db.execute(
+            "INSERT INTO journal (at, vendor, action, method, path, status, job, accepted, fault, facts) "
+            "VALUES (:at, :vendor, :action, :method, :path, :status, :job, :accepted, :fault, :facts)",
+            {**row, "facts": json.dumps(row["facts"], ensure_ascii=False)},
+        )
+
+    def journal(self, **wanted: str) -> list[dict[str, Any]]:
+        """The journal's lines, oldest first, filtered by vendor, action or job."""
+        names = [name for name in ("vendor", "action", "job") if wanted.get(name)]
+        where = " AND ".join(f"{name} = :{name}" for name in names) or "1"
+        rows = self._db.execute(f"SELECT * FROM journal WHERE {where} ORDER BY number", wanted)  # noqa: S608 - fixed names
+        return [
+            {**dict(row), "accepted": bool(row["accepted"]), "facts": json.loads(row["facts"])}
+            for row in rows.fetchall()
+        ]
+
+    def clear_journal(self) -> None:
+        self._db.execute("DELETE FROM journal")
+
+    def _job(self, job_id: str) -> Job:
+        return _job(self._db.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone())
+
+    def _tidy(self, now: float) -> None:
+        self._db.execute("DELETE FROM journal WHERE number <= (SELECT max(number) FROM journal) - ?", (JOURNAL_ROWS,))
+        for table, column in (("jobs", "accepted"), ("uploads", "made")):
+            self._db.execute(f"DELETE FROM {table} WHERE {column} < ?", (now - KEPT_S,))  # noqa: S608 - fixed names
+        self._db.execute("DELETE FROM promises WHERE job NOT IN (SELECT id FROM jobs)")
+
+    @contextmanager
+    def _transaction(self) -> Generator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+
+def _job(row: sqlite3.Row) -> Job:
+    return Job(
+        id=row["id"],
+        order=Order.from_json(row["order"]),
+        account=row["account"],
+        accepted=row["accepted"],
+        starts=row["starts"],
+        ends=row["ends"],
+        ending=row["ending"],
+        words=row["words"],
+        price=None if row["price"] is None else Decimal(row["price"]),
+        defect=row["defect"],
+        cancelled=row["cancelled"],
+    )
