@@ -13,10 +13,10 @@ from datetime import date
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
-from mcp_server.domain.catalog import Catalog, Disagreement, Model, Offer, Price, Provider, Rule
-from mcp_server.domain.words import INPUTS, MODES, TIERS
+from mcp_server.domain.catalog import Catalog, Disagreement, Model, Offer, Price, PriceUnit, Provider, Rule
+from mcp_server.domain.words import INPUTS, MODES, TIERS, Audio
 from mcp_server.places import PACKAGE
 
 _ORDER = ("runapi", "kling3api", "octopusx", "uniall", "runcomfy")
@@ -55,7 +55,7 @@ def load(root: Path = PACKAGE) -> Catalog:
 def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
-    except tomllib.TOMLDecodeError as error:
+    except (OSError, ValueError) as error:
         raise FactError(f"{path}: {error}") from error
 
 
@@ -64,6 +64,7 @@ def _models(path: Path) -> Iterable[Model]:
         with _entry(path, model_id):
             preference = cast("dict[str, int]", row.pop("preference", {}))
             _known(preference, MODES, "preference")
+            _dated(row, "checked")
             yield Model(
                 id=model_id,
                 preference=cast("Any", preference),
@@ -78,6 +79,7 @@ def _provider(folder: Path) -> Provider:
     with _entry(path, "provider"):
         row["id"] = folder.name
         _known(row, _PROVIDER_FIELDS, "field")
+        _dated(row, "checked")
         for name in ("media_inputs", "media_hosts", "unknown"):
             row[name] = tuple(row.get(name, ()))
         for name in ("statuses", "faults", "http_faults"):
@@ -90,10 +92,14 @@ def _offers(folder: Path, provider: Provider, models: Mapping[str, Model]) -> It
     path = folder / "offers.toml"
     data = _read(path)
     profiles = cast("dict[str, dict[str, Any]]", data.get("profile", {}))
-    for row in cast("list[dict[str, Any]]", data["offer"]):
-        made: dict[str, Any] = {"source": data["source"], "checked": data["checked"]}
-        for name in _names(row.pop("profile", ())):
-            made |= profiles[name]
+    with _entry(path, "file"):
+        shared = {name: data[name] for name in ("source", "checked")}
+        rows = cast("list[dict[str, Any]]", data["offer"])
+    for number, row in enumerate(rows, 1):
+        made: dict[str, Any] = dict(shared)
+        with _entry(path, f"offer {number}"):
+            for name in _names(row.pop("profile", ())):
+                made |= profiles[name]
         made |= row
         label = f"{made.get('model')}/{made.get('tier')}/{made.get('mode')}"
         with _entry(path, label):
@@ -109,6 +115,9 @@ def _offer(provider: Provider, made: dict[str, Any], label: str, models: Mapping
         made[name] = tuple(made.get(name, ()))
         _known(made[name], INPUTS, name)
     made["one_of"] = tuple(tuple(group) for group in made.get("one_of", ()))
+    _known((name for group in made["one_of"] for name in group), INPUTS, "one_of")
+    _known([made.get("audio", "unknown")], get_args(Audio), "audio")
+    _dated(made, "checked")
     for name in ("aspect_ratios", "resolutions", "requires_options", "notes"):
         made[name] = tuple(made.get(name, ()))
     made["durations"] = _seconds(made.get("durations", ()))
@@ -140,11 +149,15 @@ def _wanted(value: Any) -> Any:
 def _prices(folder: Path, provider: Provider) -> Iterable[Price]:
     path = folder / "prices.toml"
     data = _read(path)
-    for row in cast("list[dict[str, Any]]", data["price"]):
-        with _entry(path, str(row.get("models"))):
-            made: dict[str, Any] = {"currency": data["currency"], "silent": None, "audio": None}
+    with _entry(path, "file"):
+        currency, rows = data["currency"], cast("list[dict[str, Any]]", data["price"])
+    for number, row in enumerate(rows, 1):
+        with _entry(path, f"price {number}, {', '.join(_names(row.get('models', 'no model')))}"):
+            made: dict[str, Any] = {"currency": currency, "silent": None, "audio": None}
             made |= {"when": {}, **row}
             _known(made, _PRICE_FIELDS, "field")
+            _known([made["unit"]], get_args(PriceUnit), "unit")
+            _dated(made, "effective_from", "checked")
             for name in ("models", "tiers", "modes", "not_included"):
                 made[name] = tuple(made.get(name, ()))
             _known(made["when"], INPUTS, "condition")
@@ -173,11 +186,17 @@ def _known(found: Iterable[str], allowed: Iterable[str], what: str) -> None:
         raise FactError(f"unknown {what}: {', '.join(strange)}")
 
 
+def _dated(made: Mapping[str, Any], *names: str) -> None:
+    for name in names:
+        if not isinstance(made[name], date):
+            raise FactError(f"{name} must be a date, not {made[name]!r}")
+
+
 def _no_twins(offers: list[Offer]) -> None:
     seen: set[str] = set()
     for offer in offers:
         if offer.id in seen:
-            raise FactError(f"{offer.id} is listed twice")
+            raise FactError(f"{offer.provider}/offers.toml: {offer.id} is listed twice")
         seen.add(offer.id)
 
 
@@ -190,8 +209,10 @@ class _entry:  # noqa: N801 - reads as a statement: `with _entry(path, name):`
     def __enter__(self) -> None: ...
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, (TypeError, ValueError, KeyError)):
-            raise FactError(f"{self._where}: {error}") from error
+        if isinstance(error, KeyError):
+            raise FactError(f"{self._where}: there is no {error}") from error
+        if isinstance(error, (TypeError, ValueError, AttributeError, ArithmeticError)):
+            raise FactError(f"{self._where}: {error or type(error).__name__}") from error
 
 
 def in_force(prices: Iterable[Price], day: date) -> tuple[Price, ...]:
