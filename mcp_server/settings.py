@@ -89,6 +89,26 @@ class Settings:
         return self._money("KLING3API_USD_PER_CREDIT")
 
     @property
+    def sandbox_faults(self) -> str:
+        """What the sandbox shall get wrong, as it is written there."""
+        return self.get("KLING_SANDBOX_FAULTS") or ""
+
+    @property
+    def sandbox_seconds(self) -> float:
+        """About how long the sandbox takes over a clip."""
+        text = self.get("KLING_SANDBOX_SECONDS") or "2"
+        try:
+            seconds = float(text)
+        except ValueError:
+            seconds = -1.0
+        if not 0 <= seconds <= 3600:
+            raise ArgumentError(
+                f"KLING_SANDBOX_SECONDS={text!r} is not a number of seconds",
+                next_step="Set KLING_SANDBOX_SECONDS to a number from 0 to 3600, or unset it",
+            )
+        return seconds
+
+    @property
     def http_token(self) -> Secret | None:
         """The one bearer token of an HTTP server for few people."""
         return self.secret("KLING_HTTP_TOKEN")

@@ -1,0 +1,20 @@
+"""Draws prebuilt.mp4, the clip that is served without the `media` extra: `python -m mcp_server.sandbox.make_prebuilt`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mcp_server.sandbox.clip import Clip, Shot, render
+from mcp_server.sandbox.clips import PREBUILT
+
+WORDS = "This clip is always the same. Install kling-video[media] to have what you ordered drawn here."
+CLIP = Clip(width=640, height=360, audio=True, title="example", shots=(Shot(prompt=WORDS, seconds=5),))
+
+
+def main(path: Path = PREBUILT) -> None:
+    """Draw it again; the same bytes for the same PyAV."""
+    render(CLIP, path)
+
+
+if __name__ == "__main__":
+    main()
