@@ -22,7 +22,7 @@ from typing import Any, Literal, TypeVar
 
 from mcp_server import providers
 from mcp_server.domain.catalog import Catalog, Provider
-from mcp_server.domain.task import Job, Task
+from mcp_server.domain.task import Artifact, Job, Task
 from mcp_server.errors import KlingError, LocalError, RequestError
 from mcp_server.providers.accounts import Account
 from mcp_server.providers.base import Wire
@@ -71,6 +71,8 @@ class Desk:
     crash_at: str = ""
     """A point of `marks.POINTS` at which a drill wants this process dead."""
     saver: Saver | None = None
+    examine: Callable[[Task, Artifact], Awaitable[Artifact]] | None = None
+    """Looks into a saved file before the task is called done."""
     _work: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]], init=False)
     _keepers: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]], init=False)
     _submitting: dict[str, asyncio.Task[Any]] = field(default_factory=dict[str, asyncio.Task[Any]], init=False)
@@ -103,6 +105,7 @@ class Desk:
             changed=self._changed,
             crowd=self._share,
             usd_per_credit=self.usd_per_credit,
+            examine=self.examine,
         )
         self._table = Timetable(step=self._looker.step, turns=self._turns, monotonic=self.monotonic, sleep=self.sleep)
 
@@ -264,8 +267,7 @@ class Desk:
         await asyncio.gather(*self._keepers, return_exceptions=True)
         self._table.clear()
         self._table.cancel()
-        if self._work:
-            await asyncio.wait(self._work, timeout=grace_s)
+        await self._answers(grace_s)
         for work in list(self._work):
             work.cancel()
         await asyncio.gather(*self._work, return_exceptions=True)
@@ -273,6 +275,13 @@ class Desk:
         with contextlib.suppress(KlingError):
             await self.record.release()
         await self.record.close()
+
+    async def _answers(self, grace_s: float) -> None:
+        """Wait for the answers to paid calls that are on their way; nothing else is worth waiting for."""
+        end = self.monotonic() + grace_s
+        while self._submitter.out and self.monotonic() < end:
+            waiting = [self._submitting[task_id] for task_id in self._submitter.out if task_id in self._submitting]
+            await asyncio.wait(waiting, timeout=min(0.2, grace_s)) if waiting else await asyncio.sleep(0.01)
 
     async def _order(self, new: NewTask) -> tuple[Held, bool]:
         self.marks("buy.before_record")
@@ -286,24 +295,18 @@ class Desk:
         async def work() -> None:
             task = await self._submitter.submit(held)
             if task is not None and not task.finished:
-                self._follow(Held(task, held.claim))
+                await self._follow(Held(task, held.claim))
 
         self._submitting[held.task.id] = self._spawn(work())
         self._submitting[held.task.id].add_done_callback(lambda _: self._submitting.pop(held.task.id, None))
 
-    def _follow(self, held: Held, after_s: float | None = None) -> None:
-        if self._closed:
-            return
+    async def _follow(self, held: Held, after_s: float | None = None) -> None:
         task = held.task
         followed = Followed(task.id, held.claim, lane_of(task), task, self.monotonic())
-        if after_s is not None:
+        if after_s is None:
+            after_s = await self._looker.gap(followed)
+        if not self._closed:
             self._table.add(followed, after_s)
-            return
-
-        async def begin() -> None:
-            self._table.add(followed, await self._looker.gap(followed))
-
-        self._spawn(begin())
 
     async def _keep(self) -> None:
         """The regular duties: say that we live, take over what others left, wake those who wait."""
@@ -338,7 +341,7 @@ class Desk:
             if held.task.state == "submitting" and held.task.id not in self._submitting:
                 self._submit(held)
             elif held.task.state != "submitting":
-                self._follow(held, 0.0)
+                await self._follow(held, 0.0)
 
     async def _cancel_job(self, task: Task) -> Cancelled:
         facts = self.catalog.providers[task.provider]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -60,6 +60,8 @@ class Timetable:
     _running: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _count: int = 0
+    _counted_at: float = float("-inf")
+    _shares: Counter[str] = field(default_factory=Counter[str])
 
     def __len__(self) -> int:
         return len(self._all)
@@ -75,8 +77,11 @@ class Timetable:
         return set(self._all)
 
     def share(self, lane: str) -> int:
-        """How many are followed in this lane."""
-        return sum(1 for each in self._all.values() if each.lane == lane)
+        """How many are followed in this lane, as counted a few seconds ago at most."""
+        if self.monotonic() - self._counted_at > 3.0:
+            self._counted_at = self.monotonic()
+            self._shares = Counter(each.lane for each in self._all.values())
+        return self._shares[lane]
 
     def add(self, followed: Followed, after_s: float) -> None:
         """Follow it, first after so many seconds; what was known under its id is dropped."""

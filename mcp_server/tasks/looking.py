@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Unpack
 
 from mcp_server.domain.catalog import Catalog, Provider
-from mcp_server.domain.task import Job, JobReport, Task, VendorFailure
+from mcp_server.domain.task import Artifact, Job, JobReport, Task, VendorFailure
 from mcp_server.errors import KlingError, LocalError, ProviderError
 from mcp_server.providers.accounts import Account
 from mcp_server.providers.base import Wire
 from mcp_server.providers.transport import Transport
 from mcp_server.tasks import money, schedule
 from mcp_server.tasks.following import SAVING, Followed
+from mcp_server.tasks.links import LinkRefusedError
 from mcp_server.tasks.marks import Marks
 from mcp_server.tasks.record import Changes, Held, Record
-from mcp_server.tasks.save import LinkExpiredError, NotOursError, Saver
+from mcp_server.tasks.save import LinkExpiredError, NotAVideoError, NotOursError, Saver
+
+_log = logging.getLogger("kling_video.tasks")
 
 FORGOTTEN_AFTER_S = 600.0
 """A vendor that does not know the job for this long, as we watched, does not know it any more."""
 FORGOTTEN_LOOKS = 5
+UNSAVED_LIFE_S = 7 * 86_400.0
+"""How long saving is tried where the vendor does not say how long its link lives."""
 LATE_GRACE_S = 3_600.0
 """A deadline is only believed after this much watching of our own: the wall clock may have been set."""
-FRESH_LINKS = 3
-LINK_TRIES = 6
+FRESH_LINKS = 6
 
 
 @dataclass
@@ -46,6 +51,8 @@ class Looker:
     crowd: Callable[[str], int]
     """How many tasks share a lane."""
     usd_per_credit: Decimal | None = None
+    examine: Callable[[Task, Artifact], Awaitable[Artifact]] | None = None
+    """Looks into a saved file before the task is called done."""
     _paces: dict[tuple[str, bool], schedule.Pace] = field(default_factory=dict[tuple[str, bool], schedule.Pace])
 
     async def step(self, followed: Followed) -> float | None:
@@ -57,7 +64,20 @@ class Looker:
         except NotOursError:
             return None
         except KlingError as error:
+            return await self._trouble_told(followed, error)
+        except Exception as error:
+            # A defect of ours must not lose a clip somebody paid for.
+            _log.exception("Task %s: looking at it failed", followed.id)
+            return await self._trouble_told(followed, KlingError(f"Looking at it failed ({type(error).__name__})"))
+
+    async def _trouble_told(self, followed: Followed, error: KlingError) -> float | None:
+        try:
             return await self._trouble(followed, error)
+        except NotOursError:
+            return None
+        except KlingError as worse:
+            _log.warning("Task %s: %s", followed.id, worse.what)
+            return schedule.trouble(followed.failures)
 
     async def pace(self, offer_id: str, *, simulated: bool) -> schedule.Pace:
         """How long this offer's clips take, as the record knows."""
@@ -71,7 +91,9 @@ class Looker:
         """Seconds until the next look."""
         task = followed.task
         pace = await self.pace(task.offer_id, simulated=task.simulated)
-        return schedule.gap(self._age(task), pace)
+        lane_turns = self.catalog.providers[task.provider].concurrency
+        stretch = 1.0 if task.simulated else schedule.stretch(self.crowd(followed.lane), pace, lane_turns)
+        return schedule.gap(self._age(task), pace, stretch=stretch)
 
     async def _look(self, followed: Followed) -> float | None:
         task = followed.task
@@ -123,7 +145,7 @@ class Looker:
         if limit is not None and self._age(task) > limit and self.monotonic() - followed.since > LATE_GRACE_S:
             await self._overdue(followed, limit, report.status)
             return None
-        state = task.state if report.state == "unknown" else report.state
+        state = task.state if report.state == "unknown" or task.state == "saving" else report.state
         note = f"{task.provider} says {report.status!r}, a word nobody documented" if report.state == "unknown" else ""
         shown = (state, report.status, report.progress, report.queue_position, note)
         if shown != (task.state, task.status, task.progress, task.queue_position, task.note):
@@ -176,8 +198,10 @@ class Looker:
 
         try:
             artifact = await self.saver.save(task, followed.claim, account, mine)
-        except LinkExpiredError as error:
+        except (LinkExpiredError, LinkRefusedError, NotAVideoError) as error:
             return await self._fresh_link(followed, error)
+        if self.examine is not None:
+            artifact = await self.examine(task, artifact)
         await self._note(
             followed,
             f"saved {artifact.path}",
@@ -188,20 +212,21 @@ class Looker:
         self.marks("save.settled")
         return None
 
-    async def _fresh_link(self, followed: Followed, error: LinkExpiredError) -> float | None:
+    async def _fresh_link(self, followed: Followed, error: KlingError) -> float | None:
+        """Ask the vendor for the link again, which may have expired or may not be filled yet; at last say so."""
         if followed.asked_again < FRESH_LINKS:
             followed.asked_again += 1
-            followed.lane = lane_of(followed.task)
-            return await self._look(followed)
+            after_s = await self._look(followed)
+            return None if after_s is None else max(after_s, schedule.trouble(followed.asked_again))
         await self._note(
             followed,
-            "the link has expired",
+            "the clip cannot be fetched",
             state="failed",
             error={
                 **error.as_dict(),
-                "fault": "expired",
-                "why": "the clip was made and not fetched in time; the vendor gives no new link",
-                "next_step": "Look for it in the vendor's dashboard",
+                "fault": "expired" if isinstance(error, LinkExpiredError) else "unreadable",
+                "why": error.why or "the clip was made, and asking the vendor again gave no better link",
+                "next_step": error.next_step or "Try video_url by hand, or look for the clip in the vendor's dashboard",
                 "money": "charged",
             },
         )
@@ -212,6 +237,9 @@ class Looker:
         followed.failures += 1
         if isinstance(error, ProviderError) and error.fault == "not_found" and await self._forgotten(followed, error):
             return None
+        if followed.task.state == "saving" and self._too_late(followed):
+            followed.asked_again = FRESH_LINKS
+            return await self._fresh_link(followed, error)
         if followed.failures >= 2 or isinstance(error, LocalError):
             note = str(error)
             if note != followed.task.note:
@@ -266,6 +294,11 @@ class Looker:
         followed.task = task
         self.changed(task)
 
+    def _too_late(self, followed: Followed) -> bool:
+        task = followed.task
+        end = task.expires_at or (task.ready_at or task.created_at) + UNSAVED_LIFE_S
+        return self.now() > end and self.monotonic() - followed.since > LATE_GRACE_S
+
     def _age(self, task: Task) -> float:
         return self.now() - (task.accepted_at or task.created_at)
 
@@ -276,7 +309,7 @@ class Looker:
             return task.took_s
         last = followed.last_running or task.accepted_at
         took = (last + now) / 2 - task.accepted_at
-        return took if 0 < now - last <= max(5.0, 0.25 * took) else None
+        return took if 0 < now - last <= max(5.0, 0.5 * took) else None
 
 
 def lane_of(task: Task) -> str:

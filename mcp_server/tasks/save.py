@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import hashlib
+import io
 import os
 import re
 import unicodedata
@@ -137,7 +138,7 @@ class Saver:
 
     async def _write(self, download: Download, part: _Part) -> None:
         # Unbuffered: what is counted as written has been handed to the system.
-        with part.path.open("ab", buffering=0) as file:
+        with _own_file(part.path) as file:
             batch = bytearray()
             try:
                 async for chunk in download.chunks():
@@ -151,6 +152,12 @@ class Saver:
             finally:
                 # A cut keeps what came: the next try goes on from here.
                 _append(file.fileno(), part, batch)
+
+
+def _own_file(path: Path) -> io.FileIO:
+    """The part, opened to go on writing; a link somebody laid under its name is not followed."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+    return io.FileIO(os.open(path, flags, 0o644), "wb")
 
 
 def _append(target: int, part: _Part, data: bytearray) -> None:

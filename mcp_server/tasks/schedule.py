@@ -18,6 +18,8 @@ TARGET_LAG_S: Final = 0.95
 """Mean delay between a clip's end and our noticing; a fixed two-second schedule has 1.0."""
 GUESSED_LAG_S: Final = 2.0
 """The same while the offer's pace is still a guess."""
+LOOKS_PER_TURN_S: Final = 5.0
+"""Looks per second and call in flight at one vendor at most; no vendor publishes a limit, so this is ours."""
 NEAREST_S: Final = 0.5
 FARTHEST_S: Final = 300.0
 EARLY_S: Final = 20.0
@@ -93,6 +95,12 @@ def gap(age: float, pace: Pace, *, stretch: float = 1.0, nearest: float = NEARES
         seen += density * step
         at += step
     return farthest
+
+
+def stretch(crowd: int, pace: Pace, turns: int) -> float:
+    """How much longer to wait when this many jobs share a vendor: looks per second stay polite."""
+    each_per_s = _constant(pace.sigma) ** 2 / (2 * pace.lag_s)
+    return max(1.0, crowd * each_per_s / (LOOKS_PER_TURN_S * turns))
 
 
 def hazard(age: float, pace: Pace) -> float:

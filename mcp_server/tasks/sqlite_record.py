@@ -120,7 +120,7 @@ class SqliteRecord:
     ) -> Task | None:
         def write(db: sqlite3.Connection) -> Task | None:
             task = _mine(db, held, self.process)
-            return None if task is None else _apply(db, task, changes, self.now(), what)
+            return None if task is None or task.finished else _apply(db, task, changes, self.now(), what)
 
         return await self._clerk.do(write, "money" if money else "write")
 
@@ -264,12 +264,14 @@ class SqliteRecord:
         return Held(task, 1), True
 
     def _register(self, db: sqlite3.Connection) -> None:
-        made = db.execute(
-            "INSERT INTO processes (id, pid, place, beat, beat_at) VALUES (?, ?, ?, 0, ?) ON CONFLICT (id) DO NOTHING",
+        # The beat moves here too: whoever saw it stand still while we had nothing to do must not think us dead.
+        row = db.execute(
+            "INSERT INTO processes (id, pid, place, beat, beat_at) VALUES (?, ?, ?, 0, ?) "
+            "ON CONFLICT (id) DO UPDATE SET beat = beat + 1, beat_at = excluded.beat_at RETURNING beat",
             [self.process, os.getpid(), place(), self.now()],
-        )
+        ).fetchone()
         # A row that has to be made a second time was taken away in between, and the tasks with it.
-        self._given_up = self._given_up or (self._registered and bool(made.rowcount))
+        self._given_up = self._given_up or (self._registered and row["beat"] == 0)
         self._registered = True
 
     def _orphaned(self, db: sqlite3.Connection) -> list[str | None]:

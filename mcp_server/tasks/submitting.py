@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Unpack
 
@@ -40,9 +40,11 @@ class Submitter:
     sleep: Callable[[float], Awaitable[None]]
     marks: Marks
     changed: Callable[[Task], None]
+    out: set[str] = field(default_factory=set[str])
+    """Tasks whose paid call is on its way right now."""
 
     async def submit(self, held: Held) -> Task | None:
-        """The task after the vendor's answer; None when another process has it now."""
+        """The task after the vendor's answer, still ours; None when it is somebody else's to look after now."""
         try:
             return await self._submit(held)
         except LostHoldError:
@@ -97,16 +99,23 @@ class Submitter:
             account = await self.account(task.provider, task.simulated)
             async with self.transport.slot(account):
                 self.marks("submit.before_sent")
+                self.out.add(task.id)
                 if not await self.record.sending(held, self.now()):
                     raise LostHoldError(task.id)
                 self.marks("submit.before_send")
                 reply = await self.transport.send(account, call)
             self.marks("submit.answered")
             return Bought(self.wire(facts).read_submit(reply))
-        except LocalError:
+        except (LocalError, LostHoldError):
             raise
         except KlingError as error:
             return buying.of_error(error)
+        except Exception as error:
+            # A defect of ours after the call may have left: whatever it is, it must not buy twice.
+            _log.exception("Task %s: the answer to its order could not be read", task.id)
+            return InDoubt(KlingError(f"the answer could not be read ({type(error).__name__})"))
+        finally:
+            self.out.discard(task.id)
 
     async def _bought(self, held: Held, outcome: Bought) -> Task | None:
         job = outcome.job
@@ -122,12 +131,16 @@ class Submitter:
             error=None,
         )
         task = await self._insist(held, f"the vendor took it as {job.id}", changes)
-        if task is None:
-            # Another process gave the answer up for lost; here it is after all.
-            task = await self.record.decide(held.task.id, ("uncertain",), f"a late answer: {job.id}", **changes)
         self.marks("submit.recorded")
-        if task is not None:
-            self.changed(task)
+        if task is None:
+            # Another process gave the answer up for lost; here it is after all, for whoever claims the task next.
+            late = await self.record.decide(
+                held.task.id, ("uncertain", "submitting"), f"a late answer: {job.id}", **changes
+            )
+            if late is not None:
+                self.changed(late)
+            return None
+        self.changed(task)
         return task
 
     async def _insist(self, held: Held, what: str, changes: Changes) -> Task | None:
@@ -163,11 +176,7 @@ class Submitter:
         self.changed(task)
 
     def _may_repeat(self, task: Task) -> bool:
-        first = task.sent_at or task.created_at
-        return (
-            bool(task.call.get("idempotency_key"))
-            and self.now() - max(task.created_at, min(first, self.now())) <= buying.KEY_LIFE_S
-        )
+        return bool(task.call.get("idempotency_key")) and self.now() - task.created_at <= buying.KEY_LIFE_S
 
     def _patient(self, outcome: NotBought, tries: int, began: float, again: float) -> bool:
         if outcome.kind == "unreachable":

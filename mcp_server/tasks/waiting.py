@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from mcp_server.tasks.record import Record
 
@@ -16,9 +17,9 @@ async def set_within(event: asyncio.Event, seconds: float | None, sleep: Callabl
     """Return when the event is set or the time is up."""
     if event.is_set():
         return
-    both = {asyncio.ensure_future(event.wait())}
+    both: list[asyncio.Future[Any]] = [asyncio.ensure_future(event.wait())]
     if seconds is not None:
-        both.add(asyncio.ensure_future(sleep(seconds)))
+        both.append(asyncio.ensure_future(sleep(seconds)))
     try:
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
     finally:
