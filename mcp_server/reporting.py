@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mcp_server.domain.task import Task
 
 SANDBOX = "sandbox"
+_KNOWN = "This idempotency_key already stands for this task: nothing was bought again."
 
 
 def plain(amount: Decimal | None) -> str | None:
@@ -65,7 +66,9 @@ def line(quote: Quote, *, has_key: bool) -> OfferLine:
     )
 
 
-def answer(task: Task, *, bought_now: bool = False, poll_after_s: float | None = None) -> TaskAnswer:
+def answer(
+    task: Task, *, bought_now: bool = False, poll_after_s: float | None = None, expected_s: float | None = None
+) -> TaskAnswer:
     """A task as it stands."""
     estimated = _estimated(task)
     settled = None
@@ -96,15 +99,19 @@ def answer(task: Task, *, bought_now: bool = False, poll_after_s: float | None =
         bytes=artifact.bytes if artifact else None,
         sha256=artifact.sha256 if artifact else None,
         ordered=dict(task.ordered),
+        delivered=dict(artifact.delivered) if artifact else {},
+        differences=list(artifact.differences) if artifact else [],
         cost=None if bought_now else TaskCost(estimated=estimated, settled=settled),
         estimated_cost=estimated if bought_now else None,
         route=task.route,
-        warnings=list(task.warnings),
+        warnings=[*task.warnings, *((_KNOWN,) if known else ())],
         error=dict(task.error) if task.error else None,
         note=task.note,
         created_at=stamp(task.created_at),
         updated_at=stamp(task.updated_at),
         finished_at=stamp(task.finished_at),
+        expected_s=None if task.finished else expected_s,
+        followed=False if task.stopped_following and not task.finished else None,
         poll_after_s=None if task.finished else poll_after_s,
         next_step=next_step(task),
     )

@@ -14,6 +14,7 @@ from clips import Drawn, draw
 
 from mcp_server.domain.delivered import Delivered
 from mcp_server.errors import LocalError
+from mcp_server.inspection import apart
 from mcp_server.inspection.compare import Bill, differences
 from mcp_server.inspection.look import look
 from mcp_server.inspection.pictures import (
@@ -269,3 +270,78 @@ async def test_looking_does_not_stop_the_event_loop(drawn) -> None:
     await heart
     # Held lock, the loop would stand still for the whole look; decoding lets go of it.
     assert late < max(0.1, took * 0.6)
+
+
+def _task(**changes):
+    from mcp_server.domain.task import Settlement, Task
+
+    facts = {
+        "id": "kv-1", "state": "saving", "created_at": 0.0, "updated_at": 0.0, "provider": "runapi", "simulated": False,
+        "offer_id": "o", "model": "kling-3.0", "tier": "pro", "mode": "text-to-video", "prompt": "", "request": {},
+        "request_digest": "", "call": {}, "route": "", "warnings": (), "quote_amount": Decimal("0.56"),
+        "quote_currency": "USD", "quote_usd": Decimal("0.56"), "quote": {"arithmetic": "5 s × $0.112 (silent) = $0.56"},
+        "reserved_usd": Decimal(0), "idempotency_key": None, "submit_key": "", "owner": "", "output_dir": "",
+        "ordered": ORDER,
+        "settlement": Settlement(amount=Decimal("1.12"), currency="USD", usd=Decimal("1.12"), basis="reported"),
+    }  # fmt: skip
+    return Task(**(facts | changes))
+
+
+def _artifact(path: Path):
+    from mcp_server.domain.task import Artifact
+
+    return Artifact(path=str(path), sha256="", bytes=0, media_type="video/mp4", saved_at=0.0)
+
+
+async def test_a_saved_clip_is_examined_in_a_process_of_its_own(drawn) -> None:
+    found = await apart.examined(_task(), _artifact(drawn(Drawn(seconds=10, sound="tone"))))
+
+    assert found.delivered["duration"] == 10.0
+    assert found.differences == ("ordered 5 s silent, got 10 s with sound: billed double ($1.12 instead of $0.56)",)
+
+
+async def test_a_price_per_clip_is_not_multiplied_by_seconds(drawn) -> None:
+    task = _task(quote={"arithmetic": "$0.56 per clip, whatever its length"}, settlement=None)
+    found = await apart.examined(task, _artifact(drawn(Drawn(seconds=10))))
+    assert found.differences == ("ordered 5 s, got 10 s",)
+
+
+async def test_a_file_nobody_can_open_leaves_the_purchase_done_and_says_so(tmp_path) -> None:
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(b"no clip")
+    found = await apart.examined(_task(), _artifact(clip))
+    assert found.differences[0].startswith("the file is no clip that plays")
+
+
+async def test_a_decoder_that_dies_takes_nothing_with_it(drawn, monkeypatch) -> None:
+    # A path with a NUL byte cannot even be handed to a process: as bad as a crash in it.
+    artifact = _artifact(Path("x\0.mp4"))
+    assert await apart.examined(_task(), artifact) == artifact
+    monkeypatch.setattr(apart, "_TIME_S", 0.01)
+    artifact = _artifact(drawn(Drawn()))
+    assert await apart.examined(_task(), artifact) == artifact
+
+
+async def test_without_the_extra_a_clip_is_simply_not_examined(drawn, monkeypatch) -> None:
+    monkeypatch.setattr("mcp_server.inspection.available", lambda: False)
+    artifact = _artifact(drawn(Drawn()))
+    assert await apart.examined(_task(), artifact) == artifact
+    with pytest.raises(LocalError, match="media"):
+        await apart.sheet(artifact.path)
+
+
+async def test_pictures_are_made_apart_too(drawn, tmp_path) -> None:
+    clip = tmp_path / "c.mp4"
+    clip.write_bytes(drawn(Drawn(seconds=6, cuts=(2, 4))).read_bytes())
+    sheet = await apart.sheet(str(clip), [{"prompt": "a", "duration": 2}, {"prompt": "b", "duration": 4}])
+    assert sheet == tmp_path / "c.sheet.jpg"
+    assert len(_pictures(sheet.read_bytes())) == 1
+    assert await apart.last_frame(str(clip)) == tmp_path / "c.last.png"
+
+
+async def test_the_folder_it_is_started_in_is_not_trusted(drawn, tmp_path, monkeypatch) -> None:
+    path = drawn(Drawn())
+    for name in ("av.py", "json.py", "mcp_server.py"):
+        (tmp_path / name).write_text("raise SystemExit('somebody else')")
+    monkeypatch.chdir(tmp_path)
+    assert (await apart.examined(_task(), _artifact(path))).delivered["frames"] == 120

@@ -120,6 +120,10 @@ class TaskAnswer(_Answer):
     created_at: str | None = None
     updated_at: str | None = None
     finished_at: str | None = None
+    expected_s: float | None = None
+    """How long this offer's clips usually take, from the order on."""
+    followed: bool | None = None
+    """False when nobody looks after it any more, as asked."""
     poll_after_s: float | None = None
     next_step: str = ""
 

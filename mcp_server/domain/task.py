@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final, Literal, get_args
@@ -87,6 +87,10 @@ class Artifact:
     bytes: int
     media_type: str
     saved_at: float
+    delivered: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What the file really is, where somebody could look into it."""
+    differences: Sequence[str] = ()
+    """Every way in which it is not what was ordered, in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
