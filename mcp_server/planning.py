@@ -121,9 +121,7 @@ class Planner:
         gate.check_body(plan.offer.provider, call.schema, body)
         return replace(call, json=body)
 
-    def _request(
-        self, arguments: VideoArguments, source: SourceTask | None
-    ) -> tuple[VideoRequest, tuple[str, ...]]:
+    def _request(self, arguments: VideoArguments, source: SourceTask | None) -> tuple[VideoRequest, tuple[str, ...]]:
         explicit: dict[str, Any] = arguments.given()
         text = explicit.pop("request", "")
         wishes = words.read(text, catalog=self.catalog) if text.strip() else None
@@ -170,18 +168,14 @@ class Planner:
                 if isinstance(fit, Misfit):
                     misfits.append(fit)
                     continue
-                quote = pricing.quote(
-                    fit, self.catalog.prices, day=day, usd_per_credit=self.settings.usd_per_credit
-                )
+                quote = pricing.quote(fit, self.catalog.prices, day=day, usd_per_credit=self.settings.usd_per_credit)
                 (mine if offer.provider in usable else others).append(quote)
             if mine:
                 return mine, others, misfits
             misfits += [_without_key(quote.checked.offer, self.catalog) for quote in others]
         return [], [], misfits
 
-    def _check(
-        self, request: VideoRequest, offer: Offer, given: Mapping[str, media.Kind]
-    ) -> CheckedRequest | Misfit:
+    def _check(self, request: VideoRequest, offer: Offer, given: Mapping[str, media.Kind]) -> CheckedRequest | Misfit:
         outcome = validation.check(request, offer)
         refused = media.refused_by(self.catalog.providers[offer.provider], given)
         if not refused:
@@ -192,7 +186,9 @@ class Planner:
 
 def _without_key(offer: Offer, catalog: Catalog) -> Misfit:
     facts = catalog.providers[offer.provider]
-    return Misfit(offer=offer, problems=(f"{offer.id} fits, but there is no key for {facts.name} ({facts.key_variable})",))
+    return Misfit(
+        offer=offer, problems=(f"{offer.id} fits, but there is no key for {facts.name} ({facts.key_variable})",)
+    )
 
 
 def _cheapest_first(quote: Quote) -> tuple[int, Decimal]:

@@ -67,9 +67,14 @@ def line(quote: Quote, *, has_key: bool) -> OfferLine:
 
 
 def answer(
-    task: Task, *, bought_now: bool = False, poll_after_s: float | None = None, expected_s: float | None = None
+    task: Task,
+    *,
+    bought_now: bool = False,
+    known: bool = False,
+    poll_after_s: float | None = None,
+    expected_s: float | None = None,
 ) -> TaskAnswer:
-    """A task as it stands."""
+    """A task as it stands. `known`: the order was there already, under the same key; nothing was bought again."""
     estimated = _estimated(task)
     settled = None
     if task.settlement is not None:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from mcp_server import reporting
 from mcp_server.domain.answers import Estimate, Models, TaskAnswer, TaskList
-from mcp_server.errors import BudgetError, RequestError
+from mcp_server.errors import BudgetError, RequestError, sentence
 from mcp_server.listing import models
 from mcp_server.planning import Plan, Planner, SourceTask
 
@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     from mcp_server.domain.arguments import VideoArguments
     from mcp_server.domain.catalog import Catalog
     from mcp_server.domain.quote import Quote
-    from mcp_server.domain.task import Task
+    from mcp_server.domain.task import State, Task
+    from mcp_server.providers.accounts import Account
     from mcp_server.settings import Settings
     from mcp_server.tasks.desk import Desk
 
-OURS = re.compile(r"^task_[0-9A-Za-z]+$")
+OURS = re.compile(r"^kv-\d{6}-[0-9a-z]{12}$")
 """What our own task ids look like; anything else named as a source is the vendor's id."""
 
 
@@ -44,7 +45,10 @@ class Service:
     load_catalog: Callable[[], Catalog]
     open_desk: Callable[[], Desk]
     """Called at the first use that needs the record."""
+    account: Callable[[str, bool], Awaitable[Account]]
     now: Callable[[], float]
+    closing: Callable[[], Awaitable[None]]
+    """What else has to end, after the desk."""
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -64,9 +68,7 @@ class Service:
 
     async def estimate(self, arguments: VideoArguments, *, owner: str = "") -> Estimate:
         """What it would cost, here and elsewhere; spends nothing."""
-        plan = self.planner.plan(
-            arguments, day=self.today, source=await self._source(arguments, owner), buying=False
-        )
+        plan = self.planner.plan(arguments, day=self.today, source=await self._source(arguments, owner), buying=False)
         self.planner.call(plan, key="estimate")
         signed_in = self.planner.signed_in
         return Estimate(
@@ -87,13 +89,15 @@ class Service:
 
         Cancelling this coroutine never cancels the purchase: the process owns it.
         """
-        from mcp_server.tasks.desk import NewTask
+        from mcp_server.tasks.record import NewTask, new_id
 
         plan = self.planner.plan(arguments, day=self.today, source=await self._source(arguments, owner))
         self._within_limits(plan, arguments, confirmed=confirmed)
         checked = plan.checked
         said = arguments.given()
+        task_id = new_id(self.now())
         new = NewTask(
+            id=task_id,
             provider=plan.offer.provider,
             simulated=plan.simulated,
             offer_id=plan.offer.id,
@@ -103,7 +107,7 @@ class Service:
             prompt=checked.prompt or " / ".join(shot.prompt for shot in checked.request.shots),
             request=said,
             request_digest=digest(said),
-            prepare=lambda key: self.planner.call(plan, key=key),
+            call=self.planner.call(plan, key=task_id),
             route=plan.route.because,
             warnings=plan.warnings,
             quote=reporting.cost(plan.quote).facts(),
@@ -111,15 +115,14 @@ class Service:
             quote_currency=plan.quote.currency,
             quote_usd=plan.quote.usd,
             reserve_usd=Decimal(0) if plan.simulated else _most(plan.quote),
-            daily_budget_usd=None if plan.simulated else self.settings.daily_budget_usd,
+            allow_unknown_price=confirmed or bool(arguments.accept_unknown_price),
             idempotency_key=arguments.idempotency_key,
             owner=owner,
-            output_dir=str(self.settings.output_dir if arguments.output_dir is None else arguments.output_dir),
+            output_dir=str(self.settings.folder(arguments.output_dir)),
             ordered=_ordered(plan),
-            off_peak=bool(plan.request.off_peak),
         )
-        task = await self.desk.buy(new, wait_s=wait_s)
-        return self._answer(task, bought_now=True)
+        task, created = await self.desk.buy(new, wait_s=wait_s)
+        return await self._answer(task, bought_now=True, known=not created)
 
     async def get(
         self,
@@ -131,13 +134,15 @@ class Service:
         on_progress: Callable[[list[TaskAnswer]], Awaitable[None]] | None = None,
     ) -> list[TaskAnswer]:
         """Tasks as they stand, after waiting up to `wait_s` for the end of any or all."""
+        for task_id in task_ids:
+            await self.desk.resume(task_id, owner)
 
-        async def told(tasks: Sequence[Task]) -> None:
+        async def told(task: Task) -> None:
             if on_progress is not None:
-                await on_progress([self._answer(task) for task in tasks])
+                await on_progress([await self._answer(task)])
 
-        tasks = await self.desk.wait(task_ids, timeout_s=wait_s, until=until, owner=owner, on_change=told)
-        return [self._answer(task) for task in tasks]
+        tasks = await self.desk.wait(task_ids, timeout_s=wait_s, until=until, on_progress=told)
+        return [await self._answer(task) for task in tasks]
 
     def models(
         self,
@@ -170,18 +175,27 @@ class Service:
         owner: str = "",
     ) -> TaskList:
         """Earlier purchases, newest first."""
-        found = await self.desk.find(search=search, state=state, provider=provider, limit=limit, owner=owner)
+        from mcp_server.tasks.record import Filter
+
+        wanted = Filter(
+            states=() if state is None else (cast("State", state),),
+            provider=None if provider == reporting.SANDBOX else provider,
+            simulated=True if provider == reporting.SANDBOX else None,
+            text=search,
+            owner=owner,
+            limit=limit,
+        )
+        found = await self.desk.find(wanted)
         hint = "" if found else "No task matches. generate_video makes one."
-        return TaskList(tasks=[self._answer(task) for task in found], next_step=hint)
+        return TaskList(tasks=[await self._answer(task) for task in found], next_step=hint)
 
     async def cancel(self, task_id: str, *, owner: str = "", stop_following: bool = False) -> TaskAnswer:
         """Ask the vendor to stop where it can; the answer says what it said."""
-        task = await (
-            self.desk.stop_following(task_id, owner=owner)
-            if stop_following
-            else self.desk.cancel(task_id, owner=owner)
-        )
-        return self._answer(task)
+        if stop_following:
+            return await self._answer(await self.desk.stop_following(task_id, owner))
+        cancelled = await self.desk.cancel(task_id, owner)
+        answer = await self._answer(cancelled.task)
+        return answer.model_copy(update={"note": sentence(cancelled.words)})
 
     async def start(self) -> None:
         """Go on with whatever an earlier process left unfinished; nothing where there is no record yet."""
@@ -192,12 +206,14 @@ class Service:
         """Hand over cleanly."""
         if "desk" in self.__dict__:
             await self.desk.close()
+            await self.desk.transport.aclose()
+        await self.closing()
 
     async def _source(self, arguments: VideoArguments, owner: str) -> SourceTask | None:
         name = arguments.source_task
         if name is None or not OURS.match(name):
             return None
-        task = await self.desk.get(name, owner=owner)
+        task = await self.desk.get(name, owner)
         if task.state not in ("succeeded", "saving") or task.job_id is None:
             raise RequestError(
                 f"Task {name} is {task.state}; only a finished clip can be built on",
@@ -205,20 +221,20 @@ class Service:
             )
         return SourceTask(task.provider, task.job_id, task.simulated)
 
-    def _answer(self, task: Task, *, bought_now: bool = False) -> TaskAnswer:
-        return reporting.answer(task, bought_now=bought_now, poll_after_s=self.desk.poll_after_s(task))
+    async def _answer(self, task: Task, *, bought_now: bool = False, known: bool = False) -> TaskAnswer:
+        poll_after_s = None if task.finished else await self.desk.poll_after_s(task)
+        return reporting.answer(task, bought_now=bought_now, known=known, poll_after_s=poll_after_s)
 
     def _within_limits(self, plan: Plan, arguments: VideoArguments, *, confirmed: bool) -> None:
         most = _most(plan.quote)
-        known = plan.quote.usd is not None or plan.quote.usd_at_most is not None
         limit = None if arguments.max_cost_usd is None else Decimal(str(arguments.max_cost_usd))
         price = plan.quote.arithmetic
-        if limit is not None and not known:
+        if limit is not None and most is None:
             raise BudgetError(
                 f"max_cost_usd is {limit}, but the price is not known: {price}",
                 next_step="Name a provider with a published price, or leave max_cost_usd out",
             )
-        if limit is not None and most > limit:
+        if limit is not None and most is not None and most > limit:
             raise BudgetError(
                 f"This costs {price}, more than max_cost_usd {limit}",
                 next_step="Raise max_cost_usd, or ask for something shorter, silent or of a lower tier",
@@ -226,19 +242,19 @@ class Service:
         if plan.simulated:
             return
         permitted = confirmed or bool(arguments.accept_unknown_price)
-        if not known and self.settings.daily_budget_usd is not None and not permitted:
+        if most is None and self.settings.daily_budget_usd is not None and not permitted:
             raise BudgetError(
                 f"A daily budget is set, but the price is not known: {price}",
                 next_step="Set accept_unknown_price after asking the user, or name a provider with a published price",
             )
         above = self.settings.confirm_above_usd
-        if above is None or permitted or (limit is not None and known):
+        if above is None or permitted or limit is not None:
             return
-        if not known or most > above:
+        if most is None or most > above:
             raise ConfirmationNeededError(
                 f"This costs {price}; the user wants to be asked above ${above}",
                 next_step="Ask the user, then call again with max_cost_usd at least that price"
-                if known
+                if most is not None
                 else "Ask the user, then call again with accept_unknown_price",
                 details={"usd": reporting.plain(plan.quote.usd), "arithmetic": price},
             )
@@ -260,8 +276,8 @@ def digest(said: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(core, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
-def _most(quote: Quote) -> Decimal:
-    return quote.usd if quote.usd is not None else quote.usd_at_most or Decimal(0)
+def _most(quote: Quote) -> Decimal | None:
+    return quote.usd if quote.usd is not None else quote.usd_at_most
 
 
 def _ordered(plan: Plan) -> dict[str, Any]:

@@ -67,6 +67,10 @@ class Settings:
         """Where clips go."""
         return _path(self.get("KLING_OUTPUT_DIR"), self.user_home) or self.user_home / "kling-videos"
 
+    def folder(self, name: str | None) -> Path:
+        """The folder a caller named for a clip; the default one when none was."""
+        return _path(name, self.user_home) or self.output_dir
+
     @property
     def database(self) -> Path:
         return self.home / "tasks.db"
@@ -107,6 +111,11 @@ class Settings:
                 next_step="Set KLING_SANDBOX_SECONDS to a number from 0 to 3600, or unset it",
             )
         return seconds
+
+    @property
+    def crash_at(self) -> str:
+        """Where a crash drill wants this process dead (`tasks/marks.py`)."""
+        return self.get("KLING_CRASH_AT") or ""
 
     @property
     def http_token(self) -> Secret | None:

@@ -1,0 +1,97 @@
+"""Where everything meets: settings, facts, record, transport and sandbox become one service.
+
+Building costs nothing: the catalog, the record, connections and the sandbox are made at their first use.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mcp_server.service import Service
+from mcp_server.settings import Settings
+
+if TYPE_CHECKING:
+    from mcp_server.domain.catalog import Catalog
+    from mcp_server.providers.accounts import Account
+    from mcp_server.sandbox.embedded import Embedded
+    from mcp_server.tasks.desk import Desk
+
+
+def build(settings: Settings | None = None, *, now: Callable[[], float] = time.time) -> Service:
+    """The service for these settings; for the environment's when none are given."""
+    parts = _Parts(settings or Settings.read(), now)
+    return Service(
+        settings=parts.settings,
+        load_catalog=parts.load,
+        open_desk=parts.desk,
+        account=parts.account,
+        now=now,
+        closing=parts.close,
+    )
+
+
+@dataclass
+class _Parts:
+    settings: Settings
+    now: Callable[[], float]
+    _sandbox: Embedded | None = field(default=None, init=False)
+    _catalog: Catalog | None = field(default=None, init=False)
+
+    def load(self) -> Catalog:
+        from mcp_server import catalog
+
+        if self._catalog is None:
+            self._catalog = catalog.load()
+        return self._catalog
+
+    def desk(self) -> Desk:
+        from mcp_server.providers.transport import Transport
+        from mcp_server.tasks.desk import Desk
+        from mcp_server.tasks.record import Budget
+        from mcp_server.tasks.sqlite_record import SqliteRecord
+
+        return Desk(
+            record=SqliteRecord(self.settings.database, now=self.now),
+            transport=Transport(now=self.now),
+            account=self.account,
+            catalog=self.load(),
+            now=self.now,
+            budget=Budget(daily_usd=self.settings.daily_budget_usd),
+            usd_per_credit=self.settings.usd_per_credit,
+            crash_at=self.settings.crash_at,
+        )
+
+    async def account(self, provider: str, simulated: bool) -> Account:  # noqa: FBT001 - two answers, one question
+        """How to reach a provider; the sandbox begins to play when it is first asked for."""
+        from mcp_server.providers.accounts import account, sandbox_account
+
+        facts = self.load().providers[provider]
+        if not simulated:
+            return account(facts, self.settings)
+        urls = await self._play().start()
+        return sandbox_account(facts, urls[provider])
+
+    def _play(self) -> Embedded:
+        from mcp_server.sandbox.box import Sandbox
+        from mcp_server.sandbox.embedded import Embedded
+
+        if self._sandbox is None:
+            self.settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+            box = Sandbox(
+                self.settings.home / "sandbox.db",
+                now=self.now,
+                seconds=self.settings.sandbox_seconds,
+                fault_text=self.settings.sandbox_faults,
+            )
+            self._sandbox = Embedded(box)
+        return self._sandbox
+
+    async def close(self) -> None:
+        """End what was begun, the sandbox last: tasks may still be asking it."""
+        if self._sandbox is not None:
+            await self._sandbox.stop()
+            self._sandbox.box.close()
+            self._sandbox = None
