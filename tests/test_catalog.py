@@ -115,26 +115,6 @@ def test_every_price_has_its_day_its_source_and_something_to_price() -> None:
         assert any(pricing._sold_at(offer, price) for offer in FACTS.offers), (*where, "prices nothing")
 
 
-@pytest.mark.parametrize("offer", SOLD, ids=name)
-def test_no_two_prices_claim_the_same_order(offer: Offer) -> None:
-    for wanted in (
-        {},
-        {"video": GIVEN["video"]},
-        {"references": GIVEN["references"]},
-        {"audio": True},
-        {"off_peak": True},
-    ):
-        checked = validation.check(ordinary(offer, **wanted), offer)
-        if isinstance(checked, Misfit):
-            continue
-        ranks = [
-            pricing.rank(price)
-            for price in FACTS.prices
-            if price.effective_from <= DAY and pricing._fits(checked, price)
-        ]
-        assert ranks.count(max(ranks)) == 1, wanted
-
-
 @pytest.mark.parametrize("offer", LISTED, ids=name)
 def test_what_is_only_listed_is_refused_with_its_reason(offer: Offer) -> None:
     found = validation.check(VideoRequest(prompt="x"), offer)

@@ -40,6 +40,12 @@ def text(value: Any) -> str:
     return ""
 
 
+def address(value: Any) -> str:
+    """A web address as it is; anything else is no text."""
+    found = text(value)
+    return found if found.startswith(("https://", "http://")) else ""
+
+
 def number(value: Any) -> Decimal | None:
     """A number, also from text; None when it is none."""
     try:

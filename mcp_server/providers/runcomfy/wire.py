@@ -10,7 +10,7 @@ from mcp_server.domain.catalog import Offer, Provider
 from mcp_server.domain.request import CheckedRequest
 from mcp_server.domain.task import Job, JobReport, VendorFailure
 from mcp_server.providers.base import Balance, Cancelled, HttpCall, HttpReply
-from mcp_server.providers.reading import failure, mapping, number, refusal, state_of, text, unreadable
+from mcp_server.providers.reading import address, failure, mapping, number, refusal, state_of, text, unreadable
 
 _WORDS: Final = ("error_message", "message", "error", "detail")
 """Where a reason may stand, the most telling first: runcomfy-mcp runcomfy_client.py."""
@@ -167,7 +167,7 @@ def _addresses(output: Any) -> tuple[str, ...]:
     made = mapping(output)
     many = made.get("videos")
     found: list[Any] = [made.get("video"), *(cast("list[Any]", many) if isinstance(many, list) else [])]
-    return tuple(dict.fromkeys(url for url in map(text, found) if url))
+    return tuple(dict.fromkeys(url for url in map(address, found) if url))
 
 
 def _words(body: Mapping[str, Any]) -> str:
