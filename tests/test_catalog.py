@@ -294,6 +294,11 @@ BROKEN = {
         NEW_OFFER.replace("kling-4.0", "kling-o1").replace('"choice"', '"perhaps"'),
         ("runcomfy/offers.toml", "kling-o1/pro/text-to-video", "unknown audio: perhaps"),
     ),
+    "sound by an id that is not there": (
+        "providers/runcomfy/offers.toml",
+        NEW_OFFER.replace("kling-4.0", "kling-o1").replace('"choice"', '"by-model-id"'),
+        ("runcomfy/offers.toml", "kling-o1/pro/text-to-video", "vendor_model_audio"),
+    ),
     "unknown input": (
         "providers/runcomfy/offers.toml",
         NEW_OFFER.replace("kling-4.0", "kling-o1").replace('"negative_prompt"', '"smell"'),

@@ -213,8 +213,3 @@ class _entry:  # noqa: N801 - reads as a statement: `with _entry(path, name):`
             raise FactError(f"{self._where}: there is no {error}") from error
         if isinstance(error, (TypeError, ValueError, AttributeError, ArithmeticError)):
             raise FactError(f"{self._where}: {error or type(error).__name__}") from error
-
-
-def in_force(prices: Iterable[Price], day: date) -> tuple[Price, ...]:
-    """The prices that hold on this day."""
-    return tuple(price for price in prices if price.effective_from <= day)
