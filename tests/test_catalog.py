@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from fact_copies import NEW_MODEL, NEW_OFFER, NEW_PRICE, copied
 from orders import GIVEN, allowed_ratios, allowed_seconds, ordinary, outside
 
 from mcp_server import catalog, gate, places, pricing, validation
@@ -22,21 +23,11 @@ from mcp_server.providers.reading import JobWord
 FACTS = catalog.load()
 SOLD = [offer for offer in FACTS.offers if not offer.not_sold_because]
 LISTED = [offer for offer in FACTS.offers if offer.not_sold_because]
-DAY = date(2026, 11, 21)
+DAY = date.today()
 
 
 def name(offer: Offer) -> str:
     return offer.id
-
-
-def copied(tmp_path: Path) -> Path:
-    """The fact folders alone, without a line of code."""
-    root = tmp_path / "facts"
-    for path in (*places.PACKAGE.glob("catalog/*.toml"), *places.PACKAGE.glob("providers/*/*.toml")):
-        target = root / path.relative_to(places.PACKAGE)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, target)
-    return root
 
 
 # What is shipped ---------------------------------------------------------------------------------------------------
@@ -185,51 +176,6 @@ def inside(offer: Offer) -> list[VideoRequest]:
 
 # What comes next ---------------------------------------------------------------------------------------------------
 
-NEW_MODEL = """
-["kling-4.0"]
-name = "Kling 4.0"
-family = "4.0"
-aliases = ["kling 4.0", "kling 4", "kling v4"]
-summary = "The next one."
-preference = { "text-to-video" = 1 }
-source = "a page that does not exist yet"
-checked = 2027-02-01
-"""
-NEW_OFFER = """
-[[offer]]
-model = "kling-4.0"
-tier = "pro"
-mode = "text-to-video"
-vendor_model = "kling/kling-4.0/pro/text-to-video"
-schema = "3.0-text-to-video"
-requires = ["prompt"]
-accepts = ["negative_prompt"]
-durations = "4-30"
-aspect_ratios = ["16:9", "21:9"]
-resolutions = ["8k"]
-audio = "choice"
-wire = { audio = "sound" }
-"""
-NEW_PRICE = """
-[[price]]
-models = ["kling-4.0"]
-unit = "second"
-silent = "0.2"
-audio = "0.25"
-effective_from = 2027-02-01
-source = "a page that does not exist yet"
-checked = 2027-02-01
-
-[[price]]
-models = ["kling-4.0"]
-unit = "second"
-silent = "0.15"
-audio = "0.2"
-effective_from = 2027-06-01
-source = "a later page"
-checked = 2027-06-01
-"""
-
 
 def test_a_new_generation_is_data_alone(tmp_path: Path) -> None:
     root = copied(tmp_path)
@@ -268,140 +214,6 @@ def test_a_whole_new_provider_is_a_folder(tmp_path: Path) -> None:
 
     assert tuple(facts.providers) == (*REGISTRY, "another")
     assert facts.offer("another/kling-3.0/pro/text-to-video").provider == "another"
-
-
-# What is wrong in a fact file --------------------------------------------------------------------------------------
-
-BROKEN = {
-    "not TOML": ("providers/uniall/offers.toml", "this is no TOML", ("uniall/offers.toml", "line")),
-    "unknown field of an offer": (
-        "providers/runcomfy/offers.toml",
-        NEW_OFFER.replace("kling-4.0", "kling-3.0").replace("durations", "seconds").replace('"pro"', '"standard"'),
-        ("runcomfy/offers.toml", "kling-3.0/standard/text-to-video", "unknown field: seconds"),
-    ),
-    "unknown model": (
-        "providers/runcomfy/offers.toml",
-        NEW_OFFER,
-        ("runcomfy/offers.toml", "kling-4.0/pro", "unknown model: kling-4.0"),
-    ),
-    "unknown tier": (
-        "providers/runcomfy/offers.toml",
-        NEW_OFFER.replace("kling-4.0", "kling-3.0").replace('"pro"', '"ultra"'),
-        ("runcomfy/offers.toml", "kling-3.0/ultra/text-to-video", "unknown tier: ultra"),
-    ),
-    "unknown sound": (
-        "providers/runcomfy/offers.toml",
-        NEW_OFFER.replace("kling-4.0", "kling-o1").replace('"choice"', '"perhaps"'),
-        ("runcomfy/offers.toml", "kling-o1/pro/text-to-video", "unknown audio: perhaps"),
-    ),
-    "sound by an id that is not there": (
-        "providers/runcomfy/offers.toml",
-        NEW_OFFER.replace("kling-4.0", "kling-o1").replace('"choice"', '"by-model-id"'),
-        ("runcomfy/offers.toml", "kling-o1/pro/text-to-video", "vendor_model_audio"),
-    ),
-    "unknown input": (
-        "providers/runcomfy/offers.toml",
-        NEW_OFFER.replace("kling-4.0", "kling-o1").replace('"negative_prompt"', '"smell"'),
-        ("runcomfy/offers.toml", "kling-o1/pro/text-to-video", "unknown accepts: smell"),
-    ),
-    "unknown profile": (
-        "providers/runcomfy/offers.toml",
-        '[[offer]]\nprofile = "nobody"\n',
-        ("runcomfy/offers.toml", "offer ", "nobody"),
-    ),
-    "no mode": (
-        "providers/runcomfy/offers.toml",
-        '[[offer]]\nmodel = "kling-o1"\ntier = "pro"\n',
-        ("runcomfy/offers.toml", "kling-o1/pro/None", "mode"),
-    ),
-    "no schema": (
-        "providers/runcomfy/offers.toml",
-        '[[offer]]\nmodel = "kling-o1"\ntier = "pro"\nmode = "extend"\nvendor_model = "x"\n',
-        ("runcomfy/offers.toml", "kling-o1/pro/extend", "schema"),
-    ),
-    "lengths in no order anybody knows": (
-        "providers/runcomfy/offers.toml",
-        NEW_OFFER.replace("kling-4.0", "kling-o1").replace('"4-30"', '"a few"'),
-        ("runcomfy/offers.toml", "kling-o1/pro/text-to-video", "a few"),
-    ),
-    "a condition nobody can meet": (
-        "providers/runcomfy/offers.toml",
-        NEW_OFFER.replace("kling-4.0", "kling-o1") + "rules = [{ when = { weather = true }, durations = [5] }]\n",
-        ("runcomfy/offers.toml", "kling-o1/pro/text-to-video", "unknown condition: weather"),
-    ),
-    "the same offer twice": (
-        "providers/runcomfy/offers.toml",
-        NEW_OFFER.replace("kling-4.0", "kling-3.0"),
-        ("runcomfy/offers.toml", "runcomfy/kling-3.0/pro/text-to-video is listed twice"),
-    ),
-    "a day in quotes": (
-        "providers/runcomfy/prices.toml",
-        NEW_PRICE.replace("effective_from = 2027-02-01", 'effective_from = "2027-02-01"'),
-        ("runcomfy/prices.toml", "kling-4.0", "effective_from must be a date"),
-    ),
-    "a rate that is no number": (
-        "providers/runcomfy/prices.toml",
-        NEW_PRICE.replace('"0.2"', '"cheap"'),
-        ("runcomfy/prices.toml", "kling-4.0", "ConversionSyntax"),
-    ),
-    "a unit nobody knows": (
-        "providers/runcomfy/prices.toml",
-        NEW_PRICE.replace('"second"', '"frame"'),
-        ("runcomfy/prices.toml", "kling-4.0", "unknown unit: frame"),
-    ),
-    "unknown field of a model": (
-        "catalog/models.toml",
-        NEW_MODEL.replace("family", "tribe"),
-        ("catalog/models.toml", "kling-4.0", "tribe"),
-    ),
-    "unknown mode of a model": (
-        "catalog/models.toml",
-        NEW_MODEL.replace('"text-to-video"', '"smell-to-video"'),
-        ("catalog/models.toml", "kling-4.0", "unknown preference: smell-to-video"),
-    ),
-    "unknown field of a provider": (
-        "providers/uniall/provider.toml",
-        None,
-        ("uniall/provider.toml", "unknown field: colour"),
-    ),
-}
-
-
-@pytest.mark.parametrize("wrong", BROKEN)
-def test_a_wrong_fact_is_refused_with_file_and_entry(wrong: str, tmp_path: Path) -> None:
-    file, rows, says = BROKEN[wrong]
-    path = copied(tmp_path) / file
-    text = path.read_text(encoding="utf-8")
-    path.write_text('colour = "red"\n' + text if rows is None else text + "\n" + rows, encoding="utf-8")
-
-    with pytest.raises(catalog.FactError) as caught:
-        catalog.load(tmp_path / "facts")
-
-    for part in says:
-        assert part in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    "file", ["catalog/models.toml", "providers/uniall/prices.toml", "providers/uniall/provider.toml"]
-)
-def test_a_missing_file_is_named(file: str, tmp_path: Path) -> None:
-    root = copied(tmp_path)
-    (root / file).unlink()
-
-    with pytest.raises(catalog.FactError, match=re.escape(Path(file).name)):
-        catalog.load(root)
-
-
-@pytest.mark.parametrize(
-    ("file", "key"), [("offers.toml", "source"), ("offers.toml", "checked"), ("prices.toml", "currency")]
-)
-def test_a_missing_head_of_a_file_is_named(file: str, key: str, tmp_path: Path) -> None:
-    path = copied(tmp_path) / "providers" / "runcomfy" / file
-    text = path.read_text(encoding="utf-8")
-    path.write_text(re.sub(rf"^{key} = .*$", "", text, count=1, flags=re.M), encoding="utf-8")
-
-    with pytest.raises(catalog.FactError, match=rf"runcomfy/{file}.*{key}"):
-        catalog.load(tmp_path / "facts")
 
 
 def test_the_catalog_is_frozen() -> None:
