@@ -17,13 +17,30 @@ preference = { "text-to-video" = 1 }
 source = "a page that does not exist yet"
 checked = 2027-02-01
 """
+NEW_SCHEMA = """
+{
+  "$schema": "https://json-schema.org/draft/2020-12/schema",
+  "$id": "urn:kling-video:runcomfy:4.0-text-to-video",
+  "x-source": "a page that does not exist yet",
+  "type": "object",
+  "additionalProperties": false,
+  "required": ["prompt"],
+  "properties": {
+    "prompt": {"type": "string"},
+    "negative_prompt": {"type": "string"},
+    "aspect_ratio": {"enum": ["16:9", "21:9"]},
+    "duration": {"type": "integer", "minimum": 4, "maximum": 30},
+    "sound": {"type": "boolean"}
+  }
+}
+"""
 NEW_OFFER = """
 [[offer]]
 model = "kling-4.0"
 tier = "pro"
 mode = "text-to-video"
 vendor_model = "kling/kling-4.0/pro/text-to-video"
-schema = "3.0-text-to-video"
+schema = "4.0-text-to-video"
 requires = ["prompt"]
 accepts = ["negative_prompt"]
 durations = "4-30"

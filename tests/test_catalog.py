@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from fact_copies import NEW_MODEL, NEW_OFFER, NEW_PRICE, copied
+from fact_copies import NEW_MODEL, NEW_OFFER, NEW_PRICE, NEW_SCHEMA, copied
 from orders import GIVEN, allowed_ratios, allowed_seconds, ordinary, outside
 
 from mcp_server import catalog, gate, places, pricing, validation
 from mcp_server.domain.catalog import Offer
 from mcp_server.domain.request import CheckedRequest, Misfit, VideoRequest
-from mcp_server.errors import ProviderFault
+from mcp_server.errors import ProviderFault, RequestError
 from mcp_server.providers import REGISTRY, wire
 from mcp_server.providers.reading import JobWord
 
@@ -177,8 +177,11 @@ def inside(offer: Offer) -> list[VideoRequest]:
 # What comes next ---------------------------------------------------------------------------------------------------
 
 
-def test_a_new_generation_is_data_alone(tmp_path: Path) -> None:
+def test_a_new_generation_is_data_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = copied(tmp_path)
+    (tmp_path / "runcomfy").mkdir()
+    (tmp_path / "runcomfy" / "4.0-text-to-video.json").write_text(NEW_SCHEMA, encoding="utf-8")
+    monkeypatch.setattr(places, "schemas", lambda: tmp_path)
     for file, rows in (
         ("catalog/models.toml", NEW_MODEL),
         ("providers/runcomfy/offers.toml", NEW_OFFER),
@@ -201,6 +204,9 @@ def test_a_new_generation_is_data_alone(tmp_path: Path) -> None:
     call = wire(facts.providers["runcomfy"]).submit(checked, key="task_test")
     assert call.path == "/v1/models/kling/kling-4.0/pro/text-to-video"
     assert call.json == {"prompt": "a city", "aspect_ratio": "21:9", "duration": 30, "sound": True}
+    gate.check_body("runcomfy", call.schema, call.json)
+    with pytest.raises(RequestError, match="at most 30"):
+        gate.check_body("runcomfy", call.schema, {**call.json, "duration": 31})
     too_long = validation.check(VideoRequest(prompt="a city", duration=31), offer)
     assert isinstance(too_long, Misfit)
     assert too_long.problems == ("duration 31 is not sold by runcomfy kling-4.0 pro text-to-video: 4 to 30 seconds",)
