@@ -144,7 +144,8 @@ def _spoilt(clip: Clip, defect: str) -> Clip:
 def _still(address: str, what: str, pictures: Mapping[str, bytes]) -> Still | None:
     if not address:
         return None
-    shown = address if len(address) <= 120 else f"{address[:117]}..."
+    # Without the query, which may carry a signature.
+    shown = address.partition("," if address.startswith("data:") else "?")[0][:120]
     return Still(label=f"{what} {shown}", data=decoded(address) or pictures.get(address))
 
 

@@ -1,4 +1,4 @@
-"""Draws prebuilt.mp4, the clip that is served without the `media` extra: `python -m mcp_server.sandbox.make_prebuilt`."""
+"""Draws prebuilt.mp4, which is served without the `media` extra: `python -m mcp_server.sandbox.make_prebuilt`."""
 
 from __future__ import annotations
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import ROUND_CEILING, Decimal
 from hashlib import md5, sha256
 from mimetypes import guess_type
@@ -17,10 +17,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
 from mcp_server import catalog
-from mcp_server.domain.catalog import Offer, Price
+from mcp_server.domain.catalog import Offer
 from mcp_server.sandbox import shelf
 from mcp_server.sandbox.clips import decoded
-from mcp_server.sandbox.orders import OF_TIER, Order
+from mcp_server.sandbox.orders import Order
 from mcp_server.sandbox.store import Upload
 from mcp_server.sandbox.vendor import RefusedError, Visit, read
 
@@ -75,7 +75,7 @@ class Account:
         day = datetime.fromtimestamp(self.box.now(), UTC).date()
         rows = [
             row
-            for row in self._schedules(day.isoformat())
+            for row in self._schedules(day)
             if all(asked.get(name) in (None, row[name]) for name in ("service", "action", "model"))
         ]
         etag = f'"{sha256(repr(rows).encode()).hexdigest()[:16]}"'
@@ -83,28 +83,14 @@ class Account:
             return Response(status_code=304, headers={"ETag": etag})
         return JSONResponse({"as_of": _iso(self.box.now()), "price_schedules": rows}, headers={"ETag": etag})
 
-    def _schedules(self, day: str) -> Iterator[dict[str, Any]]:
-        """One row for each model and action; its rates under the settings that decide them (their keys are ours)."""
+    def _schedules(self, day: date) -> Iterator[dict[str, Any]]:
+        """One row for each model and action."""
         groups: dict[tuple[str, str], list[Offer]] = {}
         for offer in catalog.load().offers:
             if offer.provider == self.vendor.name and not offer.not_sold_because:
                 groups.setdefault((offer.vendor_model, _action(offer)), []).append(offer)
         for (model, action), sold in groups.items():
-            rates: dict[str, float] = {}
-            units: set[str] = set()
-            for offer in sold:
-                order = Order(
-                    vendor=self.vendor.name,
-                    endpoint=action,
-                    vendor_model=model,
-                    model=offer.model,
-                    tier=offer.tier,
-                    mode=offer.mode,
-                )
-                price = shelf.price_of(order, datetime.fromisoformat(day).date())
-                if price is not None:
-                    units.add(price.unit)
-                    rates |= _rates(offer, price)
+            rates = {key: rate for offer in sold for key, rate in _rates(offer, action, day)}
             yield {
                 "service": "kling",
                 "action": action,
@@ -112,9 +98,9 @@ class Account:
                 "pricing_status": "available" if rates else "unavailable",
                 "catalog_status": "active",
                 "currency": "USD",
-                "billing_unit": next(iter(units)) if len(units) == 1 else None,
-                "unit_price_cents": min(rates.values(), default=None),
-                "billing_config": {"overrides": rates} if rates else None,
+                "billing_unit": "per_second" if rates else None,
+                "unit_price_cents": max(rates.values(), default=None),
+                "billing_config": _billing(rates, by_mode=not any(offer.resolutions for offer in sold)),
             }
 
     async def quote(self, visit: Visit) -> Response:
@@ -237,10 +223,32 @@ def _action(offer: Offer) -> str:
     return offer.schema.removesuffix("_request")
 
 
-def _rates(offer: Offer, price: Price) -> dict[str, float]:
-    label = offer.resolutions[0] if offer.resolutions else OF_TIER[offer.tier]
-    found = {f"{label}/silent": price.silent, f"{label}/sound": price.audio}
-    return {name: float(rate * 100) for name, rate in found.items() if rate is not None}
+def _rates(offer: Offer, action: str, day: date) -> Iterator[tuple[tuple[str, str], float]]:
+    """Cents per second by sound and by resolution, or by `mode` where there is no resolution."""
+    order = Order(
+        vendor=offer.provider,
+        endpoint=action,
+        vendor_model=offer.vendor_model,
+        model=offer.model,
+        tier=offer.tier,
+        mode=offer.mode,
+    )
+    price = shelf.price_of(order, day)
+    label = offer.resolutions[0] if offer.resolutions else {"standard": "std"}.get(offer.tier, offer.tier)
+    if price is not None and price.unit == "second":
+        for sound, rate in (("false", price.silent), ("true", price.audio)):
+            if rate is not None:
+                yield (sound, label), float(rate * 100)
+
+
+def _billing(rates: Mapping[tuple[str, str], float], *, by_mode: bool) -> dict[str, Any] | None:
+    """What decides the rate, nested as the vendor's own price file has it."""
+    if len(set(rates.values())) < 2:
+        return None
+    matrix: dict[str, dict[str, float]] = {}
+    for (sound, label), rate in rates.items():
+        matrix.setdefault(sound, {})[label] = rate
+    return {"keys": ["enable_sound", "mode" if by_mode else "output_resolution"], "matrix": matrix}
 
 
 def _cents(amount: Decimal) -> int:
