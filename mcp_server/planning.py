@@ -5,7 +5,7 @@ The only caller of routing, validation, pricing and the gate. A plan is everythi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -18,10 +18,10 @@ from mcp_server.domain.catalog import Catalog, Offer
 from mcp_server.domain.quote import Quote, Route
 from mcp_server.domain.request import CheckedRequest, Misfit, VideoRequest
 from mcp_server.errors import ArgumentError, NotAnOrderError, RequestError
-from mcp_server.providers import media, wire
+from mcp_server.providers import wire
 from mcp_server.providers.reading import not_signed_in
 from mcp_server.reporting import SANDBOX
-from mcp_server.routing import choose, merge, words
+from mcp_server.routing import choose, merge
 
 if TYPE_CHECKING:
     from mcp_server.domain.arguments import VideoArguments
@@ -98,8 +98,7 @@ class Planner:
         usable = frozenset(self.catalog.providers) if simulated else self.signed_in
         if not buying and request.provider:
             usable |= {request.provider}
-        given = media.inspect(request, simulated=simulated)
-        usable_quotes, other_quotes, misfits = self._shortlist(request, usable, given, day)
+        usable_quotes, other_quotes, misfits = self._shortlist(request, usable, day)
         route = choose.choose(request, usable_quotes, misfits, self.catalog)
         others = sorted(
             (quote for quote in (*usable_quotes, *other_quotes) if quote is not route.quote), key=_cheapest_first
@@ -124,6 +123,8 @@ class Planner:
     def _request(self, arguments: VideoArguments, source: SourceTask | None) -> tuple[VideoRequest, tuple[str, ...]]:
         explicit: dict[str, Any] = arguments.given()
         text = explicit.pop("request", "")
+        from mcp_server.routing import words
+
         wishes = words.read(text, catalog=self.catalog) if text.strip() else None
         if source is not None:
             explicit["source_task"] = source.job_id
@@ -155,7 +156,6 @@ class Planner:
         self,
         request: VideoRequest,
         usable: frozenset[str],
-        given: Mapping[str, media.Kind],
         day: date,
     ) -> tuple[list[Quote], list[Quote], list[Misfit]]:
         """Quotes from usable providers, quotes from others, and why the rest cannot."""
@@ -164,7 +164,7 @@ class Planner:
             mine: list[Quote] = []
             others: list[Quote] = []
             for offer in group:
-                fit = self._check(request, offer, given)
+                fit = validation.check(request, offer)
                 if isinstance(fit, Misfit):
                     misfits.append(fit)
                     continue
@@ -174,14 +174,6 @@ class Planner:
                 return mine, others, misfits
             misfits += [_without_key(quote.checked.offer, self.catalog) for quote in others]
         return [], [], misfits
-
-    def _check(self, request: VideoRequest, offer: Offer, given: Mapping[str, media.Kind]) -> CheckedRequest | Misfit:
-        outcome = validation.check(request, offer)
-        refused = media.refused_by(self.catalog.providers[offer.provider], given)
-        if not refused:
-            return outcome
-        known = outcome.problems if isinstance(outcome, Misfit) else ()
-        return Misfit(offer=offer, problems=(*known, *refused))
 
 
 def _without_key(offer: Offer, catalog: Catalog) -> Misfit:
