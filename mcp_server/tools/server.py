@@ -20,6 +20,7 @@ from mcp_server.settings import Settings
 from mcp_server.tools import free, paid, surface
 from mcp_server.tools.completions import add_completions
 from mcp_server.tools.late import LateService, make_service
+from mcp_server.tools.orders import Orders
 from mcp_server.tools.prompts import add_prompts
 from mcp_server.tools.resources import JSON_TYPE, add_resources
 from mcp_server.tools.skills_extension import SkillsExtension
@@ -52,6 +53,7 @@ class KlingServer(MCPServer[None]):
     """The SDK's server, with this product's words where the SDK would use its own."""
 
     services: LateService
+    tasks: TasksExtension
 
     async def read_resource(
         self, uri: Any, context: Any = None
@@ -104,6 +106,7 @@ def build_server(
     services = LateService(settings or Settings.read(), make)
     bus = InMemorySubscriptionBus()
     watching = Watching(services, bus)
+    tasks = TasksExtension(Orders(services))
 
     @asynccontextmanager
     async def lifespan(_server: Any) -> AsyncGenerator[None]:
@@ -124,7 +127,7 @@ def build_server(
         website_url=surface.HOMEPAGE,
         icons=[Icon(src=surface.ICON, mime_type="image/svg+xml", sizes=["any"])],
         tools=[make_tool(declared, HANDLERS[declared.name], services) for declared in surface.TOOLS],
-        extensions=[TasksExtension(services), SkillsExtension()],
+        extensions=[tasks, SkillsExtension()],
         lifespan=lifespan,
         log_level="WARNING",
         auth=auth,
@@ -136,6 +139,7 @@ def build_server(
         middleware=[watching.middleware],
     )
     server.services = services
+    server.tasks = tasks
     server.middleware.append(server.known_names)
     if back_channel:
         server.push_updates(watching)

@@ -1,12 +1,12 @@
-"""MCP Tasks (SEP-2663, `io.modelcontextprotocol/tasks`) for clients that declare it: the same tasks, the same ids.
+"""MCP Tasks (SEP-2663, `io.modelcontextprotocol/tasks`), for clients that declare it; the SDK has none.
 
-Such a client gets a task instead of an answer from generate_video and polls it itself; the model sees only the end.
+Such a client gets a task instead of an answer and polls it itself; the model sees only the end.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from mcp.server.extension import Extension, MethodBinding
 from mcp.server.mcpserver import require_client_extension
@@ -17,22 +17,16 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ConfigDict
 from pydantic.alias_generators import to_camel
 
-from mcp_server.errors import KlingError, UnknownTaskError
-from mcp_server.tools.caller import owner
-from mcp_server.tools.replies import order_reply
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 
-    from mcp_server.domain.answers import TaskAnswer
-    from mcp_server.tools.late import LateService
-
 EXTENSION: Final = "io.modelcontextprotocol/tasks"
 MODERN: Final = frozenset(MODERN_PROTOCOL_VERSIONS)
-OFFERED: Final = frozenset({"generate_video"})
-"""Tools whose answer may be a task."""
+
+View = dict[str, Any]
+"""A task in the protocol's words; `result`, `error` and `inputRequests` only where tasks/get may show them."""
 
 
 class TaskParams(RequestParams):
@@ -44,18 +38,39 @@ class TaskParams(RequestParams):
 
 
 class UpdateParams(TaskParams):
-    """Answers to a task's questions; our tasks ask none, their question comes before the purchase."""
+    """Answers to what a task asked."""
 
     input_responses: dict[str, Any] | None = None
 
 
+class TaskSource(Protocol):
+    """Where tasks come from."""
+
+    @property
+    def tools(self) -> Mapping[str, Literal["optional", "required"]]:
+        """Tools whose answer may be a task; `required` ones refuse clients that know no tasks."""
+        ...
+
+    async def view(self, task_id: str) -> View | None:
+        """The caller's own task as it stands; None when there is none."""
+        ...
+
+    async def cancel(self, task_id: str) -> None:
+        """Ask for an end; tasks/get shows what became of it."""
+        ...
+
+    async def update(self, task_id: str, responses: Mapping[str, Any]) -> None:
+        """Take answers to what the task asked."""
+        ...
+
+
 class TasksExtension(Extension):
-    """`tasks/get`, `tasks/cancel`, `tasks/update`, and a task in place of generate_video's answer."""
+    """`tasks/get`, `tasks/cancel`, `tasks/update`, and a task in place of a tool's answer."""
 
     identifier = EXTENSION
 
-    def __init__(self, services: LateService) -> None:
-        self._services = services
+    def __init__(self, *sources: TaskSource) -> None:
+        self.sources = list(sources)
 
     def methods(self) -> Sequence[MethodBinding]:
         def bound(method: str, params: type[TaskParams], handler: Any) -> MethodBinding:
@@ -70,70 +85,52 @@ class TasksExtension(Extension):
     async def intercept_tool_call(
         self, params: CallToolRequestParams, ctx: ServerRequestContext[Any, Any], call_next: CallNext
     ) -> HandlerResult:
-        """Order first, in the usual way; then hand out the task where the client understands one."""
+        """Call the tool in the usual way; then hand out the task where the client understands one."""
+        source = next((source for source in self.sources if params.name in source.tools), None)
+        if source is None:
+            return await call_next(ctx)
+        if source.tools[params.name] == "required":
+            require_client_extension(ctx, EXTENSION)
         result = await call_next(ctx)
-        if params.name not in OFFERED or ctx.protocol_version not in MODERN or not _declared(ctx):
+        if ctx.protocol_version not in MODERN or not _declared(ctx):
             return result
         if not isinstance(result, CallToolResult) or result.is_error:
             return result
-        facts: dict[str, Any] = result.structured_content
-        found = await self._find(str(facts["task_id"]))
+        facts: dict[str, Any] = result.structured_content or {}
+        view = await source.view(str(facts.get("task_id", "")))
+        if view is None:
+            return result
         # A dict and not a model: the runner would leave out a null ttlMs.
-        return {"resultType": "task", **status(found)}
+        ends = ("result", "error", "inputRequests")
+        return {"resultType": "task", **{key: part for key, part in view.items() if key not in ends}}
 
-    async def _get(self, ctx: ServerRequestContext[Any, Any], params: TaskParams) -> dict[str, Any]:
-        found = await self._gate(ctx, params.task_id)
-        view = {"resultType": "complete", **status(found)}
-        if view["status"] == "completed":
-            view["result"] = order_reply(found).model_dump(by_alias=True, mode="json", exclude_none=True)
-        return view
+    async def _get(self, ctx: ServerRequestContext[Any, Any], params: TaskParams) -> View:
+        _, view = await self._gate(ctx, params.task_id)
+        return {"resultType": "complete", **view}
 
-    async def _cancel(self, ctx: ServerRequestContext[Any, Any], params: TaskParams) -> dict[str, Any]:
-        found = await self._gate(ctx, params.task_id)
-        if not found.finished_at:
-            service = await self._services.ready()
-            # The protocol's answer is only "heard"; tasks/get shows what the vendor made of it.
-            with suppress(KlingError):
-                await service.cancel(params.task_id, owner=owner())
+    async def _cancel(self, ctx: ServerRequestContext[Any, Any], params: TaskParams) -> View:
+        source, view = await self._gate(ctx, params.task_id)
+        if view["status"] not in ("completed", "failed", "cancelled"):
+            await source.cancel(params.task_id)
         return {"resultType": "complete"}
 
-    async def _update(self, ctx: ServerRequestContext[Any, Any], params: UpdateParams) -> dict[str, Any]:
-        await self._gate(ctx, params.task_id)
+    async def _update(self, ctx: ServerRequestContext[Any, Any], params: UpdateParams) -> View:
+        source, _ = await self._gate(ctx, params.task_id)
+        await source.update(params.task_id, params.input_responses or {})
         return {"resultType": "complete"}
 
-    async def _gate(self, ctx: ServerRequestContext[Any, Any], task_id: str) -> TaskAnswer:
+    async def _gate(self, ctx: ServerRequestContext[Any, Any], task_id: str) -> tuple[TaskSource, View]:
         """The caller's own task, asked for as the protocol wants it."""
         require_client_extension(ctx, EXTENSION)
         headers = getattr(ctx.request, "headers", None)
         # The SDK compares Mcp-Name only for the protocol's own methods.
-        if headers is not None and decode_header_value(headers.get(MCP_NAME_HEADER) or "") != task_id:
+        if headers is not None and decode_header_value(headers.get(MCP_NAME_HEADER)) != task_id:
             raise MCPError(HEADER_MISMATCH, "The Mcp-Name header does not name params.taskId")
-        return await self._find(task_id)
-
-    async def _find(self, task_id: str) -> TaskAnswer:
-        service = await self._services.ready()
-        try:
-            return (await service.get([task_id], owner=owner()))[0]
-        except UnknownTaskError as error:
-            raise MCPError(INVALID_PARAMS, f"Task not found: {task_id}") from error
-
-
-def status(task: TaskAnswer) -> dict[str, Any]:
-    """Our task in the protocol's words. A failed clip is `completed` with an error result: the call itself worked."""
-    words = "cancelled" if task.state == "cancelled" else "completed" if task.finished_at else "working"
-    shown = f"{task.state} {task.progress}%" if task.progress is not None and words == "working" else task.state
-    view: dict[str, Any] = {
-        "taskId": task.task_id,
-        "status": words,
-        "statusMessage": shown,
-        "createdAt": task.created_at,
-        "lastUpdatedAt": task.updated_at,
-        # The record keeps every task.
-        "ttlMs": None,
-    }
-    if task.poll_after_s is not None:
-        view["pollIntervalMs"] = int(task.poll_after_s * 1000)
-    return view
+        for source in self.sources:
+            view = await source.view(task_id)
+            if view is not None:
+                return source, view
+        raise MCPError(INVALID_PARAMS, f"Task not found: {task_id}")
 
 
 def _declared(ctx: ServerRequestContext[Any, Any]) -> bool:
