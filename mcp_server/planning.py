@@ -123,9 +123,11 @@ class Planner:
     def _request(self, arguments: VideoArguments, source: SourceTask | None) -> tuple[VideoRequest, tuple[str, ...]]:
         explicit: dict[str, Any] = arguments.given()
         text = explicit.pop("request", "")
-        from mcp_server.routing import words
+        wishes = None
+        if text.strip():
+            from mcp_server.routing import words
 
-        wishes = words.read(text, catalog=self.catalog) if text.strip() else None
+            wishes = words.read(text, catalog=self.catalog)
         if source is not None:
             explicit["source_task"] = source.job_id
             explicit.setdefault("provider", source.provider)
