@@ -48,6 +48,7 @@ class _Parts:
         return self._catalog
 
     def desk(self) -> Desk:
+        from mcp_server.inspection import apart
         from mcp_server.providers.transport import Transport
         from mcp_server.tasks.desk import Desk
         from mcp_server.tasks.record import Budget
@@ -62,6 +63,7 @@ class _Parts:
             budget=Budget(daily_usd=self.settings.daily_budget_usd),
             usd_per_credit=self.settings.usd_per_credit,
             crash_at=self.settings.crash_at,
+            examine=apart.examined,
         )
 
     async def account(self, provider: str, simulated: bool) -> Account:  # noqa: FBT001 - two answers, one question

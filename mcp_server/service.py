@@ -13,12 +13,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from mcp_server import reporting
-from mcp_server.domain.answers import Estimate, Models, TaskAnswer, TaskList
+from mcp_server.domain.answers import Estimate, Models, Spend, TaskAnswer, TaskList
 from mcp_server.errors import BudgetError, RequestError, sentence
+from mcp_server.history import amended, spend
 from mcp_server.listing import models
 from mcp_server.planning import Plan, Planner, SourceTask
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mcp_server.domain.arguments import VideoArguments
     from mcp_server.domain.catalog import Catalog
     from mcp_server.domain.quote import Quote
@@ -197,6 +200,41 @@ class Service:
         answer = await self._answer(cancelled.task)
         return answer.model_copy(update={"note": sentence(cancelled.words)})
 
+    async def again(
+        self, task_id: str, changes: Mapping[str, Any], *, words: str = "", owner: str = ""
+    ) -> VideoArguments:
+        """The arguments that buy an earlier clip once more, with changes; nothing is bought yet."""
+        from mcp_server.domain.arguments import VideoArguments
+        from mcp_server.domain.parsing import read
+        from mcp_server.routing import words as reader
+
+        task = await self.desk.get(task_id, owner)
+        wishes = reader.read(f"kling {words}", catalog=self.catalog) if words.strip() else None
+        return read(VideoArguments, amended(task.request, changes, wishes))
+
+    async def spend(self, *, days: int = 30, owner: str = "") -> Spend:
+        """What was quoted and charged, and where the two differ; simulations are not in it."""
+        from mcp_server.tasks.record import Filter
+
+        since = self.now() - days * 86_400
+        finished = await self.desk.find(
+            Filter(states=("succeeded", "failed", "cancelled"), simulated=False, since=since, owner=owner, limit=1000)
+        )
+        return spend(await self.desk.spend(days, owner), finished)
+
+    async def sheet(self, task_id: str, *, owner: str = "") -> Path:
+        """The contact sheet of a finished clip, made beside it when it is not there yet."""
+        from mcp_server.inspection import apart
+
+        task = await self.desk.get(task_id, owner)
+        return await apart.sheet(_file(task), task.request.get("shots", ()))
+
+    async def last_frame(self, task_id: str, *, owner: str = "") -> Path:
+        """The last frame of a finished clip as PNG, to go on from."""
+        from mcp_server.inspection import apart
+
+        return await apart.last_frame(_file(await self.desk.get(task_id, owner)))
+
     async def start(self) -> None:
         """Go on with whatever an earlier process left unfinished; nothing where there is no record yet."""
         if self.settings.database.exists():
@@ -223,7 +261,10 @@ class Service:
 
     async def _answer(self, task: Task, *, bought_now: bool = False, known: bool = False) -> TaskAnswer:
         poll_after_s = None if task.finished else await self.desk.poll_after_s(task)
-        return reporting.answer(task, bought_now=bought_now, known=known, poll_after_s=poll_after_s)
+        expected_s = None if task.finished else await self.desk.expected_s(task)
+        return reporting.answer(
+            task, bought_now=bought_now, known=known, poll_after_s=poll_after_s, expected_s=expected_s
+        )
 
     def _within_limits(self, plan: Plan, arguments: VideoArguments, *, confirmed: bool) -> None:
         most = _most(plan.quote)
@@ -268,6 +309,12 @@ class Service:
                 else "generate_video with provider=sandbox rehearses this for free."
             )
         return "Tell the user the price; when they agree, call generate_video with the same arguments."
+
+
+def _file(task: Task) -> str:
+    if task.artifact is None:
+        raise RequestError(f"Task {task.id} is {task.state}: there is no file yet", money="unknown")
+    return task.artifact.path
 
 
 def digest(said: Mapping[str, Any]) -> str:

@@ -22,7 +22,7 @@ def stdio() -> None:
     run(server)
 
 
-def main(arguments: list[str]) -> int:
+def run(arguments: list[str]) -> int:
     """`serve [--http] [--host HOST] [--port PORT]`."""
     parser = argparse.ArgumentParser(prog="kling-video serve", description="Serve MCP on stdio, or on HTTP.")
     parser.add_argument("--http", action="store_true", help="streamable HTTP at /mcp instead of stdio")
@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
     if not wanted.http:
         stdio()
         return 0
-    from mcp_server.tools.http import run
+    from mcp_server.tools import http
 
-    run(Settings.read(), host=wanted.host, port=wanted.port)
+    http.run(Settings.read(), host=wanted.host, port=wanted.port)
     return 0

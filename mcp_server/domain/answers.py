@@ -168,3 +168,27 @@ class Models(_Answer):
     models: list[ModelGroup] = []
     offers: list[ModelLine] = []
     next_step: str = ""
+
+
+class SpendLine(_Answer):
+    """A day's purchases of one model from one provider."""
+
+    day: str
+    provider: str
+    model: str
+    tasks: int
+    quoted_usd: str
+    settled_usd: str
+    unknown: int = 0
+    """Tasks whose cost nobody knows; they are in no sum."""
+
+
+class Spend(_Answer):
+    """What was spent; simulations cost nothing and are not in it."""
+
+    lines: list[SpendLine] = []
+    quoted_usd: str
+    settled_usd: str
+    unknown: int = 0
+    drift: list[str] = []
+    """Where a vendor's own bills differ from what was quoted."""

@@ -72,6 +72,8 @@ class Desk:
     """A point of `marks.POINTS` at which a drill wants this process dead."""
     saver: Saver | None = None
     examine: Callable[[Task, Artifact], Awaitable[Artifact]] | None = None
+    """Looks into a saved file before the task counts as succeeded; must not raise."""
+    examine: Callable[[Task, Artifact], Awaitable[Artifact]] | None = None
     """Looks into a saved file before the task is called done."""
     _work: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]], init=False)
     _keepers: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]], init=False)
@@ -256,6 +258,11 @@ class Desk:
             return 2.0
         pace = await self._looker.pace(task.offer_id, simulated=task.simulated)
         return schedule.poll_after_s(self.now() - (task.accepted_at or task.created_at), pace)
+
+    async def expected_s(self, task: Task) -> float | None:
+        """How long such clips usually take, as far as the record has seen some."""
+        pace = await self._looker.pace(task.offer_id, simulated=task.simulated)
+        return round(pace.median, 1) if pace.clips else None
 
     async def close(self, grace_s: float = GRACE_S) -> None:
         """Wait a little for answers that cost money, then give the rest to the other processes."""

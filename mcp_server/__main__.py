@@ -1,0 +1,100 @@
+"""`kling-video`: the MCP server when called alone, a command otherwise. Imports nothing heavy before it knows which."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from typing import Final
+
+from mcp_server import __version__
+from mcp_server.cli import COMMANDS
+from mcp_server.errors import ArgumentError, KlingError
+
+_BAD_USAGE: Final = 64
+_INTERRUPTED: Final = 130
+_PIPE_CLOSED: Final = 141
+
+
+def main(argv: list[str] | None = None) -> int:
+    """One command; the exit code."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if not arguments:
+        from mcp_server.cli.serve import stdio
+
+        stdio()
+        return 0
+    name, *rest = arguments
+    if name in {"-h", "--help", "help"}:
+        print(usage())
+        return 0
+    if name in {"-V", "--version", "version"}:
+        print(f"kling-video {__version__}")
+        return 0
+    try:
+        return _ended(lambda: command(name)(rest))
+    except KlingError as error:
+        return _refused(error, as_json="--json" in rest)
+
+
+def command(name: str) -> Callable[[list[str]], int]:
+    """What runs this command; ArgumentError names the nearest one there is."""
+    if name not in COMMANDS:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, COMMANDS, n=1)
+        hint = f"Did you mean `kling-video {near[0]}`?" if near else "`kling-video --help` lists the commands"
+        raise ArgumentError(f"There is no command {name!r}", next_step=hint)
+    run: Callable[[list[str]], int] = importlib.import_module(f"mcp_server.cli.{name}").run
+    return run
+
+
+def usage() -> str:
+    """All commands, one line each."""
+    lines = [f"  {name:<10}  {what}" for name, what in COMMANDS.items()]
+    return "\n".join(
+        [
+            "kling-video: every way to buy a Kling video. Alone, it serves MCP on stdio.",
+            "",
+            "usage: kling-video [COMMAND] [--help]",
+            "",
+            *lines,
+            "",
+            "Without a key every vendor is played by a free sandbox; `kling-video auth` stores a key.",
+            "Exit codes: 0 done, 64 bad arguments, 65 bad input, 69 provider failed, 75 try later,",
+            "77 not signed in, 78 refused by budget, 130 stopped by Ctrl-C.",
+        ]
+    )
+
+
+def _ended(run: Callable[[], int]) -> int:
+    """The exit code, also where the command was cut short."""
+    try:
+        code = run()
+        sys.stdout.flush()
+    except SystemExit as end:
+        # argparse says 2 of a wrong flag.
+        return _BAD_USAGE if end.code == 2 else end.code if isinstance(end.code, int) else 0
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read has seen enough; without this, Python complains once more while it ends.
+        import os
+
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _PIPE_CLOSED
+    else:
+        return code
+
+
+def _refused(error: KlingError, *, as_json: bool) -> int:
+    if as_json:
+        import json
+
+        print(json.dumps({"error": error.as_dict()}, ensure_ascii=False, default=str))
+    print(error, file=sys.stderr)
+    return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

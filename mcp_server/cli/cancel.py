@@ -1,0 +1,43 @@
+"""`kling-video cancel`: stop tasks where their vendors can."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mcp_server.cli import parser, session
+from mcp_server.cli.screen import Screen
+
+if TYPE_CHECKING:
+    from mcp_server.domain.answers import TaskAnswer
+    from mcp_server.service import Service
+
+WHAT = "Stop tasks where their vendors can; where they cannot, say so. Exit code 69 when one goes on."
+
+
+def flags() -> parser.Parser:
+    """The command's flags."""
+    made = parser.command("cancel", WHAT)
+    made.add_argument("tasks", nargs="+", metavar="TASK")
+    made.add_argument(
+        "--stop-following", action="store_true", help="do not even try: only look after it no more (it is still billed)"
+    )
+    return made
+
+
+def run(argv: list[str]) -> int:
+    """Cancel them."""
+    given = flags().parse_args(argv)
+    screen = Screen(as_json=given.json)
+    from mcp_server.cli.purchase import what_it_cost
+
+    async def cancel(service: Service) -> list[TaskAnswer]:
+        return [await service.cancel(task, stop_following=given.stop_following) for task in dict.fromkeys(given.tasks)]
+
+    found = session.run(cancel)
+    if given.json:
+        screen.facts({"tasks": [task.facts() for task in found]})
+    else:
+        for task in found:
+            screen.line(f"{task.task_id}  {task.state}  {task.note} {what_it_cost(task)}".replace("  ", " "))
+    stopped = all(task.state == "cancelled" or task.followed is False for task in found)
+    return 0 if stopped else 69

@@ -1,0 +1,159 @@
+"""Flags: one parser for every command, that refuses in our words and exits as documented."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from mcp_server.domain.words import MODES, TIERS
+from mcp_server.errors import ArgumentError, RequestError
+
+if TYPE_CHECKING:
+    from mcp_server.domain.arguments import VideoArguments
+
+_SHOT = re.compile(r"^\s*(\d+)\s*s?\s*:\s*(.+)$", re.DOTALL)
+
+
+class Parser(argparse.ArgumentParser):
+    """As argparse, but a wrong flag is an error of ours, and names the nearest right one."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, allow_abbrev=False, **kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        known = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
+        wrong = re.search(r"--[\w-]+", message) if "unrecognized" in message else None
+        near = get_close_matches(wrong.group(), known, n=1) if wrong else []
+        next_step = f"Did you mean {near[0]}?" if near else f"`{self.prog} --help` lists what there is"
+        raise ArgumentError(f"{self.prog}: {message}", next_step=next_step)
+
+
+def command(name: str, what: str, *, epilog: str = "") -> Parser:
+    """The parser of one command; every command can answer as JSON."""
+    parser = Parser(
+        prog=f"kling-video {name}",
+        description=what,
+        epilog=epilog or None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    return parser
+
+
+def add_video_flags(parser: Parser) -> None:
+    """Words, and a flag for every argument of `generate_video`."""
+    add = parser.add_argument
+    add("words", nargs="*", metavar="WORDS", help='the order in your words: "kling 4k, vertical, 10s: a neon city"')
+    add("--input", metavar="FILE", help="the arguments as a JSON object; - reads standard input; flags go first")
+    add("--prompt", help="only the scene")
+    add("--negative-prompt", metavar="TEXT", help="what must not be seen")
+    add("--mode", choices=MODES)
+    add("--tier", choices=TIERS)
+    add("--model", help="kling-3.0, kling-o3, … or any vendor's own id")
+    add("--provider", help="runapi, kling3api, octopusx, uniall, runcomfy; sandbox rehearses for free")
+    add("--duration", type=_seconds, metavar="SECONDS")
+    add("--aspect-ratio", metavar="W:H", help="16:9, 9:16 or 1:1")
+    add("--resolution", choices=("720p", "1080p", "4k"))
+    add("--audio", action=argparse.BooleanOptionalAction, default=None, help="with sound; often costs more")
+    add("--cfg-scale", type=float, metavar="0..1")
+    add("--seed", type=int, metavar="NUMBER")
+    add("--image", metavar="URL|FILE", help="first frame")
+    add("--end-image", metavar="URL|FILE", help="last frame")
+    add("--reference", dest="references", action="append", metavar="URL|FILE", help="whom or what to keep; repeatable")
+    add("--video", metavar="URL|FILE", help="clip to edit or to take motion from")
+    add("--audio-file", metavar="URL|FILE", help="voice, for avatar and lip-sync")
+    add("--source-task", metavar="TASK", help="an earlier task, to extend or edit")
+    add("--shot", dest="shots", action="append", metavar="[SECONDS:]TEXT", help="one scene of several; repeatable")
+    add("--off-peak", action=argparse.BooleanOptionalAction, default=None, help="cheaper, no time promised")
+    add("--option", dest="options", action="append", metavar="NAME=VALUE", help="a vendor's own field (value as JSON)")
+    add("--max-cost-usd", type=float, metavar="USD", help="refuse if it costs more, or nobody knows what it costs")
+    add("--accept-unknown-price", action="store_true", default=None, help="buy although no price is published")
+    add("--idempotency-key", metavar="KEY", help="the same key is never bought twice")
+    add("--output-dir", metavar="FOLDER", help="where the file goes")
+
+
+def add_buying_flags(parser: Parser) -> None:
+    """How to buy: what is asked and what is waited for."""
+    parser.add_argument("--yes", "-y", action="store_true", help="do not ask about the price")
+    parser.add_argument("--no-wait", action="store_true", help="return as soon as the vendor has accepted")
+
+
+def said(given: argparse.Namespace) -> dict[str, Any]:
+    """The flags that were given, as the arguments they stand for."""
+    from mcp_server.domain.arguments import VideoArguments
+
+    names = [name for name in VideoArguments.model_fields if name != "request"]
+    found = {name: value for name in names if (value := getattr(given, name)) is not None}
+    if "shots" in found:
+        found["shots"] = [_shot(text) for text in found["shots"]]
+    if "options" in found:
+        found["options"] = _options(found["options"])
+    return found
+
+
+def video_arguments(given: argparse.Namespace) -> VideoArguments:
+    """Words, flags and `--input` as checked arguments; flags go before the file."""
+    from mcp_server.domain.arguments import VideoArguments
+    from mcp_server.domain.parsing import read
+
+    found = {**_file(given.input), **said(given)}
+    if given.words:
+        found["request"] = " ".join(given.words)
+    if not found:
+        raise ArgumentError(
+            "There is nothing to make a clip of", next_step='Say it: kling-video generate "kling 5s: a neon city"'
+        )
+    return read(VideoArguments, found)
+
+
+def _file(name: str | None) -> Mapping[str, Any]:
+    if name is None:
+        return {}
+    try:
+        text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+        found: object = json.loads(text)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else f"it is no JSON: {error}"
+        raise RequestError(f"--input {name} cannot be read", why=str(reason)) from error
+    if not isinstance(found, dict):
+        raise RequestError(f"--input {name} holds no JSON object", next_step='Give {"prompt": "…", …}')
+    return found  # type: ignore[reportUnknownVariableType] - `read` checks every name and value
+
+
+def _seconds(text: str) -> int:
+    return int(text.strip().lower().removesuffix("s"))
+
+
+_seconds.__name__ = "number of seconds"
+
+
+def _shot(text: str) -> dict[str, Any]:
+    timed = _SHOT.match(text)
+    return {"prompt": timed.group(2), "duration": int(timed.group(1))} if timed else {"prompt": text}
+
+
+def _options(pairs: Sequence[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        path, sign, text = pair.partition("=")
+        if not sign or not path:
+            raise ArgumentError(f"--option {pair!r} is not NAME=VALUE")
+        *outer, name = path.split(".")
+        place = found
+        for step in outer:
+            place = place.setdefault(step, {})
+        place[name] = _value(text)
+    return found
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,111 @@
+"""Where answers and progress appear: standard output carries the answer alone, standard error everything else.
+
+On a terminal, rich draws; piped, it is plain text in columns. NO_COLOR and TERM=dumb are rich's to honour.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Row = Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """One command's way to speak."""
+
+    as_json: bool = False
+
+    @property
+    def terminal(self) -> bool:
+        """Whether a person looks at the answer."""
+        return sys.stdout.isatty()
+
+    @property
+    def watched(self) -> bool:
+        """Whether a person looks at the progress."""
+        return sys.stderr.isatty()
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether somebody is there to answer a question."""
+        return sys.stdin.isatty() and sys.stderr.isatty()
+
+    def facts(self, found: Mapping[str, Any]) -> None:
+        """The answer as one JSON object."""
+        print(json.dumps(found, ensure_ascii=False))
+
+    def line(self, text: str, style: str = "") -> None:
+        """A line of the answer."""
+        if self.terminal and style:
+            console().print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+        else:
+            print(text)
+
+    def note(self, text: str, style: str = "") -> None:
+        """A line beside the answer."""
+        if self.watched and style:
+            console(stderr=True).print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def table(self, columns: Sequence[str], rows: Sequence[Row], *, right: Sequence[int] = (), dim: int = -1) -> None:
+        """Rows under headings; on a terminal within its width, piped with nothing cut off."""
+        if not self.terminal:
+            _plain(columns, rows, right)
+            return
+        from rich.box import SIMPLE_HEAD
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold", expand=False)
+        for index, column in enumerate(columns):
+            justify = "right" if index in right else "left"
+            table.add_column(column, justify=justify, style="dim" if index == dim else None, overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(cell) for cell in row))
+        console().print(table)
+
+    def pairs(self, rows: Sequence[tuple[str, str]]) -> None:
+        """Names and what they are, one a line."""
+        width = max((len(name) for name, _ in rows), default=0)
+        for name, value in rows:
+            first, *rest = value.splitlines() or [""]
+            self.line(f"{name.ljust(width)}  {first}")
+            for line in rest:
+                self.line(f"{' ' * width}  {line}")
+
+    def ask(self, question: str) -> bool:
+        """A yes or no from the person; Ctrl-C is KeyboardInterrupt, an end of input a no."""
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+            return sys.stdin.readline().strip().lower() in {"y", "yes"}
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Rich, imported at the first line it draws."""
+    from rich.console import Console
+
+    return Console(stderr=stderr)
+
+
+def _plain(columns: Sequence[str], rows: Sequence[Row], right: Sequence[int]) -> None:
+    table = [columns, *rows]
+    widths = [max(len(row[index]) for row in table) for index in range(len(columns))]
+    for row in table:
+        cells = [
+            cell.rjust(width) if index in right else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        print("  ".join(cells).rstrip())

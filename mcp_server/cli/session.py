@@ -1,0 +1,36 @@
+"""One command's use of the service: opened, used, handed over."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from mcp_server.service import Service
+
+T = TypeVar("T")
+
+
+@contextlib.asynccontextmanager
+async def opened() -> AsyncGenerator[Service]:
+    """The service from the environment; unfinished tasks go on while it is open, and after it elsewhere."""
+    from mcp_server.engine import build
+
+    service = build()
+    try:
+        await service.start()
+        yield service
+    finally:
+        await service.close()
+
+
+def run(work: Callable[[Service], Coroutine[Any, Any, T]]) -> T:
+    """The result of the work with a service."""
+
+    async def story() -> T:
+        async with opened() as service:
+            return await work(service)
+
+    return asyncio.run(story())
