@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from mcp_server.domain.catalog import Provider
-    from mcp_server.providers.base import Wire
+    from mcp_server.providers.base import Uploads, Wire
 
 REGISTRY: Final = ("runapi", "kling3api", "octopusx", "uniall", "runcomfy")
 """In the order that breaks ties between equal prices."""
@@ -16,4 +16,12 @@ REGISTRY: Final = ("runapi", "kling3api", "octopusx", "uniall", "runcomfy")
 def wire(facts: Provider) -> Wire:
     """The adapter that speaks this vendor's protocol; imported only when somebody needs it."""
     made: Wire = import_module(f"mcp_server.providers.{facts.id}.wire").Wire(facts)
+    return made
+
+
+def uploads(facts: Provider) -> Uploads | None:
+    """How this vendor takes local files; None where it takes none, or only inside the order."""
+    if "upload" not in facts.media_inputs:
+        return None
+    made: Uploads = import_module(f"mcp_server.providers.{facts.id}.uploads").Files(facts)
     return made

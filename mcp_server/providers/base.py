@@ -34,6 +34,8 @@ class HttpCall:
     """Bytes to send instead of JSON (an upload)."""
     bare: bool = False
     """`path` is a whole address of another party: our key is not for it."""
+    public: bool = False
+    """The vendor answers this to anybody: asked without a key, so also before there is one."""
     paid: bool = False
     idempotency_key: str | None = None
     """Set only where the vendor documents that a repeat under this key buys nothing new."""
@@ -77,6 +79,58 @@ class Balance:
     """None for an account without a limit."""
     currency: Literal["USD", "credits", "tokens"]
     details: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where a vendor wants a file's bytes, once."""
+
+    id: str
+    """What the vendor calls the upload when it is confirmed."""
+    url: str = field(repr=False)
+    """Signed: it is as good as a key."""
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    """To be sent exactly."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uploaded:
+    """A file that a vendor keeps for a while."""
+
+    url: str
+    """What goes into an order."""
+    expires_at: str = ""
+    """As the vendor writes it; empty when it does not say."""
+
+
+class Uploads(Protocol):
+    """How a vendor takes a local file: announce it, send the bytes, confirm. As pure as `Wire`."""
+
+    facts: Provider
+
+    def prepare(self, name: str, content: bytes) -> HttpCall:
+        """The announcement."""
+        ...
+
+    def read_prepared(self, reply: HttpReply) -> Target:
+        """Where the bytes go."""
+        ...
+
+    def put(self, target: Target, content: bytes) -> HttpCall:
+        """The bytes, to whoever stores them; without our key, and not to be repeated."""
+        ...
+
+    def read_put(self, reply: HttpReply) -> None:
+        """Nothing, or the refusal."""
+        ...
+
+    def confirm(self, target: Target) -> HttpCall:
+        """All bytes are there."""
+        ...
+
+    def read_confirmed(self, reply: HttpReply) -> Uploaded:
+        """The address to order with."""
+        ...
 
 
 class Wire(Protocol):

@@ -190,9 +190,10 @@ class Transport:
         headers = {"Accept": "application/json", **call.headers}
         url = call.path
         if not call.bare:
+            url = account.url(call.path, call.host)
+        if not (call.bare or call.public):
             if account.secret is None:
                 raise not_signed_in(account.facts)
-            url = account.url(call.path, call.host)
             headers["Authorization"] = f"Bearer {account.secret.value}"
         content = call.content
         if call.json is not None:
