@@ -73,8 +73,6 @@ class Desk:
     saver: Saver | None = None
     examine: Callable[[Task, Artifact], Awaitable[Artifact]] | None = None
     """Looks into a saved file before the task counts as succeeded; must not raise."""
-    examine: Callable[[Task, Artifact], Awaitable[Artifact]] | None = None
-    """Looks into a saved file before the task is called done."""
     _work: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]], init=False)
     _keepers: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]], init=False)
     _submitting: dict[str, asyncio.Task[Any]] = field(default_factory=dict[str, asyncio.Task[Any]], init=False)
