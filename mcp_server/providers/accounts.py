@@ -26,11 +26,8 @@ class Account:
     """Origins results may come from besides the provider's own media hosts: an overridden base URL."""
 
     def url(self, path: str, host: str = "api") -> str:
-        """The whole address; a base URL that already ends in `/v1` does not get a second one."""
-        base = self.base_urls[host].rstrip("/")
-        if base.endswith("/v1") and (path == "/v1" or path.startswith("/v1/")):
-            path = path[3:]
-        return base + path
+        """The whole address; a base URL that already ends in `/v1` says no more than one without it."""
+        return self.base_urls[host].rstrip("/").removesuffix("/v1") + path
 
 
 def account(facts: Provider, settings: Settings) -> Account:
