@@ -65,12 +65,17 @@ class Progress:
         self._last = -1.0
 
     async def tell(self, tasks: list[TaskAnswer]) -> None:
-        """One notification about all tasks that are waited for; nothing when the client asked for none."""
+        """One notification about all tasks that are waited for; the SDK sends none when the client asked for none."""
+        ended = all(task.finished_at for task in tasks)
         percent = sum(100 if task.finished_at else task.progress or 0 for task in tasks) / len(tasks)
-        # A vendor that gives no percent, or takes one back, still shows that something lives.
-        self._last = percent if percent > self._last else min(self._last + 0.01, 100.0)
-        states = ", ".join(dict.fromkeys(_line(task) for task in tasks))
-        await self._context.report_progress(self._last, 100, states)
+        # 100 is kept for the end; a vendor that gives no percent, or takes one back, still shows that something lives.
+        shown = 100.0 if ended else max(percent * 0.99, self._last + 0.01)
+        if shown <= self._last:
+            return
+        self._last = shown
+        await self._context.report_progress(
+            round(shown, 2), 100, ", ".join(dict.fromkeys(_line(task) for task in tasks))
+        )
 
 
 def _line(task: TaskAnswer) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+import sys
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -93,6 +94,23 @@ class KlingServer(MCPServer[None]):
         return self._lowlevel_server
 
 
+@contextmanager
+def plain_log() -> Generator[None]:
+    """Keeps the SDK from importing rich for its log, which it does where rich is installed: a twentieth of the start,
+    for boxes that no client's log file can show. Without rich it writes plain lines.
+    """
+    hidden = {name: sys.modules.get(name) for name in ("rich.console", "rich.logging")}
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type] - None is how Python marks "not to be had"
+    try:
+        yield
+    finally:
+        for name, module in hidden.items():
+            if module is None:
+                del sys.modules[name]
+            else:
+                sys.modules[name] = module
+
+
 def build_server(
     make: Callable[[], Service] = make_service,
     *,
@@ -119,25 +137,26 @@ def build_server(
             with anyio.move_on_after(CLOSE_S, shield=True):
                 await services.close()
 
-    server = KlingServer(
-        surface.NAME,
-        title=surface.TITLE,
-        instructions=surface.INSTRUCTIONS,
-        version=__version__,
-        website_url=surface.HOMEPAGE,
-        icons=[Icon(src=surface.ICON, mime_type="image/svg+xml", sizes=["any"])],
-        tools=[make_tool(declared, HANDLERS[declared.name], services) for declared in surface.TOOLS],
-        extensions=[tasks, SkillsExtension()],
-        lifespan=lifespan,
-        log_level="WARNING",
-        auth=auth,
-        token_verifier=token_verifier,
-        subscriptions=bus,
-        cache_hints=dict.fromkeys(
-            ("tools/list", "prompts/list", "resources/list", "resources/templates/list", "server/discover"), HOUR
-        ),
-        middleware=[watching.middleware],
-    )
+    with plain_log():
+        server = KlingServer(
+            surface.NAME,
+            title=surface.TITLE,
+            instructions=surface.INSTRUCTIONS,
+            version=__version__,
+            website_url=surface.HOMEPAGE,
+            icons=[Icon(src=surface.ICON, mime_type="image/svg+xml", sizes=["any"])],
+            tools=[make_tool(declared, HANDLERS[declared.name], services) for declared in surface.TOOLS],
+            extensions=[tasks, SkillsExtension()],
+            lifespan=lifespan,
+            log_level="WARNING",
+            auth=auth,
+            token_verifier=token_verifier,
+            subscriptions=bus,
+            cache_hints=dict.fromkeys(
+                ("tools/list", "prompts/list", "resources/list", "resources/templates/list", "server/discover"), HOUR
+            ),
+            middleware=[watching.middleware],
+        )
     server.services = services
     server.tasks = tasks
     server.middleware.append(server.known_names)
