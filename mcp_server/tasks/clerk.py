@@ -51,6 +51,8 @@ class Clerk:
     _waiting: SimpleQueue[_Errand | None] = field(default_factory=SimpleQueue[_Errand | None])
     _thread: threading.Thread | None = None
     _closed: bool = False
+    pending: int = 0
+    """Errands that are not answered yet."""
 
     async def do(self, work: Callable[[sqlite3.Connection], T], kind: Kind) -> T:
         """Have the work done; cancelling the wait does not cancel the work."""
@@ -61,9 +63,14 @@ class Clerk:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="kling-record", daemon=True)
             self._thread.start()
+        self.pending += 1
+        errand.answer.add_done_callback(self._answered)
         self._waiting.put(errand)
         done: T = await errand.answer
         return done
+
+    def _answered(self, _: asyncio.Future[Any]) -> None:
+        self.pending -= 1
 
     async def close(self) -> None:
         """Finish what is waiting, then close the file."""

@@ -210,6 +210,7 @@ class Looker:
             note=task.note if task.note.startswith("The vendor made") else "",
         )
         self.marks("save.settled")
+        await self.saver.tidy(task)
         return None
 
     async def _fresh_link(self, followed: Followed, error: KlingError) -> float | None:

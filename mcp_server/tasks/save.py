@@ -63,6 +63,8 @@ class _Part:
     size: int = 0
     hash: _Hash = field(default_factory=hashlib.sha256)
     tag: str = ""
+    whole: bool = False
+    """Fetched to its end and on the disk, by an earlier try."""
 
 
 @dataclass
@@ -84,12 +86,12 @@ class Saver:
         try:
             part = await asyncio.to_thread(_resumable, folder, task.id, claim)
             self.marks("save.before_fetch")
-            await self._fetch(task.video_url, part, account)
-            self.marks("save.fetched")
-            suffix, media_type = await asyncio.to_thread(_finished, part)
+            if not part.whole:
+                await self._fetch(task.video_url, part, account)
+                self.marks("save.fetched")
+            suffix, media_type = await asyncio.to_thread(_finished, part, _whole(folder, task.id))
             self.marks("save.synced")
             if not await mine():
-                part.path.unlink(missing_ok=True)
                 raise NotOursError(task.id)
             path = await asyncio.to_thread(_named, part, folder, task, suffix)
             self.marks("save.named")
@@ -98,6 +100,10 @@ class Saver:
         return Artifact(
             path=str(path), sha256=part.hash.hexdigest(), bytes=part.size, media_type=media_type, saved_at=self.now()
         )
+
+    async def tidy(self, task: Task) -> None:
+        """Remove what only mattered until the record knew of the file."""
+        await asyncio.to_thread(_remove_parts, Path(task.output_dir), task.id)
 
     async def _fetch(self, url: str, part: _Part, account: Account) -> None:
         for _ in range(REDIRECTS + 1):
@@ -182,6 +188,13 @@ def _resumable(folder: Path, task_id: str, claim: int) -> _Part:
     """What an earlier try left, as this claim's own copy; else an empty part."""
     own = f".{task_id}.{claim}."
     part = _Part(folder / f"{own}part")
+    whole = _whole(folder, task_id)
+    if whole.is_file() and not whole.is_symlink():
+        part.path, part.whole, part.size = whole, True, whole.stat().st_size
+        with whole.open("rb") as file:
+            while chunk := file.read(_BATCH):
+                part.hash.update(chunk)
+        return part
     for left in sorted(folder.glob(f".{task_id}.*.part")):
         tag = left.name.removesuffix(".part").split(".")[-1]
         if tag.isdigit() or part.size or left.is_symlink():
@@ -233,7 +246,17 @@ def _length(headers: Mapping[str, str]) -> int | None:
     return int(value) if value.isdigit() else None
 
 
-def _finished(part: _Part) -> tuple[str, str]:
+def _whole(folder: Path, task_id: str) -> Path:
+    return folder / f".{task_id}.whole"
+
+
+def _remove_parts(folder: Path, task_id: str) -> None:
+    for left in (*folder.glob(f".{task_id}.*.part"), _whole(folder, task_id)):
+        with contextlib.suppress(OSError):
+            left.unlink(missing_ok=True)
+
+
+def _finished(part: _Part, whole: Path) -> tuple[str, str]:
     """The file on the disk for good, and what it is by its own bytes."""
     with part.path.open("rb") as file:
         kind = sniff(file.read(64))
@@ -241,6 +264,9 @@ def _finished(part: _Part) -> tuple[str, str]:
             part.path.unlink(missing_ok=True)
             raise NotAVideoError("What the link gave is no mp4, mov or webm file")
         os.fsync(file.fileno())
+    if not part.whole:
+        part.path.replace(whole)
+        part.path, part.whole = whole, True
     return kind
 
 
@@ -268,7 +294,6 @@ def _named(part: _Part, folder: Path, task: Task, suffix: str) -> Path:
     else:
         raise LocalError(f"There is no free name for {stem}{suffix} in {folder}", money="charged")
     _sync_folder(folder)
-    part.path.unlink(missing_ok=True)
     return path
 
 
@@ -319,9 +344,7 @@ def name_of(task: Task) -> str:
 def _disk(error: OSError, folder: Path, task_id: str) -> LocalError:
     if error.errno in _FULL and task_id:
         # A full disk needs the room more than we need the first half of a clip.
-        for left in folder.glob(f".{task_id}.*.part"):
-            with contextlib.suppress(OSError):
-                left.unlink()
+        _remove_parts(folder, task_id)
     reason = {
         errno.ENOSPC: "the disk is full",
         errno.EDQUOT: "the disk quota is used up",
