@@ -57,7 +57,8 @@ class OctopusX(NewApi):
         tier = TIERS.get(resolution, "standard")
         if scene == "motion_control":
             tier = "pro" if extra.get("motion_level") == "pro" else "standard"
-        sold = shelf.offers(self.name, str(body["model"]), (mode,))
+        # Scenes are priced by the scene; the page names no model for them.
+        sold = shelf.offers(self.name, str(body["model"]), (mode,)) or shelf.offers_of(self.name, mode)
         model = sold[0].model if sold else offer.model
         return Order(
             vendor=self.name,

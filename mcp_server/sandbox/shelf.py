@@ -31,6 +31,15 @@ def offers(vendor: str, vendor_model: str, modes: Iterable[str] = ()) -> tuple[O
     )
 
 
+def offers_of(vendor: str, mode: str) -> tuple[Offer, ...]:
+    """What the vendor sells for this kind of work, under whichever name."""
+    return tuple(
+        offer
+        for offer in catalog.load().offers
+        if offer.provider == vendor and offer.mode == mode and not offer.not_sold_because
+    )
+
+
 def problems(vendor: str, stem: str, body: Any) -> list[tuple[str, str]]:
     """Where the body breaks the vendor's schema, worst first: field (dotted) and sentence."""
     found = sorted(_validator(vendor, stem).iter_errors(body), key=relevance, reverse=True)
