@@ -155,10 +155,33 @@ class Clock:
         await quiet()
 
 
-async def quiet(rounds: int = 12) -> None:
-    """Let everything that can run now run; the record's thread needs a moment of real time."""
-    for _ in range(rounds):
-        await asyncio.sleep(0.0008)
+CLERKS: list[Any] = []
+SAVING: set[object] = set()
+
+
+async def quiet() -> None:
+    """Let everything that can run now run; threads need a moment of real time."""
+    calm = 0
+    while calm < 3:
+        for _ in range(6):
+            await asyncio.sleep(0)
+        if SAVING or any(clerk.pending for clerk in CLERKS):
+            calm = 0
+            await asyncio.sleep(0.0003)
+        else:
+            calm += 1
+
+
+class WatchedSaver(Saver):
+    """A saver whose threads are waited for before time goes on."""
+
+    async def save(self, *arguments: Any) -> Any:
+        token = object()
+        SAVING.add(token)
+        try:
+            return await super().save(*arguments)
+        finally:
+            SAVING.discard(token)
 
 
 @dataclass
@@ -294,18 +317,21 @@ class House:
             return Account(facts=known, base_urls=known.base_urls, secret=Secret("k", "test"), simulated=simulated)
 
         clock = self.clock
-        made = Desk(
-            record=SqliteRecord(self.home / "tasks.db", now=clock.now, monotonic=clock.monotonic),
-            transport=self.vendor,  # type: ignore[arg-type]
-            account=account,
-            catalog=catalog(*self.providers),
-            now=clock.now,
-            monotonic=clock.monotonic,
-            sleep=clock.sleep,
-            wire=Wire,
-            saver=Saver(transport=self.vendor, now=clock.now, marks=Marks(), resolve=everywhere),  # type: ignore[arg-type]
-            **({"budget": Budget()} | changes),
-        )
+        record = SqliteRecord(self.home / "tasks.db", now=clock.now, monotonic=clock.monotonic)
+        CLERKS.append(record._clerk)
+        values: dict[str, Any] = {
+            "record": record,
+            "transport": self.vendor,
+            "account": account,
+            "catalog": catalog(*self.providers),
+            "now": clock.now,
+            "monotonic": clock.monotonic,
+            "sleep": clock.sleep,
+            "wire": Wire,
+            "saver": WatchedSaver(transport=self.vendor, now=clock.now, marks=Marks(), resolve=everywhere),  # type: ignore[arg-type]
+            "budget": Budget(),
+        }
+        made = Desk(**(values | changes))
         self.desks.append(made)
         return made
 
@@ -324,3 +350,5 @@ class House:
     async def close(self) -> None:
         for desk in self.desks:
             await desk.close(grace_s=0)
+        CLERKS.clear()
+        SAVING.clear()
