@@ -16,7 +16,10 @@ COMMANDS: Final[dict[str, str]] = {
     "open": "show a finished clip",
     "spend": "what was spent, by day, provider or model",
     "auth": "store, show or remove keys",
+    "doctor": "what is set up, and what to do next",
     "install": "register the MCP server with a client",
+    "sandbox": "the vendors' protocols on this machine, for tests",
+    "skill": "the agent skill as a folder",
     "serve": "the MCP server: stdio, or HTTP with --http",
     "completion": "tab completion for bash, zsh or fish",
 }

@@ -41,17 +41,15 @@ class Bars:
     async def see(self, tasks: Sequence[TaskAnswer]) -> None:
         """Draw what is new."""
         for task in tasks:
+            says = f"{task.task_id}  {self._says(task)}"
+            done = 100 if task.state == "succeeded" else task.progress or 0
+            # Without a percentage the bar wanders.
+            total = 100 if task.finished_at is not None or task.progress is not None else None
             row = self._rows.get(task.task_id)
             if row is None:
-                row = self._rows[task.task_id] = self._progress.add_task("", total=None)
-            over = task.finished_at is not None
-            self._progress.update(
-                row,
-                description=f"{task.task_id}  {self._says(task)}",
-                completed=100 if task.state == "succeeded" else task.progress or 0,
-                total=100 if over or task.progress is not None else None,
-                task=task,
-            )
+                self._rows[task.task_id] = self._progress.add_task(says, total=total, completed=done, task=task)
+            else:
+                self._progress.update(row, description=says, total=total, completed=done, task=task)
 
 
 class _Clock(ProgressColumn):

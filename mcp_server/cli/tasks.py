@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcp_server.cli import parser, session, words
@@ -43,7 +44,10 @@ def run(argv: list[str]) -> int:
 
 
 def _row(task: TaskAnswer, screen: Screen) -> tuple[str, ...]:
-    prompt = words.short(task.prompt, 40) if screen.terminal else " ".join(task.prompt.split())
     seller = f"sandbox/{task.plays}" if task.plays else task.provider
     what = f"{seller} {task.model} {task.tier}"
-    return task.task_id, words.ago(task.created_at), task.state, what, words.paid(task), prompt, task.video_path or ""
+    prompt, file = " ".join(task.prompt.split()), task.video_path or ""
+    if screen.terminal:
+        # The folder is the same for nearly all; `task` and `open` know it.
+        prompt, file = words.short(prompt, 40), Path(file).name
+    return task.task_id, words.ago(task.created_at), task.state, what, words.paid(task), prompt, file
