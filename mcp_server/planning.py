@@ -5,7 +5,7 @@ The only caller of routing, validation, pricing and the gate. A plan is everythi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -18,7 +18,7 @@ from mcp_server.domain.catalog import Catalog, Offer
 from mcp_server.domain.quote import Quote, Route
 from mcp_server.domain.request import CheckedRequest, Misfit, VideoRequest
 from mcp_server.errors import ArgumentError, NotAnOrderError, RequestError
-from mcp_server.providers import wire
+from mcp_server.providers import media, wire
 from mcp_server.providers.reading import not_signed_in
 from mcp_server.reporting import SANDBOX
 from mcp_server.routing import choose, merge
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from mcp_server.domain.arguments import VideoArguments
     from mcp_server.providers.base import HttpCall
     from mcp_server.settings import Settings
+
+_STAND_IN = "https://example.com/file"
+"""Where a local file would be once the vendor has it: an estimate uploads nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +40,8 @@ class Plan:
     route: Route
     others: tuple[Quote, ...]
     """Every other offer that fits, from anybody, cheapest first, unknown prices last."""
+    given: Mapping[str, media.Kind]
+    """How each picture, clip and recording comes."""
     simulated: bool
     warnings: tuple[str, ...]
 
@@ -98,7 +103,8 @@ class Planner:
         usable = frozenset(self.catalog.providers) if simulated else self.signed_in
         if not buying and request.provider:
             usable |= {request.provider}
-        usable_quotes, other_quotes, misfits = self._shortlist(request, usable, day)
+        given = media.inspect(request, simulated=simulated)
+        usable_quotes, other_quotes, misfits = self._shortlist(request, usable, given, day)
         route = choose.choose(request, usable_quotes, misfits, self.catalog)
         others = sorted(
             (quote for quote in (*usable_quotes, *other_quotes) if quote is not route.quote), key=_cheapest_first
@@ -108,14 +114,20 @@ class Planner:
             request=request,
             route=route,
             others=tuple(others),
+            given=given,
             simulated=simulated,
             warnings=tuple(dict.fromkeys(warnings)),
         )
 
-    def call(self, plan: Plan, *, key: str) -> HttpCall:
-        """The paid call, with the caller's own fields merged in and the vendor's schema satisfied."""
+    def call(self, plan: Plan, *, key: str, request: VideoRequest | None = None) -> HttpCall:
+        """The paid call, with the caller's own fields merged in and the vendor's schema satisfied.
+
+        `request` is the plan's with local media where the vendor can fetch them; without it they are stood in for.
+        """
+        local = {place: _STAND_IN for place, kind in plan.given.items() if kind != "https"}
+        sendable = request or media.placed(plan.request, local)
         adapter = wire(self.catalog.providers[plan.offer.provider])
-        call = adapter.submit(plan.checked, key=key)
+        call = adapter.submit(replace(plan.checked, request=sendable), key=key)
         body = gate.merge_options(call.json, plan.request.options)
         gate.check_body(plan.offer.provider, call.schema, body)
         return replace(call, json=body)
@@ -158,6 +170,7 @@ class Planner:
         self,
         request: VideoRequest,
         usable: frozenset[str],
+        given: Mapping[str, media.Kind],
         day: date,
     ) -> tuple[list[Quote], list[Quote], list[Misfit]]:
         """Quotes from usable providers, quotes from others, and why the rest cannot."""
@@ -166,7 +179,7 @@ class Planner:
             mine: list[Quote] = []
             others: list[Quote] = []
             for offer in group:
-                fit = validation.check(request, offer)
+                fit = self._check(request, offer, given)
                 if isinstance(fit, Misfit):
                     misfits.append(fit)
                     continue
@@ -176,6 +189,15 @@ class Planner:
                 return mine, others, misfits
             misfits += [_without_key(quote.checked.offer, self.catalog) for quote in others]
         return [], [], misfits
+
+    def _check(self, request: VideoRequest, offer: Offer, given: Mapping[str, media.Kind]) -> CheckedRequest | Misfit:
+        outcome = validation.check(request, offer)
+        providers = self.catalog.providers
+        refused = media.refused_by(providers[offer.provider], given, providers.values())
+        if not refused:
+            return outcome
+        known = outcome.problems if isinstance(outcome, Misfit) else ()
+        return Misfit(offer=offer, problems=(*known, *refused))
 
 
 def _without_key(offer: Offer, catalog: Catalog) -> Misfit:
@@ -191,8 +213,3 @@ def _cheapest_first(quote: Quote) -> tuple[int, Decimal]:
     if quote.usd_at_most is not None:
         return 1, quote.usd_at_most
     return 2, Decimal(0)
-
-
-def reasons(misfits: Iterable[tuple[str, str]], limit: int = 8) -> dict[str, str]:
-    """The first few refusals, for an answer that must stay short."""
-    return dict(list(misfits)[:limit])

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mcp_server.domain.arguments import VideoArguments
     from mcp_server.domain.catalog import Catalog
     from mcp_server.domain.quote import Quote
+    from mcp_server.domain.request import VideoRequest
     from mcp_server.domain.task import State, Task
     from mcp_server.providers.accounts import Account
     from mcp_server.settings import Settings
@@ -110,7 +111,7 @@ class Service:
             prompt=checked.prompt or " / ".join(shot.prompt for shot in checked.request.shots),
             request=said,
             request_digest=digest(said),
-            call=self.planner.call(plan, key=task_id),
+            call=self.planner.call(plan, key=task_id, request=await self._sendable(plan)),
             route=plan.route.because,
             warnings=plan.warnings,
             quote=reporting.cost(plan.quote).facts(),
@@ -246,6 +247,16 @@ class Service:
             await self.desk.close()
             await self.desk.transport.aclose()
         await self.closing()
+
+    async def _sendable(self, plan: Plan) -> VideoRequest | None:
+        """Local media are handed over first: that is free, and an order may name only what the vendor has."""
+        if all(kind == "https" for kind in plan.given.values()):
+            return None
+        from mcp_server.providers.intake import sendable
+
+        self.planner.call(plan, key="check")
+        account = await self.account(plan.offer.provider, plan.simulated)
+        return await sendable(plan.request, plan.given, account, self.desk.transport)
 
     async def _source(self, arguments: VideoArguments, owner: str) -> SourceTask | None:
         name = arguments.source_task
