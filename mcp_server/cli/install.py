@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from mcp_server.cli.clients import CLIENTS, NAME
 from mcp_server.errors import LocalError, RequestError
 from mcp_server.settings import Settings
 
-NAME = "kling"
 CALL_MS = 120_000
 """No tool takes longer than 25 s; this is room for a slow machine, not a need."""
 START_S = 60
@@ -50,12 +50,12 @@ class Ask:
 def run(argv: list[str]) -> int:
     """Write the registration, or print it."""
     parser = argparse.ArgumentParser(prog="kling-video install", description=__doc__)
-    parser.add_argument("client", choices=tuple(CLIENTS))
+    parser.add_argument("client", choices=tuple(WAYS))
     parser.add_argument("--print", action="store_true", dest="only_print", help="show what would be written")
     parser.add_argument("--force", action="store_true", help="replace an entry of the same name")
     given = parser.parse_args(argv)
     settings = Settings.read()
-    print(CLIENTS[given.client](Ask(settings, this_server(settings), given.only_print, given.force)))
+    print(WAYS[given.client](Ask(settings, this_server(settings), given.only_print, given.force)))
     return 0
 
 
@@ -90,35 +90,23 @@ def _claude_code(ask: Ask) -> str:
 
 
 def _claude_desktop(ask: Ask) -> str:
-    if sys.platform == "darwin":
-        folder = ask.settings.user_home / "Library" / "Application Support" / "Claude"
-    elif sys.platform == "win32":
-        folder = Path(ask.settings.get("APPDATA") or ask.settings.user_home) / "Claude"
-    else:
-        folder = ask.settings.user_home / ".config" / "Claude"
-    path = folder / "claude_desktop_config.json"
-    return _into_json(path, "mcpServers", ask.server.entry(), ask)
+    return _into_json("claude-desktop", ask.server.entry(), ask)
 
 
 def _cursor(ask: Ask) -> str:
-    path = ask.settings.user_home / ".cursor" / "mcp.json"
-    return _into_json(path, "mcpServers", ask.server.entry(), ask)
+    return _into_json("cursor", ask.server.entry(), ask)
 
 
 def _vscode(ask: Ask) -> str:
-    path = Path.cwd() / ".vscode" / "mcp.json"
-    return _into_json(path, "servers", {"type": "stdio", **ask.server.entry()}, ask)
+    return _into_json("vscode", {"type": "stdio", **ask.server.entry()}, ask)
 
 
 def _gemini(ask: Ask) -> str:
-    path = ask.settings.user_home / ".gemini" / "settings.json"
-    return _into_json(path, "mcpServers", ask.server.entry(timeout=CALL_MS), ask)
+    return _into_json("gemini", ask.server.entry(timeout=CALL_MS), ask)
 
 
 def _codex(ask: Ask) -> str:
-    path = ask.settings.user_home / ".codex" / "config.toml"
-    if folder := ask.settings.get("CODEX_HOME"):
-        path = Path(folder) / "config.toml"
+    path = CLIENTS["codex"].path(ask.settings)
     lines = [
         f"[mcp_servers.{NAME}]",
         f"command = {json.dumps(ask.server.command)}",
@@ -148,7 +136,7 @@ def _codex(ask: Ask) -> str:
     return f"Added [mcp_servers.{NAME}] to {path}. Restart Codex."
 
 
-CLIENTS: Mapping[str, Callable[[Ask], str]] = {
+WAYS: Mapping[str, Callable[[Ask], str]] = {
     "openclaw": _openclaw,
     "claude-code": _claude_code,
     "claude-desktop": _claude_desktop,
@@ -183,7 +171,8 @@ def _by_command(command: list[str], look: list[str], ask: Ask) -> str:
     return f"Registered `{NAME}` with {command[0]}. {done.stdout.strip()}"
 
 
-def _into_json(path: Path, table: str, entry: dict[str, object], ask: Ask) -> str:
+def _into_json(client: str, entry: dict[str, object], ask: Ask) -> str:
+    path, table = CLIENTS[client].path(ask.settings), CLIENTS[client].table[0]
     text = json.dumps({table: {NAME: entry}}, indent=2)
     if ask.only_print:
         return f"// {path}\n{text}"

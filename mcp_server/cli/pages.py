@@ -15,6 +15,7 @@ from mcp_server.validation import spans
 
 DAY = date(9999, 12, 31)
 """Pages show the newest published rate; each carries its own day."""
+UNPUBLISHED = "unpublished"
 _PART = re.compile(r"(<!-- from the facts: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -128,19 +129,28 @@ def _provider(provider: Provider) -> Iterable[str]:
 
 
 def _rates(catalog: Catalog) -> str:
-    rows = [
-        (
-            f"`{offer.provider}`",
-            offer.model,
-            offer.tier,
-            offer.mode,
-            "; ".join(pricing.rates(offer, catalog.prices, DAY)),
-        )
-        for offer in catalog.offers
-        if not offer.not_sold_because
-    ]
-    rows.sort(key=lambda row: (row[1], row[3], row[2]))
-    return "\n".join(_table(("vendor", "model", "tier", "mode", "rate"), rows)) + "\n"
+    """One row for all modes that cost the same; what nobody publishes is a sentence, not a column of blanks."""
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for offer in catalog.offers:
+        if not offer.not_sold_because:
+            rate = "; ".join(pricing.rates(offer, catalog.prices, DAY))
+            rows.setdefault((f"`{offer.provider}`", offer.model, offer.tier, rate), []).append(offer.mode)
+    known = sorted(
+        ((*row[:3], ", ".join(modes), row[3]) for row, modes in rows.items() if row[3] != UNPUBLISHED), key=_by_model
+    )
+    for name in sorted({row[0] for row in rows if row[3] == UNPUBLISHED}):
+        missing = [
+            f"{row[1]} {row[2]} {', '.join(modes)}"
+            for row, modes in rows.items()
+            if (row[0], row[3]) == (name, UNPUBLISHED)
+        ]
+        some = any(row[0] == name and row[3] != UNPUBLISHED for row in rows)
+        lines.append(f"{name} publishes no price {'for ' + '; '.join(missing) if some else 'at all'}.\n")
+    return "\n".join(lines)
+
+
+def _by_model(row: tuple[str, ...]) -> tuple[str, ...]:
+    return row[1], row[3], row[2], row[0]
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:

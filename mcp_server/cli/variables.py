@@ -1,0 +1,56 @@
+"""Every environment variable a user may set, in words: the one home of what README and manifests repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mcp_server.domain.catalog import Catalog
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variable:
+    """One variable."""
+
+    name: str
+    what: str
+    secret: bool = False
+    everyday: bool = False
+    """Worth a field of its own in a client's settings."""
+
+
+_OWN = (
+    Variable(
+        name="KLING_OUTPUT_DIR",
+        what="Folder for finished clips; default is kling-videos in the home folder.",
+        everyday=True,
+    ),
+    Variable(
+        name="KLING_HOME",
+        what="Folder for the task record and stored keys; default is .kling-video in the home folder.",
+    ),
+    Variable(
+        name="KLING_DAILY_BUDGET_USD",
+        what="Refuses any order that would pass this sum in one day.",
+        everyday=True,
+    ),
+    Variable(name="KLING_CONFIRM_ABOVE_USD", what="Asks before any single order above this price.", everyday=True),
+    Variable(name="KLING3API_USD_PER_CREDIT", what="What you paid for one kling3api credit; nobody publishes it."),
+    Variable(name="KLING_SANDBOX_SECONDS", what="About how long the sandbox takes over a clip; default is 2."),
+    Variable(name="KLING_SANDBOX_FAULTS", what="What the sandbox shall get wrong, for tests."),
+    Variable(name="KLING_HTTP_TOKEN", what="Bearer token that serve --http asks for.", secret=True),
+    Variable(name="KLING_HTTP_ISSUER", what="Whose signed tokens serve --http accepts."),
+    Variable(name="KLING_HTTP_URL", what="Address under which clients reach serve --http."),
+)
+
+
+def variables(catalog: Catalog) -> Iterable[Variable]:
+    """The vendors' keys first, then our own, then the vendors' addresses."""
+    for number, provider in enumerate(catalog.providers.values()):
+        rest = " Any one key is enough; without a key everything is simulated for free." if number == 0 else ""
+        yield Variable(name=provider.key_variable, what=f"Key for {provider.name}.{rest}", secret=True, everyday=True)
+    yield from _OWN
+    for provider in catalog.providers.values():
+        yield Variable(
+            name=provider.base_url_variable, what=f"Another address for {provider.name}, such as a stand-in for tests."
+        )
