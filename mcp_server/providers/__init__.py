@@ -19,9 +19,7 @@ def wire(facts: Provider) -> Wire:
     return made
 
 
-def uploads(facts: Provider) -> Uploads | None:
-    """How this vendor takes local files; None where it takes none, or only inside the order."""
-    if "upload" not in facts.media_inputs:
-        return None
+def uploads(facts: Provider) -> Uploads:
+    """How this vendor takes local files; asked only where `media_inputs` says that it does."""
     made: Uploads = import_module(f"mcp_server.providers.{facts.id}.uploads").Files(facts)
     return made

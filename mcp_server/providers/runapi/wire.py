@@ -132,7 +132,8 @@ def _word(body: Mapping[str, Any]) -> str:
 
 def _addresses(videos: Any) -> tuple[str, ...]:
     rows = cast("list[Any]", videos) if isinstance(videos, list) else []
-    return tuple(dict.fromkeys(url for url in (text(mapping(row).get("url")) for row in rows) if url))
+    found = (text(mapping(row).get("url")) for row in rows)
+    return tuple(dict.fromkeys(url for url in found if url.startswith(("https://", "http://"))))
 
 
 def _way(checked: CheckedRequest) -> Mapping[str, Any]:
