@@ -56,11 +56,9 @@ class Wire:
         """The task, under whichever name it came."""
         body = self._task(reply)
         task_id = text(body.get("id")) or text(body.get("task_id"))
-        if task_id:
-            return Job(id=task_id, status=_word(body))
-        if words(body):
-            raise refused(self.facts, reply)
-        raise unreadable(self.facts, reply, "an id")
+        if not task_id:
+            raise self._without(reply, body, "an id")
+        return Job(id=task_id, status=_word(body))
 
     def status(self, job: Job, offer: Offer) -> HttpCall:
         """One look, at the endpoint that took the order."""
@@ -75,7 +73,7 @@ class Wire:
         body = self._task(reply)
         word = _word(body)
         if not word:
-            raise unreadable(self.facts, reply, "a status")
+            raise self._without(reply, body, "a status")
         state = state_of(self.facts, word)
         urls = _addresses(body.get("videos")) if state == "succeeded" else ()
         if state == "succeeded" and not urls:
@@ -118,6 +116,10 @@ class Wire:
         others = {ours: number(body.get(theirs)) for ours, theirs in _OTHER_CENTS.items()}
         details = {name: str(dollars(value)) for name, value in others.items() if value is not None}
         return Balance(amount=dollars(cents), currency="USD", details=details)
+
+    def _without(self, reply: HttpReply, body: Mapping[str, Any], missing: str) -> Exception:
+        """The error for a 2xx that lacks what it must have: a refusal when it gives a reason."""
+        return refused(self.facts, reply) if words(body) else unreadable(self.facts, reply, missing)
 
     def _task(self, reply: HttpReply) -> Mapping[str, Any]:
         """The task in an answer, also where it is wrapped in `data` (mcp-core task.ts)."""
