@@ -151,7 +151,7 @@ class Saver:
                     batch += chunk
                     if part.size + len(batch) > self.size_limit:
                         raise NotAVideoError(f"The clip has more than {self.size_limit:,} bytes")
-                    if len(batch) >= _BATCH:
+                    if len(batch) >= _BATCH or not part.size:
                         full, batch = batch, bytearray()
                         await asyncio.to_thread(_append, file.fileno(), part, full)
                         self.marks("save.some_bytes")

@@ -83,7 +83,7 @@ def gap(age: float, pace: Pace, *, stretch: float = 1.0, nearest: float = NEARES
     age = max(0.0, age)
     farthest = min(FARTHEST_S, max(nearest, pace.median / 4, age / 4))
     if age < EARLY_S:
-        farthest = min(farthest, max(nearest, EARLY_S / 2))
+        farthest = min(farthest, max(nearest, 2.0, age))
     scale = _constant(pace.sigma) * sqrt(pace.median) / (2 * pace.lag_s * stretch)
     seen = 0.0
     at = age

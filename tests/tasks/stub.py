@@ -20,9 +20,9 @@ from mcp_server.providers.base import Cancelled, HttpCall, HttpReply
 from mcp_server.providers.transport import LostAnswerError, UnreachableError
 from mcp_server.settings import Secret
 from mcp_server.tasks.desk import Desk
+from mcp_server.tasks.marks import Marks
 from mcp_server.tasks.record import Budget, NewTask, new_id
 from mcp_server.tasks.save import Saver
-from mcp_server.tasks.marks import Marks
 from mcp_server.tasks.sqlite_record import SqliteRecord
 
 MP4 = b"\x00\x00\x00\x18ftypisom" + bytes(range(256)) * 40
@@ -99,7 +99,9 @@ class Wire:
         return reply.body
 
 
-def new_task(task_id: str = "", *, provider: str = "stub", output_dir: Path | str = "/nowhere", **changes: Any) -> NewTask:
+def new_task(
+    task_id: str = "", *, provider: str = "stub", output_dir: Path | str = "/nowhere", **changes: Any
+) -> NewTask:
     task_id = task_id or new_id(1_795_000_000)
     keyed = changes.pop("keyed", False)
     prompt = changes.pop("prompt", "a neon city")

@@ -7,12 +7,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from tasks.stub import House, facts, quiet
 
 from mcp_server.errors import BudgetError, KeyConflictError, ProviderError
 from mcp_server.providers.transport import LostAnswerError, UnreachableError
 from mcp_server.tasks import buying
 from mcp_server.tasks.record import Budget, Filter
-from tasks.stub import House, facts, quiet
 
 LOST = LostAnswerError("Stub did not answer (ReadTimeout)", money="may_have_been_charged")
 
@@ -51,7 +51,15 @@ async def test_a_caller_that_goes_away_does_not_take_the_purchase_along(house: H
 
 @pytest.mark.parametrize(
     "answer",
-    ["lost", LOST, (500, {"error": "oops"}), (503, "busy"), (408, {"error": "slow"}), (200, "<html>"), (200, {"strange": 1})],
+    [
+        "lost",
+        LOST,
+        (500, {"error": "oops"}),
+        (503, "busy"),
+        (408, {"error": "slow"}),
+        (200, "<html>"),
+        (200, {"strange": 1}),
+    ],
     ids=str,
 )
 async def test_a_lost_answer_is_uncertain_and_never_sent_again(house: House, answer: Any) -> None:
@@ -72,7 +80,13 @@ async def test_a_lost_answer_is_uncertain_and_never_sent_again(house: House, ans
 
 @pytest.mark.parametrize(
     ("answer", "fault"),
-    [((422, {"e": "x"}), "bad_input"), ((402, {}), "no_funds"), ((401, {}), "auth"), ((409, {}), "conflict"), ((200, {"refused": 1}), "unknown")],
+    [
+        ((422, {"e": "x"}), "bad_input"),
+        ((402, {}), "no_funds"),
+        ((401, {}), "auth"),
+        ((409, {}), "conflict"),
+        ((200, {"refused": 1}), "unknown"),
+    ],
 )
 async def test_a_definite_refusal_fails_and_costs_nothing(house: House, answer: Any, fault: str) -> None:
     house.vendor.answers = [answer]
@@ -116,7 +130,10 @@ async def test_under_a_vendors_key_it_is_uncertain_at_last(house: House) -> None
     assert len(house.vendor.submits) == buying.DOUBT_TRIES
 
 
-@pytest.mark.parametrize(("second", "state"), [((422, {}), "failed"), ((402, {}), "uncertain"), ((401, {}), "uncertain"), ((409, {}), "uncertain")])
+@pytest.mark.parametrize(
+    ("second", "state"),
+    [((422, {}), "failed"), ((402, {}), "uncertain"), ((401, {}), "uncertain"), ((409, {}), "uncertain")],
+)
 async def test_a_refusal_after_a_lost_answer_says_only_what_it_can(house: House, second: Any, state: str) -> None:
     house.vendor.answers = [LOST] + [second] * 20
     desk = house.desk()
@@ -258,8 +275,13 @@ async def test_an_order_a_crash_kept_from_leaving_is_sent_later_but_not_much_lat
         await heir.close(grace_s=0)
 
 
-@pytest.mark.parametrize(("keyed", "after_s", "state"), [(False, 5, "uncertain"), (True, 5, "queued"), (True, buying.KEY_LIFE_S + 10, "uncertain")])
-async def test_after_a_crash_in_the_middle_only_a_vendors_key_allows_to_send_again(house: House, keyed: bool, after_s: float, state: str) -> None:
+@pytest.mark.parametrize(
+    ("keyed", "after_s", "state"),
+    [(False, 5, "uncertain"), (True, 5, "queued"), (True, buying.KEY_LIFE_S + 10, "uncertain")],
+)
+async def test_after_a_crash_in_the_middle_only_a_vendors_key_allows_to_send_again(
+    house: House, keyed: bool, after_s: float, state: str
+) -> None:
     dead = house.desk()
     held, _ = await dead.record.create(house.new(keyed=keyed), Budget())
     assert await dead.record.sending(held, house.clock.now())

@@ -1,0 +1,186 @@
+"""The crash drill: a real process is killed at a named point, another one is started, and the books are compared."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from mcp_server.sandbox.app import VENDORS
+from mcp_server.tasks.marks import POINTS
+
+ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+PROVIDERS = tuple(vendor.name for vendor in VENDORS)
+IDEMPOTENT = {"runapi"}
+CANCELS = {"runcomfy"}
+MODELS = {
+    "runapi": "kling-3.0",
+    "kling3api": "kling-3.0",
+    "octopusx": "kling-o3",
+    "uniall": "kling-3.0",
+    "runcomfy": "kling-3.0",
+}
+PROMPT = "a paper boat in the rain"
+
+
+@dataclass
+class Vendors:
+    """The five vendors, in a process of their own that outlives every crash."""
+
+    variables: dict[str, str]
+    control: str
+
+    def journal(self, provider: str, key: str) -> dict[str, Any]:
+        """What this provider was asked, and how many orders it took on."""
+        found = httpx.get(f"{self.control}/control/journal", params={"vendor": provider}).json()
+        mine = [line for line in found["entries"] if key in json.dumps(line)]
+        return {"entries": mine, "accepted": sum(bool(line["accepted"]) for line in mine), "all": found}
+
+    def clear(self) -> None:
+        httpx.delete(f"{self.control}/control/journal")
+
+
+@contextmanager
+def vendors(folder: Path, seconds: float = 0.4) -> Iterator[Vendors]:
+    process = subprocess.Popen(
+        [sys.executable, HERE / "vendors.py", folder / "vendors.db", str(seconds)],
+        cwd=ROOT, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        variables = json.loads(process.stdout.readline())
+        control = variables["RUNAPI_BASE_URL"].removesuffix("/runapi")
+        for _ in range(200):
+            try:
+                httpx.get(f"{control}/health")
+                break
+            except httpx.TransportError:
+                continue
+        yield Vendors(variables, control)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@dataclass
+class Outcome:
+    """What a crash and a second life came to."""
+
+    provider: str
+    point: str
+    died: bool
+    named_at_death: dict[str, str] = field(default_factory=dict)
+    tasks: list[dict[str, Any]] = field(default_factory=list)
+    accepted: int = 0
+    files: dict[str, str] = field(default_factory=dict)
+    left_over: list[str] = field(default_factory=list)
+
+
+def life(home: Path, vendors: Vendors, orders: dict[str, Any], crash_at: str = "") -> subprocess.CompletedProcess[str]:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("KLING")}
+    env |= vendors.variables
+    env |= {
+        "PYTHONPATH": str(ROOT), "HOME": str(home), "KLING_HOME": str(home / "state"),
+        "KLING_OUTPUT_DIR": str(home / "out"), "KLING_CRASH_AT": crash_at,
+    }  # fmt: skip
+    return subprocess.run(
+        [sys.executable, HERE / "buyer.py", json.dumps(orders)], cwd=ROOT, env=env, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+def crash(home: Path, vendors: Vendors, provider: str, *points: str) -> Outcome:
+    """Lives that die at these points, one after the other, then one that may live."""
+    home.mkdir(parents=True)
+    vendors.clear()
+    orders: dict[str, Any] = {
+        "buy": {"prompt": PROMPT, "provider": provider, "model": MODELS[provider], "duration": 5, "audio": False},
+        "cancel": points[0].startswith("cancel."),
+    }
+    outcome = Outcome(provider, "+".join(points), died=True)
+    for point in points:
+        first = life(home, vendors, orders, point)
+        outcome.died = outcome.died and first.returncode == -signal.SIGKILL
+        if first.returncode not in (-signal.SIGKILL, 0):
+            raise AssertionError(f"{provider} {point}: {first.stderr[-3000:]}")
+        outcome.named_at_death |= files(home / "out")
+        orders = {"buy": None}
+    second = life(home, vendors, orders)
+    assert second.returncode == 0, second.stderr[-3000:]
+    outcome.tasks = json.loads(second.stdout)
+    outcome.accepted = int(vendors.journal(provider, "")["all"]["accepted"].get(provider, 0))
+    outcome.files = files(home / "out")
+    out = home / "out"
+    outcome.left_over = sorted(path.name for path in out.glob(".*")) if out.exists() else []
+    return outcome
+
+
+def files(folder: Path) -> dict[str, str]:
+    """Everything under a final name, by its hash."""
+    if not folder.exists():
+        return {}
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.iterdir()
+        if path.suffix in {".mp4", ".mov", ".webm"} and not path.name.startswith(".")
+    }
+
+
+def expected(provider: str, points: tuple[str, ...]) -> tuple[str | None, int]:
+    """The state in which the task ends, and how many orders the vendor took on."""
+    first = points[0]
+    if first == "buy.before_record":
+        return None, 0
+    if provider not in IDEMPOTENT and "submit.before_send" in points:
+        return "uncertain", 0
+    if provider not in IDEMPOTENT and "submit.answered" in points:
+        return "uncertain", 1
+    if first == "cancel.answered":
+        return "cancelled", 1
+    return "succeeded", 1
+
+
+def verdict(outcome: Outcome, points: tuple[str, ...]) -> list[str]:
+    """Everything that is wrong."""
+    wrong: list[str] = []
+    state, accepted = expected(outcome.provider, points)
+    if not outcome.died:
+        wrong.append("the point was never passed")
+    if outcome.accepted != accepted:
+        wrong.append(f"{outcome.accepted} orders were taken on, not {accepted}")
+    states = [task["state"] for task in outcome.tasks]
+    if states != ([] if state is None else [state]):
+        wrong.append(f"the tasks are {states}, not {state}: {[task['history'] for task in outcome.tasks]}")
+    if len(outcome.files) != (state == "succeeded"):
+        wrong.append(f"the files are {list(outcome.files)}")
+    for name, digest in outcome.named_at_death.items():
+        if outcome.files.get(name) != digest:
+            wrong.append(f"{name} was not whole when the process died")
+    for task in outcome.tasks:
+        if task["state"] == "succeeded" and Path(task["artifact"]["path"]).name not in outcome.files:
+            wrong.append("the record names a file that is not there")
+        if task["state"] == "succeeded" and task["artifact"]["sha256"] not in outcome.files.values():
+            wrong.append("the record's hash is not the file's")
+    if outcome.left_over:
+        wrong.append(f"left over: {outcome.left_over}")
+    return wrong
+
+
+def combinations() -> list[tuple[str, str]]:
+    """Every point at every provider that can pass it."""
+    return [
+        (provider, point)
+        for provider in PROVIDERS
+        for point in POINTS
+        if not point.startswith("cancel.") or provider in CANCELS
+    ]
