@@ -16,7 +16,7 @@ from mcp_server.sandbox.clip import Clip, Shot, render
 from mcp_server.sandbox.clips import PREBUILT
 from mcp_server.sandbox.font import drawable, wrap
 from mcp_server.sandbox.make_prebuilt import CLIP
-from mcp_server.sandbox.orders import Order, life_seconds, pixels, sandbox_seconds
+from mcp_server.sandbox.orders import Order, life_seconds, listed, numbered, pixels, sandbox_seconds
 
 
 def planes(clip: bytes | Path, at: int) -> tuple[float, float, float]:
@@ -245,6 +245,22 @@ def test_the_prebuilt_clip_is_a_real_one_and_small() -> None:
 
     assert (found["codec"], found["audio"], found["size"]) == ("h264", ["aac"], (CLIP.width, CLIP.height))
     assert PREBUILT.stat().st_size < 100_000
+
+
+def test_shots_are_found_in_a_list_and_in_a_prompt() -> None:
+    def told(shots: Any) -> list[tuple[str, float]]:
+        return [(shot.prompt, shot.seconds) for shot in shots]
+
+    assert told(numbered("Rain. Shot 1: wide of a canal. Shot 2: the boat", 5)) == [
+        ("wide of a canal.", 2.5),
+        ("the boat", 2.5),
+    ]
+    assert told(numbered("Shot 1 (2 s): wide\nShot 2 (3 s): close", 5)) == [("wide", 2), ("close", 3)]
+    assert told(numbered("Shot 1 (9 s): wide\nShot 2 (3 s): close", 5)) == [("wide", 2.5), ("close", 2.5)]
+    assert told(numbered("a Shot 1: glass", 5)) == [("a Shot 1: glass", 5)]
+    assert told(listed([{"prompt": "a", "duration": 1}, {"prompt": "b", "duration": 4}], 5)) == [("a", 1), ("b", 4)]
+    assert told(listed(["a", {"prompt": "b", "duration": "4"}], 6)) == [("a", 3), ("b", 3)]
+    assert listed(None, 5) == listed([], 5) == listed("x", 5) == ()
 
 
 def test_words_fit_and_keep_their_letters() -> None:

@@ -10,14 +10,17 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from boxes import BY_VENDOR, PROTOCOLS, SIGNED_IN, Clock, bench, bought, link, look, order, served
 
-from mcp_server.sandbox.box import Sandbox
+from mcp_server.sandbox.box import Sandbox, from_settings
 from mcp_server.sandbox.embedded import Embedded
+from mcp_server.sandbox.store import Store
 from mcp_server.settings import Settings
 
 HERE = Path(__file__).resolve().parent.parent
@@ -145,6 +148,49 @@ def test_several_processes_serve_one_store(tmp_path: Path) -> None:
     assert len(set(jobs)) == 1
     assert seen == ["pending"] * 3
     assert journal["received"]["runapi.submit"] == 9 and journal["accepted"] == {"runapi": 1}
+
+
+OPEN = """
+import sys
+from decimal import Decimal
+from mcp_server.sandbox.orders import Job, Order
+from mcp_server.sandbox.store import Store
+print("ready", flush=True)
+sys.stdin.readline()
+store = Store(sys.argv[1], now=1.0)
+order = Order(vendor="runapi", endpoint="x", vendor_model="x")
+for number in range(50):
+    store.add(Job(id=f"{sys.argv[2]}-{number}", order=order, account="a", accepted=1.0, starts=1.0, ends=1.0,
+                  ending="done", words="", price=Decimal("0.1")))
+"""
+
+
+def test_a_new_store_may_be_opened_by_several_processes_at_once(tmp_path: Path) -> None:
+    store = str(tmp_path / "box.db")
+    pipes: dict[str, Any] = {
+        "stdin": subprocess.PIPE,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+        "text": True,
+    }
+    several = [subprocess.Popen([sys.executable, "-c", OPEN, store, str(n)], cwd=HERE, **pipes) for n in range(4)]
+    for one in several:
+        assert one.stdout.readline() == "ready\n"
+    for one in several:
+        one.stdin.write("go\n")
+        one.stdin.flush()
+    assert [one.communicate()[1] for one in several] == [""] * 4
+
+    assert Store(store, now=1.0).reserved("runapi", "a") == Decimal("20.0")
+
+
+async def test_a_users_box_lies_at_home_and_obeys_the_variables(tmp_path: Path) -> None:
+    settings = Settings.read({"KLING_HOME": str(tmp_path / "home"), "KLING_SANDBOX_FAULTS": "runapi=429"})
+    box = from_settings(settings, now=Clock())
+
+    assert (tmp_path / "home" / "sandbox.db").exists() and box.seconds == 2.0
+    assert [fault["kind"] for fault in box.store.faults()] == ["429"]
+    box.close()
 
 
 def test_what_serve_prints_is_understood_by_our_own_settings(tmp_path: Path) -> None:

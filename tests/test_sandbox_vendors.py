@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from decimal import Decimal
 from uuid import UUID
 
 import pytest
@@ -455,3 +456,15 @@ async def test_an_unknown_route_is_said_to_be_one() -> None:
     async with bench() as b:
         assert (await b.client.get(f"{b.host}/runapi/api/v2/kling")).status_code == 404
         assert (await b.client.get(f"{b.host}/kling3api/api/generate")).status_code == 405
+
+
+async def test_an_account_can_run_dry_and_a_failed_job_fills_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mcp_server.sandbox.box.OPENING", Decimal(1))
+    protocol = BY_VENDOR["runapi"]
+    async with bench() as b:
+        await b.fault("runapi=failed")
+        replies = [await order(b, protocol) for _ in range(3)]  # 60 ¢ each
+        b.finish()
+        replies.append(await order(b, protocol))
+
+        assert [reply.status_code for reply in replies] == [200, 200, 402, 200]

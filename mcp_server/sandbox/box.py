@@ -14,6 +14,7 @@ from mcp_server.sandbox.clip import can_render
 from mcp_server.sandbox.clips import Clips
 from mcp_server.sandbox.orders import Job, Order
 from mcp_server.sandbox.store import Store
+from mcp_server.settings import Settings
 
 OPENING: Final = Decimal(1_000_000)
 """What every account begins with, in the vendor's own unit: dollars, credits or tokens."""
@@ -21,6 +22,13 @@ BROKE: Final = "sandbox-broke"
 """A key whose account is empty."""
 FAILED: Final = "Generation failed: the model could not render this clip (simulated)"
 MODERATED: Final = "The content was refused by moderation: ContentModerationFailed (simulated)"
+
+
+def from_settings(settings: Settings, *, now: Callable[[], float]) -> Sandbox:
+    """The box of this user: its store lies in their home folder, so every process of theirs plays in the same one."""
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    store = settings.home / "sandbox.db"
+    return Sandbox(store, now=now, seconds=settings.sandbox_seconds, fault_text=settings.sandbox_faults)
 
 
 class Sandbox:
@@ -105,6 +113,11 @@ class Sandbox:
             ),
             Decimal(0),
         )
+
+    def can_pay(self, vendor: str, account: str, *, refunds: bool) -> bool:
+        """Whether anything is left; the whole bill is added up only when it could be close."""
+        opening = Decimal(0) if account == BROKE else OPENING
+        return self.store.reserved(vendor, account) < opening or self.left(vendor, account, refunds=refunds) > 0
 
     def left(self, vendor: str, account: str, *, refunds: bool) -> Decimal:
         """What is left on the account."""

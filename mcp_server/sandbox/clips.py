@@ -16,8 +16,8 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from mcp_server.sandbox import orders
-from mcp_server.sandbox.clip import Clip, Shot, Still, render
-from mcp_server.sandbox.orders import Job, Order
+from mcp_server.sandbox.clip import Clip, Still, render
+from mcp_server.sandbox.orders import Job
 from mcp_server.sandbox.picture import size_of
 
 KEPT: Final = 64
@@ -107,17 +107,11 @@ def plan(job: Job, pictures: Mapping[str, bytes]) -> Clip:
         height=height,
         audio=order.audio,
         title=f"{order.vendor} {order.model or order.vendor_model} {order.tier}",
-        shots=_shots(order),
+        shots=order.shots or orders.numbered(order.prompt, order.seconds),
         first=first,
         last=last,
     )
     return _spoilt(clip, job.defect)
-
-
-def _shots(order: Order) -> tuple[Shot, ...]:
-    if order.shots:
-        return order.shots
-    return (Shot(prompt=order.prompt, seconds=order.seconds),)
 
 
 def _spoilt(clip: Clip, defect: str) -> Clip:

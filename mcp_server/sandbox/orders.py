@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from decimal import Decimal
@@ -16,6 +17,7 @@ Ending = Literal["done", "failed", "moderated"]
 SHORT_SIDE: Final[Mapping[str, int]] = {"720p": 720, "1080p": 1080, "4k": 2160}
 OF_TIER: Final[Mapping[str, str]] = {"standard": "720p", "pro": "1080p", "4k": "4k"}
 """What is drawn where a vendor has no word for the resolution: ours, not the vendor's promise."""
+_NUMBERED: Final = re.compile(r"\bShot\s+\d+\s*(?:\((\d+)\s*s\)\s*)?:", re.IGNORECASE)
 QUEUED_SHARE: Final = 0.25
 """How much of a job's life it waits."""
 
@@ -95,6 +97,39 @@ class Job:
         if now <= self.starts:
             return 0
         return min(99, int(100 * (now - self.starts) / (self.ends - self.starts)))
+
+
+def listed(items: Any, seconds: float) -> tuple[Shot, ...]:
+    """Shots from a vendor's list; where the look of its items is not documented, what can be seen in them counts."""
+    shots = [_item(item) for item in items] if isinstance(items, list) else []  # type: ignore[reportUnknownVariableType]
+    return _timed(shots, seconds)
+
+
+def numbered(prompt: str, seconds: float) -> tuple[Shot, ...]:
+    """Shots written into a prompt as docs 004 advises ("Shot 1: … Shot 2: …"); a prompt without them is one shot."""
+    parts = _NUMBERED.split(prompt)
+    shots = [
+        (words.strip(), float(length) if length else None)
+        for length, words in zip(parts[1::2], parts[2::2], strict=True)
+    ]
+    return _timed(shots, seconds) if len(shots) > 1 else (Shot(prompt=prompt, seconds=seconds),)
+
+
+def _item(item: Any) -> tuple[str, float | None]:
+    if not isinstance(item, dict):
+        return str(item), None
+    row: dict[str, Any] = item  # type: ignore[reportUnknownVariableType]
+    length = row.get("duration")
+    known = isinstance(length, (int, float)) and length > 0
+    return str(row.get("prompt", "")), float(length) if known else None  # type: ignore[reportArgumentType]
+
+
+def _timed(shots: list[tuple[str, float | None]], seconds: float) -> tuple[Shot, ...]:
+    """With their own lengths where these fill the clip, else in equal parts."""
+    lengths = [length for _, length in shots if length is not None]
+    fitting = len(lengths) == len(shots) and sum(lengths) == seconds
+    each = seconds / len(shots) if shots else 0.0
+    return tuple(Shot(prompt=words, seconds=(length or each) if fitting else each) for words, length in shots)
 
 
 def weight(order: Order) -> float:

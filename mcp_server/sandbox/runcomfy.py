@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute
 from mcp_server import catalog
 from mcp_server.domain.catalog import Offer
 from mcp_server.sandbox import shelf
-from mcp_server.sandbox.orders import Job, Order
+from mcp_server.sandbox.orders import Job, Order, listed
 from mcp_server.sandbox.vendor import RefusedError, Vendor, Visit
 
 REFUSALS: Final[Mapping[str, tuple[int, int | None]]] = {
@@ -168,6 +168,7 @@ def _order(model: str, offer: Offer, body: Mapping[str, Any]) -> Order:
     """
     main_line = model.startswith("kling/kling-3.0/")
     from_image = offer.mode == "image-to-video"
+    seconds = int(body.get("duration", 10 if main_line and from_image else 5))
     return Order(
         vendor="runcomfy",
         endpoint=model,
@@ -176,13 +177,14 @@ def _order(model: str, offer: Offer, body: Mapping[str, Any]) -> Order:
         tier=offer.tier,
         mode=offer.mode,
         prompt=str(body.get("prompt", "")),
-        seconds=int(body.get("duration", 10 if main_line and from_image else 5)),
+        seconds=seconds,
         ratio=str(body.get("aspect_ratio", "" if from_image or body.get("video") else "16:9")),
         audio=bool(body.get("sound", body.get("generate_audio", main_line))),
         image=_first(body, IMAGES),
         end_image=_first(body, END_IMAGES),
         references=tuple(body.get("images", ())),
         video=str(body.get("video", "")),
+        shots=listed(body.get("multi_prompt"), seconds),
     )
 
 

@@ -18,19 +18,20 @@ from mcp_server.domain.catalog import Offer, Price
 from mcp_server.sandbox.orders import Order
 
 
-def offers(vendor: str, vendor_model: str, modes: Iterable[str] = ()) -> tuple[Offer, ...]:
+@cache
+def offers(vendor: str, vendor_model: str, modes: tuple[str, ...] = ()) -> tuple[Offer, ...]:
     """What the vendor sells under its own id, in these modes or in any."""
-    wanted = frozenset(modes)
     return tuple(
         offer
         for offer in catalog.load().offers
         if offer.provider == vendor
         and not offer.not_sold_because
         and vendor_model in (offer.vendor_model, offer.vendor_model_audio)
-        and (not wanted or offer.mode in wanted)
+        and (not modes or offer.mode in modes)
     )
 
 
+@cache
 def offers_of(vendor: str, mode: str) -> tuple[Offer, ...]:
     """What the vendor sells for this kind of work, under whichever name."""
     return tuple(

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from time import sleep
 from typing import Any, Final
 
 from mcp_server.sandbox.orders import Job, Order
@@ -22,6 +23,9 @@ CREATE TABLE IF NOT EXISTS jobs (
     "order" TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS jobs_of_account ON jobs (vendor, account);
+CREATE TABLE IF NOT EXISTS reserved (
+    vendor TEXT NOT NULL, account TEXT NOT NULL, amount TEXT NOT NULL, PRIMARY KEY (vendor, account)
+);
 CREATE TABLE IF NOT EXISTS promises (
     vendor TEXT NOT NULL, account TEXT NOT NULL, key TEXT NOT NULL, digest TEXT NOT NULL, job TEXT NOT NULL,
     PRIMARY KEY (vendor, account, key)
@@ -40,6 +44,7 @@ CREATE TABLE IF NOT EXISTS journal (
 );
 """
 JOURNAL_ROWS: Final = 20_000
+OPEN_ATTEMPTS: Final = 500
 KEPT_S: Final = 30 * 24 * 3600.0
 
 
@@ -71,8 +76,8 @@ class Store:
         self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
         self._db.row_factory = sqlite3.Row
         if path != ":memory:":
+            _use_wal(self._db)
             # Enough to survive a killed process, which is what is rehearsed; not a power cut.
-            self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.executescript(_SCHEMA)
         self._db.execute("INSERT OR IGNORE INTO meta VALUES ('secret', ?)", (secrets.token_hex(16),))
@@ -114,7 +119,19 @@ class Store:
                     job.order.to_json(),
                 ),
             )
+            if job.price is not None:
+                amount = self.reserved(job.order.vendor, job.account) + job.price
+                self._db.execute(
+                    "INSERT OR REPLACE INTO reserved VALUES (?, ?, ?)", (job.order.vendor, job.account, str(amount))
+                )
         return job, True
+
+    def reserved(self, vendor: str, account: str) -> Decimal:
+        """Everything an account ever ordered, also what was rolled back: never less than what it owes."""
+        row = self._db.execute(
+            "SELECT amount FROM reserved WHERE vendor = ? AND account = ?", (vendor, account)
+        ).fetchone()
+        return Decimal(row[0]) if row is not None else Decimal(0)
 
     def find(self, vendor: str, job_id: str, account: str | None = None) -> Job | None:
         """A vendor's job; with `account`, only its owner's."""
@@ -236,6 +253,19 @@ class Store:
             self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
+
+
+def _use_wal(db: sqlite3.Connection) -> None:
+    """Switch to the log; SQLite does not wait by itself when several processes do this to a new file at once."""
+    for attempt in range(OPEN_ATTEMPTS):
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if attempt == OPEN_ATTEMPTS - 1:
+                raise
+            sleep(0.01)
+        else:
+            return
 
 
 def _job(row: sqlite3.Row) -> Job:

@@ -8,9 +8,8 @@ from typing import Any, ClassVar
 from starlette.routing import BaseRoute
 
 from mcp_server.domain.catalog import Offer
-from mcp_server.sandbox.clip import Shot
 from mcp_server.sandbox.new_api import NewApi
-from mcp_server.sandbox.orders import Job, Order
+from mcp_server.sandbox.orders import Job, Order, listed
 
 
 class UniAll(NewApi):
@@ -56,14 +55,8 @@ class UniAll(NewApi):
             image=image,
             end_image=str(body.get("last_image", "")),
             references=("element_list",) if extra.get("element_list") else (),
-            shots=_shots(extra.get("multi_prompt") or (), seconds),
+            shots=listed(extra.get("multi_prompt"), seconds),
         )
 
     def named(self, job: Job) -> str:
         return job.order.vendor_model
-
-
-def _shots(listed: Any, seconds: int) -> tuple[Shot, ...]:
-    """The shots; how their items look is not documented, so their prompt is taken where it can be seen."""
-    prompts = [str(item.get("prompt", "")) if isinstance(item, dict) else str(item) for item in listed]  # type: ignore[reportUnknownMemberType]
-    return tuple(Shot(prompt=prompt, seconds=seconds / len(prompts)) for prompt in prompts)

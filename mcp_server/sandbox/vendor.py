@@ -6,7 +6,6 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any, ClassVar, Final
 
 from starlette.requests import Request
@@ -188,7 +187,7 @@ class Vendor(ABC):
 
     def affordable(self, visit: Visit) -> None:
         """Refuse an account with nothing left."""
-        if self.box.left(self.name, visit.account, refunds=self.refunds_failures) <= Decimal(0):
+        if not self.box.can_pay(self.name, visit.account, refunds=self.refunds_failures):
             raise RefusedError(self.refusal("no_money", "Insufficient balance"))
 
     def accept(self, visit: Visit, job_id: str, order: Order, *, key: str = "", digest: str = "") -> Job:
