@@ -48,7 +48,13 @@ class Terminal:
         self.raw = ""
         self._master = master
         self._process = subprocess.Popen(
-            command(*words), stdin=slave, stdout=slave, stderr=slave, env=env, preexec_fn=_own_terminal, close_fds=True
+            command(*words),
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env=env,
+            close_fds=True,
+            preexec_fn=_own_terminal,  # noqa: PLW1509 - two system calls, and the tests have one thread here
         )
         os.close(slave)
 

@@ -60,5 +60,5 @@ class _Clock(ProgressColumn):
         if answer is None or answer.created_at is None or answer.finished_at is not None:
             return Text()
         elapsed = words.clock(time.time() - words.moment(answer.created_at).timestamp())
-        usual = f" of about {words.clock(answer.expected_s)}" if answer.expected_s else ""
+        usual = f" of about {words.clock(answer.expected_s)}" if answer.expected_s and answer.state != "saving" else ""
         return Text(f"{elapsed}{usual}", style="progress.elapsed")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ASK_ABOVE_USD = Decimal(1)
 """Where a person is asked who has set no limit of their own (KLING_CONFIRM_ABOVE_USD)."""
 _ACCEPT_S = 10.0
-_SECOND = "Ctrl-C again leaves at once."
+_SECOND = "Ctrl-C again leaves."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +38,8 @@ class Purchase:
         with Interrupt() as interrupt:
             try:
                 confirmed = await self._agreed(interrupt)
+                # From here on, what is pressed comes too late to stop the order.
+                interrupt.check()
             except (Interrupted, KeyboardInterrupt):
                 self.screen.note("\nStopped before anything was ordered. Nothing was charged.")
                 return words.INTERRUPTED
@@ -78,7 +80,11 @@ class Purchase:
         except Interrupted:
             self.screen.note(f"\nThe order is on its way; it is cancelled as soon as its vendor answers. {_SECOND}")
             task = await self._twice(interrupt, _unharmed(order))
-            return await self._cancel(interrupt, task) if task else words.INTERRUPTED
+            if task is not None:
+                return await self._cancel(interrupt, task)
+            # Closing waits a moment for answers that cost money: an order nobody knows the fate of is worse.
+            self.screen.note("\nLeaving. The order may have been taken: `kling-video tasks` shows what came of it.")
+            return words.INTERRUPTED
         if not self.wait:
             return self._ordered(task)
         self.screen.note(f"Task {task.task_id} · Ctrl-C cancels")

@@ -40,7 +40,7 @@ def run(argv: list[str]) -> int:
             fault_text=settings.sandbox_faults if given.faults is None else given.faults,
         )
         try:
-            serve(box, given.host, given.port, announce=lambda line: print(line, flush=True))
+            serve(box, given.host, given.port, announce=_say)
         except KeyboardInterrupt:
             # The server has ended in good order before it passes this on.
             return 0
@@ -51,3 +51,8 @@ def run(argv: list[str]) -> int:
             f"The sandbox cannot be served: {error.strerror}", next_step="Choose another --port"
         ) from error
     return 0
+
+
+def _say(line: str) -> None:
+    # Whoever started us as a child waits for these lines.
+    print(line, flush=True)
