@@ -5,11 +5,10 @@ Building costs nothing: the catalog, the record, connections and the sandbox are
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mcp_server.clock import Clock
 from mcp_server.service import Service
 from mcp_server.settings import Settings
 
@@ -20,15 +19,15 @@ if TYPE_CHECKING:
     from mcp_server.tasks.desk import Desk
 
 
-def build(settings: Settings | None = None, *, now: Callable[[], float] = time.time) -> Service:
+def build(settings: Settings | None = None, *, clock: Clock | None = None) -> Service:
     """The service for these settings; for the environment's when none are given."""
-    parts = _Parts(settings or Settings.read(), now)
+    parts = _Parts(settings or Settings.read(), clock or Clock())
     return Service(
         settings=parts.settings,
         load_catalog=parts.load,
         open_desk=parts.desk,
         account=parts.account,
-        now=now,
+        now=parts.clock.now,
         closing=parts.close,
     )
 
@@ -36,7 +35,7 @@ def build(settings: Settings | None = None, *, now: Callable[[], float] = time.t
 @dataclass
 class _Parts:
     settings: Settings
-    now: Callable[[], float]
+    clock: Clock
     _sandbox: Embedded | None = field(default=None, init=False)
     _catalog: Catalog | None = field(default=None, init=False)
 
@@ -54,12 +53,15 @@ class _Parts:
         from mcp_server.tasks.record import Budget
         from mcp_server.tasks.sqlite_record import SqliteRecord
 
+        clock = self.clock
         return Desk(
-            record=SqliteRecord(self.settings.database, now=self.now),
-            transport=Transport(now=self.now),
+            record=SqliteRecord(self.settings.database, now=clock.now, monotonic=clock.monotonic),
+            transport=Transport(now=clock.now, sleep=clock.sleep),
             account=self.account,
             catalog=self.load(),
-            now=self.now,
+            now=clock.now,
+            monotonic=clock.monotonic,
+            sleep=clock.sleep,
             budget=Budget(daily_usd=self.settings.daily_budget_usd),
             usd_per_credit=self.settings.usd_per_credit,
             crash_at=self.settings.crash_at,
@@ -84,7 +86,8 @@ class _Parts:
             self.settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
             box = Sandbox(
                 self.settings.home / "sandbox.db",
-                now=self.now,
+                now=self.clock.now,
+                sleep=self.clock.sleep,
                 seconds=self.settings.sandbox_seconds,
                 fault_text=self.settings.sandbox_faults,
             )

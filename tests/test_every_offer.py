@@ -46,7 +46,7 @@ async def earlier_clip(buyer, offer: Offer) -> str:
     """A finished clip of the same model, for what continues one."""
     wish = VideoArguments(prompt="a boat", provider=offer.provider, model=offer.model, mode="text-to-video")
     ordered = await buyer.generate(wish)
-    (task,) = await buyer.get([ordered.task_id], wait_s=25)
+    (task,) = await buyer.get([ordered.task_id], wait_s=2_000)
     assert task.state == "succeeded"
     return task.task_id
 
@@ -57,7 +57,7 @@ async def buy(buyer, offer: Offer) -> None:
         wish = wish.model_copy(update={"source_task": await earlier_clip(buyer, offer)})
 
     ordered = await buyer.generate(wish)
-    (task,) = await buyer.get([ordered.task_id], wait_s=25)
+    (task,) = await buyer.get([ordered.task_id], wait_s=2_000)
 
     assert (task.state, task.error) == ("succeeded", None), offer.id
     assert (task.plays, task.model, task.tier, task.mode) == (offer.provider, offer.model, offer.tier, offer.mode)

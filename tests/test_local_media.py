@@ -32,7 +32,7 @@ async def test_a_local_picture_becomes_the_first_frame(
     try:
         wish = VideoArguments(prompt="she looks up", image=str(picture), provider=provider)
         ordered = await buyer.generate(wish)
-        (task,) = await buyer.get([ordered.task_id], wait_s=25)
+        (task,) = await buyer.get([ordered.task_id], wait_s=2_000)
     finally:
         await buyer.close()
 
@@ -45,7 +45,7 @@ async def test_a_data_uri_needs_no_file(tmp_path: Path, monkeypatch: pytest.Monk
     try:
         uri = f"data:image/png;base64,{base64.b64encode(PIXEL).decode()}"
         ordered = await buyer.generate(VideoArguments(prompt="she looks up", image=uri))
-        (task,) = await buyer.get([ordered.task_id], wait_s=25)
+        (task,) = await buyer.get([ordered.task_id], wait_s=2_000)
     finally:
         await buyer.close()
 
