@@ -181,7 +181,9 @@ def test_a_new_store_may_be_opened_by_several_processes_at_once(tmp_path: Path) 
         one.stdin.flush()
     assert [one.communicate()[1] for one in several] == [""] * 4
 
-    assert Store(store, now=1.0).reserved("runapi", "a") == Decimal("20.0")
+    after = Store(store, now=1.0)
+    assert after.reserved("runapi", "a") == Decimal("20.0")
+    after.close()
 
 
 async def test_a_users_box_lies_at_home_and_obeys_the_variables(tmp_path: Path) -> None:
