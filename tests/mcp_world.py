@@ -30,7 +30,7 @@ class Vendors:
     """What a program needs to buy from them and to leave nothing outside the test's folder."""
 
     def submits(self) -> list[dict[str, Any]]:
-        return [line for line in self.box.store.journal(action="submit")]
+        return self.box.store.journal(action="submit")
 
     def fault(self, vendor: str, kind: str, value: str = "", count: int | None = 1) -> None:
         self.box.store.set_fault(vendor, kind, count, value)
