@@ -1,0 +1,1 @@
+"""How the project is handed out: manifests for clients and registries, README's repeated facts, the bundle."""
