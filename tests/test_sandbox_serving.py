@@ -18,7 +18,7 @@ import httpx
 import pytest
 from boxes import BY_VENDOR, PROTOCOLS, SIGNED_IN, Clock, bench, bought, link, look, order, served
 
-from mcp_server.sandbox.box import Sandbox, from_settings
+from mcp_server.sandbox.box import Sandbox
 from mcp_server.sandbox.embedded import Embedded
 from mcp_server.sandbox.store import Store
 from mcp_server.settings import Settings
@@ -184,15 +184,6 @@ def test_a_new_store_may_be_opened_by_several_processes_at_once(tmp_path: Path) 
     after = Store(store, now=1.0)
     assert after.reserved("runapi", "a") == Decimal("20.0")
     after.close()
-
-
-async def test_a_users_box_lies_at_home_and_obeys_the_variables(tmp_path: Path) -> None:
-    settings = Settings.read({"KLING_HOME": str(tmp_path / "home"), "KLING_SANDBOX_FAULTS": "runapi=429"})
-    box = from_settings(settings, now=Clock())
-
-    assert (tmp_path / "home" / "sandbox.db").exists() and box.seconds == 2.0
-    assert [fault["kind"] for fault in box.store.faults()] == ["429"]
-    box.close()
 
 
 def test_what_serve_prints_is_understood_by_our_own_settings(tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ class _Desk:
         """GET what is armed; POST `{"faults": "runapi=429:2"}` arms more; DELETE disarms all."""
         if request.method == "DELETE":
             self.box.store.clear_faults()
+            self.box.armed.clear()
         elif request.method == "POST":
             try:
                 sent: Any = json.loads(await request.body() or b"{}")
@@ -63,7 +64,7 @@ class _Desk:
                 return JSONResponse({"what": 'send {"faults": "vendor=kind:count@value,…"}'}, 422)
             for fault in armed:
                 self.box.store.set_fault(fault.vendor, fault.kind, fault.count, fault.value)
-        return JSONResponse({"faults": self.box.store.faults(), "kinds": dict(faults.KINDS)})
+        return JSONResponse({"faults": [*self.box.armed.told(), *self.box.store.faults()], "kinds": dict(faults.KINDS)})
 
     async def journal(self, request: Request) -> Response:
         """What was received: lines, how often each action came per vendor, and how many orders were taken on."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
@@ -14,7 +14,6 @@ from mcp_server.sandbox.clip import can_render
 from mcp_server.sandbox.clips import Clips
 from mcp_server.sandbox.orders import Job, Order
 from mcp_server.sandbox.store import Store
-from mcp_server.settings import Settings
 
 OPENING: Final = Decimal(1_000_000)
 """What every account begins with, in the vendor's own unit: dollars, credits or tokens."""
@@ -22,13 +21,6 @@ BROKE: Final = "sandbox-broke"
 """A key whose account is empty."""
 FAILED: Final = "Generation failed: the model could not render this clip (simulated)"
 MODERATED: Final = "The content was refused by moderation: ContentModerationFailed (simulated)"
-
-
-def from_settings(settings: Settings, *, now: Callable[[], float]) -> Sandbox:
-    """The box of this user: its store lies in their home folder, so every process of theirs plays in the same one."""
-    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    store = settings.home / "sandbox.db"
-    return Sandbox(store, now=now, seconds=settings.sandbox_seconds, fault_text=settings.sandbox_faults)
 
 
 class Sandbox:
@@ -54,8 +46,7 @@ class Sandbox:
         self.store = Store(store, now=now())
         self.rendering = can_render() if rendering is None else rendering
         self.clips = Clips(store, rendering=self.rendering)
-        for fault in faults.parse(fault_text):
-            self.store.set_fault(fault.vendor, fault.kind, fault.count, fault.value)
+        self.armed = faults.Armed(faults.parse(fault_text))
 
     @property
     def notice(self) -> str:
@@ -72,6 +63,11 @@ class Sandbox:
         self.store.close()
         self.clips.close()
 
+    def take_fault(self, vendor: str, kinds: Iterable[str]) -> tuple[str, str] | None:
+        """Use up one fault of these kinds: this process's own, then one ordered at the desk, which all share."""
+        wanted = tuple(kinds)
+        return self.armed.take(vendor, wanted) or self.store.take_fault(vendor, wanted)
+
     def account(self, key: str) -> str | None:
         """The account a key opens; None for a key that is no good. Keys begin with `sandbox`."""
         # The code family of two vendors cuts this prefix off (new-api source middleware/auth.go).
@@ -85,8 +81,8 @@ class Sandbox:
     ) -> tuple[Job, bool]:
         """Take the order on; with a key that is known, the job it stands for. Whether the job is new."""
         now = self.now()
-        ending = self.store.take_fault(order.vendor, faults.ENDINGS)
-        defect = self.store.take_fault(order.vendor, faults.DEFECTS) if defects else None
+        ending = self.take_fault(order.vendor, faults.ENDINGS)
+        defect = self.take_fault(order.vendor, faults.DEFECTS) if defects else None
         length = orders.sandbox_seconds(order, self.seconds)
         job = Job(
             id=job_id,

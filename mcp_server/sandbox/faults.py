@@ -7,8 +7,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 from mcp_server.errors import ArgumentError
@@ -59,6 +59,37 @@ class Fault:
     count: int | None = 1
     """None: always."""
     value: str = ""
+
+
+class Armed:
+    """Faults of one process, from its settings: they end with it."""
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self._left = {(fault.vendor, fault.kind): fault for fault in faults}
+
+    def take(self, vendor: str, kinds: Iterable[str]) -> tuple[str, str] | None:
+        """Use up one fault of these kinds, the first that is there: its kind and value."""
+        for kind in kinds:
+            for owner in (vendor, "*"):
+                fault = self._left.get((owner, kind))
+                if fault is None:
+                    continue
+                if fault.count is not None:
+                    self._left[owner, kind] = replace(fault, count=fault.count - 1)
+                if fault.count is None or fault.count > 0:
+                    return kind, fault.value
+        return None
+
+    def clear(self) -> None:
+        self._left.clear()
+
+    def told(self) -> list[dict[str, object]]:
+        """What is armed, in the store's shape."""
+        return [
+            {"vendor": fault.vendor, "kind": fault.kind, "remaining": fault.count, "value": fault.value}
+            for fault in self._left.values()
+            if fault.count is None or fault.count > 0
+        ]
 
 
 def parse(text: str) -> Iterator[Fault]:

@@ -48,11 +48,11 @@ def routes(vendor: Vendor) -> list[BaseRoute]:
 async def clip_response(vendor: Vendor, visit: Visit, job: Job, headers: Mapping[str, str] | None = None) -> Response:
     """The clip, or the fault that is armed for downloads."""
     box = vendor.box
-    slow = box.store.take_fault(vendor.name, ("file_slow",))
+    slow = box.take_fault(vendor.name, ("file_slow",))
     if slow is not None:
         visit.fault = slow[0]
         await box.sleep(faults.seconds(slow[1], 5))
-    taken = box.store.take_fault(vendor.name, FAULTS)
+    taken = box.take_fault(vendor.name, FAULTS)
     kind = taken[0] if taken is not None else ""
     visit.fault = kind or visit.fault
     visit.facts["range"] = visit.request.headers.get("range", "")

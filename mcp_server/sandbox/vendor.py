@@ -118,7 +118,7 @@ class Vendor(ABC):
         return account
 
     def _take(self, visit: Visit, kinds: Mapping[str, tuple[str, ...]]) -> tuple[str, str] | None:
-        taken = self.box.store.take_fault(self.name, kinds.get(visit.action, ()))
+        taken = self.box.take_fault(self.name, kinds.get(visit.action, ()))
         if taken is not None:
             visit.fault = taken[0]
         return taken
@@ -202,7 +202,7 @@ class Vendor(ABC):
         """The job, if this account ordered it from this vendor."""
         job = self.box.store.find(self.name, job_id, visit.account)
         visit.job = job_id
-        missing = self.box.store.take_fault(self.name, ("status_missing",)) if visit.action in _LOOKS else None
+        missing = self.box.take_fault(self.name, ("status_missing",)) if visit.action in _LOOKS else None
         if missing is not None:
             visit.fault = missing[0]
         if job is None or missing is not None:
@@ -211,7 +211,7 @@ class Vendor(ABC):
 
     def said(self, visit: Visit, job: Job) -> str:
         """The status word, unless an unknown one is ordered."""
-        unknown = self.box.store.take_fault(self.name, ("status_unknown",))
+        unknown = self.box.take_fault(self.name, ("status_unknown",))
         if unknown is not None:
             visit.fault = unknown[0]
             return unknown[1] or "reviewing"
