@@ -6,13 +6,13 @@ import hashlib
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from mcp_server import reporting
+from mcp_server import inspection, reporting
 from mcp_server.domain.answers import Estimate, Models, Spend, TaskAnswer, TaskList
 from mcp_server.errors import BudgetError, RequestError, sentence
 from mcp_server.history import amended, spend
@@ -53,6 +53,8 @@ class Service:
     now: Callable[[], float]
     closing: Callable[[], Awaitable[None]]
     """What else has to end, after the desk."""
+    _blindness_told: bool = field(default=False, init=False)
+    """Whether it was said that nobody can look into clips here."""
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -146,7 +148,7 @@ class Service:
                 await on_progress([await self._answer(task)])
 
         tasks = await self.desk.wait(task_ids, timeout_s=wait_s, until=until, on_progress=told)
-        return [await self._answer(task) for task in tasks]
+        return [self._told_once(await self._answer(task)) for task in tasks]
 
     def models(
         self,
@@ -276,6 +278,13 @@ class Service:
         return reporting.answer(
             task, bought_now=bought_now, known=known, poll_after_s=poll_after_s, expected_s=expected_s
         )
+
+    def _told_once(self, answer: TaskAnswer) -> TaskAnswer:
+        """With the first finished clip: that nobody can look into clips here, where that is so."""
+        if answer.state != "succeeded" or self._blindness_told or inspection.available():
+            return answer
+        self._blindness_told = True
+        return answer.model_copy(update={"note": f"{answer.note} {inspection.WITHOUT}".strip()})
 
     def _within_limits(self, plan: Plan, arguments: VideoArguments, *, confirmed: bool) -> None:
         most = _most(plan.quote)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-WITHOUT = "Files are saved but not looked into: that needs the extra `media` (`pip install 'kling-video[media]'`)"
+WITHOUT = "Files are saved but not looked into: that needs the extra `media` (`pip install 'kling-video[media]'`)."
 """What is said, once, where the extra is missing."""
 
 

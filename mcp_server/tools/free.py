@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import TYPE_CHECKING
 
-from mcp_types import CallToolResult
+import anyio
+from mcp_types import CallToolResult, ImageContent
 
+from mcp_server.errors import LocalError
 from mcp_server.tools.replies import clip_links, reply, task_reply
 
 if TYPE_CHECKING:
     from mcp_server.domain.answers import TaskAnswer
+    from mcp_server.service import Service
     from mcp_server.tools.tool import Call
+
+PREVIEWS = 6
+"""At most 150 kB each: more would crowd out the conversation."""
 
 
 async def estimate_cost(call: Call) -> CallToolResult:
@@ -42,9 +49,31 @@ async def get_task(call: Call) -> CallToolResult:
         owner=call.owner,
         on_progress=Progress(call).tell,
     )
+    pictures: list[ImageContent] = []
+    if wanted.preview:
+        found, pictures = await previewed(service, found, call.owner)
     if one:
-        return task_reply(found[0])
-    return reply({"tasks": [task.facts() for task in found]}, *clip_links(found))
+        return task_reply(found[0], *pictures)
+    return reply({"tasks": [task.facts() for task in found]}, *clip_links(found), *pictures)
+
+
+async def previewed(
+    service: Service, tasks: list[TaskAnswer], owner: str
+) -> tuple[list[TaskAnswer], list[ImageContent]]:
+    """A contact sheet for each finished clip; where none can be made, the task says why."""
+    shown: list[TaskAnswer] = []
+    pictures: list[ImageContent] = []
+    for task in tasks:
+        note = task.note
+        if task.state == "succeeded" and len(pictures) < PREVIEWS:
+            try:
+                path = await service.sheet(task.task_id, owner=owner)
+                data = await anyio.to_thread.run_sync(path.read_bytes)
+                pictures.append(ImageContent(type="image", data=b64encode(data).decode(), mime_type="image/jpeg"))
+            except (LocalError, OSError) as error:
+                note = f"{note} No preview: {error}".strip()
+        shown.append(task.model_copy(update={"note": note}))
+    return shown, pictures
 
 
 async def list_tasks(call: Call) -> CallToolResult:

@@ -99,8 +99,10 @@ def _who(settings: Settings, own_address: str) -> tuple[AuthSettings | None, Tok
                 why="Only a token made for this server's own address may be accepted",
                 next_step="Set KLING_HTTP_URL to the address clients use, such as https://video.example.com/mcp",
             )
-        resource = AnyHttpUrl(settings.http_url)
-        auth = AuthSettings(issuer_url=AnyHttpUrl(issuer), resource_server_url=resource, validate_token_resource=True)
+        # As text: pydantic keeps a path-less address as it was written, and issuers are compared letter by letter.
+        auth = AuthSettings.model_validate(
+            {"issuer_url": issuer, "resource_server_url": settings.http_url, "validate_token_resource": True}
+        )
         return auth, IssuedToken(issuer, settings.http_url)
     if secret := settings.http_token:
         # No issuer stands behind a shared token; the SDK wants an address and shows it to nobody.

@@ -20,9 +20,9 @@ def reply(facts: dict[str, Any], *links: ContentBlock) -> CallToolResult:
     return CallToolResult(content=[TextContent(type="text", text=text), *links], structured_content=facts)
 
 
-def task_reply(task: TaskAnswer) -> CallToolResult:
+def task_reply(task: TaskAnswer, *pictures: ContentBlock) -> CallToolResult:
     """One task."""
-    return reply(task.facts(), *clip_links([task]))
+    return reply(task.facts(), *clip_links([task]), *pictures)
 
 
 def order_reply(task: TaskAnswer) -> CallToolResult:

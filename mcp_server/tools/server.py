@@ -22,6 +22,7 @@ from mcp_server.tools import free, paid, surface
 from mcp_server.tools.completions import add_completions
 from mcp_server.tools.late import LateService, make_service
 from mcp_server.tools.orders import Orders
+from mcp_server.tools.player import player
 from mcp_server.tools.prompts import add_prompts
 from mcp_server.tools.resources import JSON_TYPE, add_resources
 from mcp_server.tools.skills_extension import SkillsExtension
@@ -146,7 +147,7 @@ def build_server(
             website_url=surface.HOMEPAGE,
             icons=[Icon(src=surface.ICON, mime_type="image/svg+xml", sizes=["any"])],
             tools=[make_tool(declared, HANDLERS[declared.name], services) for declared in surface.TOOLS],
-            extensions=[tasks, SkillsExtension()],
+            extensions=[tasks, SkillsExtension(), player()],
             lifespan=lifespan,
             log_level="WARNING",
             auth=auth,

@@ -31,6 +31,8 @@ class GetTaskArguments(_Strict):
     """Wait up to this many seconds for the end."""
     until: Literal["any", "all"] = "all"
     """With task_ids: wait for the first or for all."""
+    preview: bool = False
+    """Add a picture of frames of each finished clip."""
 
     @model_validator(mode="after")
     def _one_of_the_two(self) -> GetTaskArguments:

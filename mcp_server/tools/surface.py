@@ -14,6 +14,10 @@ HOMEPAGE: Final = "https://github.com/kling-video/kling-video"
 ICON: Final = f"{HOMEPAGE}/raw/main/mcp_server/tools/icon.svg"
 """An address and no data: every 2026 response repeats it."""
 
+PLAYER: Final = "ui://kling/player.html"
+CLIP_ORIGINS: Final = ("https://*.runcomfy.net", "https://*.runcomfy.com")
+"""Where vendors say their clips lie (`media_hosts` in provider.toml): read there, a start would take 3 ms longer."""
+
 INSTRUCTIONS: Final = """\
 Buys Kling videos (4K, text to video, image to video, …) from five vendors and saves them to disk.
 1. Pass the user's own words as `request`; explicit arguments only for what the user said explicitly.
@@ -37,6 +41,8 @@ class Declared:
     idempotent: bool = False
     open_world: bool = True
     """Whether a vendor may be asked."""
+    player: bool = False
+    """Whether hosts that show apps show the player beside it."""
 
 
 TOOLS: Final[tuple[Declared, ...]] = (
@@ -49,6 +55,7 @@ TOOLS: Final[tuple[Declared, ...]] = (
             "task_id while the clip renders for minutes; follow it with get_task. The task outlives this call: never "
             "repeat a call to check on it. Task ids stay valid across restarts."
         ),
+        player=True,
     ),
     Declared(
         name="get_task",

@@ -16,6 +16,7 @@ from mcp_server import places
 from mcp_server.errors import KlingError
 from mcp_server.tools.caller import owner
 from mcp_server.tools.errors import crash, refusal
+from mcp_server.tools.surface import PLAYER
 
 if TYPE_CHECKING:
     from mcp.server.mcpserver import Context
@@ -79,6 +80,7 @@ def make_tool(declared: Declared, handler: Handler, services: LateService) -> Kl
             idempotent_hint=declared.idempotent,
             open_world_hint=declared.open_world,
         ),
+        meta={"ui": {"resourceUri": PLAYER}} if declared.player else None,
     )
 
 
