@@ -25,7 +25,7 @@ ENVELOPE = {
 
 def request(number: int, method: str, params: dict[str, Any], era: str) -> dict[str, Any]:
     if era == MODERN:
-        params = {**params, "_meta": ENVELOPE}
+        params = {**params, "_meta": {**params.get("_meta", {}), **ENVELOPE}}
     return {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
 
 
@@ -63,6 +63,12 @@ class Pipe:
                 message = json.loads(line)
                 if message.get("id") == number and "method" not in message:
                     return message
+
+    async def until(self, method: str) -> None:
+        """Read on until the server says this."""
+        async with asyncio.timeout(40):
+            while method.encode() not in await self.process.stdout.readline():
+                pass
 
     async def ask(self, method: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
         return await self.answer(await self.send(method, params or {}))

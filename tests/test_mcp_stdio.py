@@ -126,9 +126,9 @@ async def test_a_client_that_goes_while_it_waits_loses_nothing(tmp_path: Path, e
     async with vendors(tmp_path, seconds=2) as shops:
         async with pipe(shops.environment, era) as server:
             task = (await server.call("generate_video", ORDER))["structuredContent"]
-            await server.send(
-                "tools/call", {"name": "get_task", "arguments": {"task_id": task["task_id"], "wait_s": 25}}
-            )
+            waiting = {"name": "get_task", "arguments": {"task_id": task["task_id"], "wait_s": 25}}
+            await server.send("tools/call", {**waiting, "_meta": {"progressToken": "p"}})
+            await server.until("notifications/progress")
             server.process.kill()
 
         await arrives(shops, era)

@@ -1,0 +1,276 @@
+"""The server on HTTP: who may use it, whose tasks are whose, and no purchase hangs on a connection."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+import uvicorn
+from cryptography.hazmat.primitives.asymmetric import rsa
+from mcp_wire import LEGACY, MODERN, ROOT, Web, message
+from mcp_world import ORDER, Vendors, vendors
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from mcp_server.engine import build
+from mcp_server.errors import ArgumentError
+from mcp_server.settings import Settings
+from mcp_server.tools.http import build_app
+
+both = pytest.mark.parametrize("era", [LEGACY, MODERN])
+
+
+@pytest.fixture
+async def shops(tmp_path: Path) -> AsyncIterator[Vendors]:
+    async with vendors(tmp_path) as made:
+        yield made
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@asynccontextmanager
+async def running(app: Any, port: int) -> AsyncIterator[str]:
+    """An application on a real socket."""
+    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    server.capture_signals = _no_signals  # type: ignore[method-assign]
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.005)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        await serving
+
+
+def _no_signals() -> Any:
+    from contextlib import nullcontext
+
+    return nullcontext()
+
+
+@asynccontextmanager
+async def served(shops: Vendors, **more: str) -> AsyncIterator[str]:
+    settings = shops.settings(**more)
+    port = free_port()
+    app = build_app(settings, host="127.0.0.1", port=port, make=lambda: build(settings))
+    async with running(app, port) as address:
+        yield address
+
+
+@asynccontextmanager
+async def web(address: str, era: str, token: str = "") -> AsyncIterator[Web]:
+    async with httpx.AsyncClient() as http:
+        yield Web(http, f"{address}/mcp", era, token)
+
+
+@both
+async def test_a_whole_purchase(shops: Vendors, era: str) -> None:
+    async with served(shops) as address, web(address, era) as client:
+        assert (await client.http.get(f"{address}/health")).json()["status"] == "ok"
+        task = (await client.call("generate_video", ORDER))["structuredContent"]
+        done = (await client.call("get_task", {"task_id": task["task_id"], "wait_s": 25}))["structuredContent"]
+
+    assert done["state"] == "succeeded"
+    assert Path(done["video_path"]).exists()
+
+
+@both
+async def test_a_strange_host_or_origin_is_turned_away(shops: Vendors, era: str) -> None:
+    async with served(shops) as address, web(address, era) as client:
+        for name, value, status in (("Host", "evil.example", 421), ("Origin", "http://evil.example", 403)):
+            headers, body = client.post("tools/list", {})
+            reply = await client.http.post(client.address, headers={**headers, name: value}, json=body)
+            assert reply.status_code == status
+
+
+@both
+async def test_a_token_is_asked_for_and_compared(shops: Vendors, era: str) -> None:
+    async with served(shops, KLING_HTTP_TOKEN="let-me-in") as address:
+        for token, status in (("", 401), ("let-me-im", 401), ("let-me-in-too", 401), ("let-me-in", 200)):
+            async with web(address, era, token) as client:
+                assert (await client.send("tools/list")).status_code == status
+        async with httpx.AsyncClient() as http:
+            assert (await http.get(f"{address}/health")).status_code == 200
+
+
+def test_a_public_address_without_a_token_is_refused(shops: Vendors) -> None:
+    for host in ("0.0.0.0", "::", "192.168.1.10", "video.example.com"):
+        with pytest.raises(ArgumentError, match="KLING_HTTP_TOKEN"):
+            build_app(shops.settings(), host=host, port=8000)
+    for host in ("127.0.0.1", "localhost", "::1", "127.0.0.2"):
+        assert build_app(shops.settings(), host=host, port=8000)
+    assert build_app(shops.settings(KLING_HTTP_TOKEN="x"), host="0.0.0.0", port=8000)
+
+
+def test_an_issuer_needs_our_own_address(shops: Vendors) -> None:
+    with pytest.raises(ArgumentError, match="KLING_HTTP_URL"):
+        build_app(shops.settings(KLING_HTTP_ISSUER="https://id.example"), host="127.0.0.1", port=8000)
+    with pytest.raises(ArgumentError, match="no web address"):
+        build_app(shops.settings(KLING_HTTP_ISSUER="id.example"), host="127.0.0.1", port=8000)
+
+
+class Issuer:
+    """An authorization server that publishes its keys and signs whatever a test needs."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(self.key.public_key()))
+        self.keys = {"keys": [{**public, "kid": "one", "use": "sig", "alg": "RS256"}]}
+
+    def app(self) -> Starlette:
+        async def metadata(_request: Any) -> JSONResponse:
+            return JSONResponse({"issuer": self.address, "jwks_uri": f"{self.address}/keys"})
+
+        async def keys(_request: Any) -> JSONResponse:
+            return JSONResponse(self.keys)
+
+        return Starlette(routes=[Route("/.well-known/oauth-authorization-server", metadata), Route("/keys", keys)])
+
+    def token(self, audience: str, subject: str = "ada", key: Any = None, **more: Any) -> str:
+        claims = {"iss": self.address, "aud": audience, "sub": subject, "exp": int(time.time()) + 600, **more}
+        claims = {name: value for name, value in claims.items() if value is not None}
+        return jwt.encode(claims, key or self.key, algorithm="RS256", headers={"kid": "one"})
+
+
+@asynccontextmanager
+async def issued(shops: Vendors) -> AsyncIterator[tuple[str, str, Issuer]]:
+    """A server that trusts an issuer: its address, its name, and the issuer."""
+    at = free_port()
+    issuer = Issuer(f"http://127.0.0.1:{at}")
+    audience = "https://video.example.com/mcp"
+    settings = {"KLING_HTTP_ISSUER": issuer.address, "KLING_HTTP_URL": audience}
+    async with running(issuer.app(), at), served(shops, **settings) as address:
+        yield address, audience, issuer
+
+
+@both
+async def test_only_a_good_token_for_this_very_server_is_let_in(shops: Vendors, era: str) -> None:
+    async with issued(shops) as (address, audience, issuer):
+        stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        bad = {
+            "another audience": issuer.token("https://other.example.com/mcp"),
+            "no audience": issuer.token(audience, aud=None),
+            "another issuer": issuer.token(audience, iss="https://evil.example"),
+            "expired": issuer.token(audience, exp=int(time.time()) - 60),
+            "without an end": issuer.token(audience, exp=None),
+            "without a subject": issuer.token(audience, sub=None),
+            "another key": issuer.token(audience, key=stranger),
+            "unsigned": jwt.encode({"iss": issuer.address, "aud": audience, "sub": "ada"}, "", algorithm="none"),
+            "no token at all": "nonsense",
+        }
+        for why, token in bad.items():
+            async with web(address, era, token) as client:
+                reply = await client.send("tools/list")
+                assert reply.status_code == 401, why
+                assert "resource_metadata=" in reply.headers["www-authenticate"]
+        async with web(address, era, issuer.token(audience)) as client:
+            assert (await client.send("tools/list")).status_code == 200
+            about = await client.http.get(f"{address}/.well-known/oauth-protected-resource/mcp")
+            assert about.json()["resource"] == audience
+            assert about.json()["authorization_servers"] == [issuer.address]
+
+
+@both
+async def test_a_task_is_seen_only_by_whoever_bought_it(shops: Vendors, era: str) -> None:
+    async with issued(shops) as (address, audience, issuer):
+        async with web(address, era, issuer.token(audience, "ada")) as ada:
+            task_id = (await ada.call("generate_video", ORDER))["structuredContent"]["task_id"]
+            own = await ada.call("get_task", {"task_id": task_id, "wait_s": 25})
+            assert own["structuredContent"]["state"] == "succeeded"
+        async with web(address, era, issuer.token(audience, "bob")) as bob:
+            for name, arguments in (("get_task", {"task_id": task_id}), ("cancel_task", {"task_id": task_id})):
+                answer = await bob.call(name, arguments)
+                assert answer["isError"] is True
+                assert answer["structuredContent"]["error"]["code"] == "unknown_task"
+            assert "tasks" not in (await bob.call("list_tasks", {}))["structuredContent"]
+            for scheme in ("task", "video"):
+                reply = message(await bob.send("resources/read", {"uri": f"{scheme}://{task_id}"}))
+                assert reply["error"]["code"] in (-32602, -32020)
+
+
+@both
+async def test_a_connection_that_breaks_in_the_middle_of_an_order_loses_nothing(shops: Vendors, era: str) -> None:
+    shops.fault("runcomfy", "slow", "1")
+    async with served(shops) as address:
+        async with web(address, era) as client:
+            order = asyncio.create_task(client.call("generate_video", ORDER))
+            async with asyncio.timeout(20):
+                while not shops.submits():
+                    await asyncio.sleep(0.01)
+            order.cancel()
+        await arrives(shops, address, era)
+
+
+@both
+async def test_a_connection_that_breaks_while_it_waits_loses_nothing(tmp_path: Path, era: str) -> None:
+    async with vendors(tmp_path, seconds=1.5) as shops, served(shops) as address:
+        async with web(address, era) as client:
+            task_id = (await client.call("generate_video", ORDER))["structuredContent"]["task_id"]
+            waiting = {"name": "get_task", "arguments": {"task_id": task_id, "wait_s": 25}}
+            headers, body = client.post("tools/call", {**waiting, "_meta": {"progressToken": "p"}})
+            async with client.http.stream("POST", client.address, headers=headers, json=body) as stream:
+                await anext(line async for line in stream.aiter_lines() if "notifications/progress" in line)
+        await arrives(shops, address, era)
+
+
+async def arrives(shops: Vendors, address: str, era: str) -> None:
+    async with web(address, era) as client:
+        (task,) = (await client.call("list_tasks", {}))["structuredContent"]["tasks"]
+        done = (await client.call("get_task", {"task_id": task["task_id"], "wait_s": 25}))["structuredContent"]
+    assert done["state"] == "succeeded"
+    assert Path(done["video_path"]).exists()
+    assert len(shops.submits()) == 1
+
+
+async def test_the_command_serves_and_ends_within_its_grace(shops: Vendors) -> None:
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "mcp_server", "serve", "--http", "--port", str(port)),
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **shops.environment},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    address = f"http://127.0.0.1:{port}"
+    async with httpx.AsyncClient() as http, asyncio.timeout(40):
+        while True:
+            try:
+                assert (await http.get(f"{address}/health")).status_code == 200
+                break
+            except httpx.ConnectError:
+                await asyncio.sleep(0.05)
+        headers, body = Web(http, f"{address}/mcp", MODERN).post(
+            "subscriptions/listen", {"notifications": {"resourceSubscriptions": ["task://kv-none"]}}
+        )
+        async with http.stream("POST", f"{address}/mcp", headers=headers, json=body) as stream:
+            assert "acknowledged" in await anext(
+                line async for line in stream.aiter_lines() if line.startswith("data: {")
+            )
+            process.send_signal(signal.SIGTERM)
+            assert await asyncio.wait_for(process.wait(), 6) in (0, -signal.SIGTERM)
+
+
+def test_settings_that_are_not_set_ask_nothing() -> None:
+    settings = Settings.read({"KLING_HTTP_TOKEN": "${KLING_HTTP_TOKEN}"})
+    assert settings.http_token is None
+    assert settings.http_issuer is None
