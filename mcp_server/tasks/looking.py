@@ -202,6 +202,7 @@ class Looker:
             return await self._fresh_link(followed, error)
         if self.examine is not None:
             artifact = await self.examine(task, artifact)
+        await self.saver.tidy(task)
         await self._note(
             followed,
             f"saved {artifact.path}",
@@ -210,7 +211,6 @@ class Looker:
             note=task.note if task.note.startswith("The vendor made") else "",
         )
         self.marks("save.settled")
-        await self.saver.tidy(task)
         return None
 
     async def _fresh_link(self, followed: Followed, error: KlingError) -> float | None:

@@ -102,7 +102,7 @@ class Saver:
         )
 
     async def tidy(self, task: Task) -> None:
-        """Remove what only mattered until the record knew of the file."""
+        """Remove what only mattered while the file had no name; a crash from here on fetches once more, and finds it."""
         await asyncio.to_thread(_remove_parts, Path(task.output_dir), task.id)
 
     async def _fetch(self, url: str, part: _Part, account: Account) -> None:

@@ -95,7 +95,7 @@ def life(home: Path, vendors: Vendors, orders: dict[str, Any], crash_at: str = "
         "KLING_OUTPUT_DIR": str(home / "out"), "KLING_CRASH_AT": crash_at,
     }  # fmt: skip
     return subprocess.run(
-        [sys.executable, HERE / "buyer.py", json.dumps(orders)], cwd=ROOT, env=env, capture_output=True, text=True, timeout=120,
+        [sys.executable, HERE / "buyer.py", json.dumps(orders)], cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 
 

@@ -1,0 +1,272 @@
+"""Two processes on one record, in every order hypothesis can think of: crashes, lost answers, pauses, jumping clocks."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, event, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
+
+from mcp_server.domain.task import FINISHED
+from mcp_server.errors import LocalError
+from mcp_server.tasks.marks import POINTS
+from mcp_server.tasks.record import Filter
+from tasks.stub import CLERKS, MP4, SAVING, House, quiet
+
+LATER = (429, {}, {"retry-after": "3"})
+ANSWERS: dict[str, Any] = {"yes": None, "lost": "lost", "500": (500, {}), "html": (200, "<html>"), "no": (422, {}), "later": LATER}
+
+
+WAY = [point for point in POINTS if not point.startswith("cancel")]
+
+
+class KilledError(BaseException):
+    """What a process would not even notice."""
+
+
+class Machine(RuleBasedStateMachine):
+    tasks = Bundle("tasks")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.home = Path(tempfile.mkdtemp())
+        self.house = House(self.home)
+        self.alive: list[Any] = [None, None]
+        self.points: dict[int, str] = {}
+        self.ordered: dict[str, bool] = {}
+        self.doubted: set[str] = set()
+        self.keyless_sent: dict[str, int] = {}
+        self._watch_vendor()
+        for slot in (0, 1):
+            self.run(self._start(slot))
+
+    def run(self, work: Any) -> Any:
+        return self.loop.run_until_complete(work)
+
+    def _watch_vendor(self) -> None:
+        plain = self.house.vendor._submit
+
+        async def submit(call: Any) -> Any:
+            prompt = call.json["prompt"]
+            before = set(self.house.vendor.jobs)
+            try:
+                reply = await plain(call)
+            except Exception:
+                self.doubted.add(prompt)
+                raise
+            finally:
+                for job in set(self.house.vendor.jobs) - before:
+                    self.house.vendor.jobs[job]["prompt"] = prompt
+            if reply.status >= 500 or not isinstance(reply.body, dict):
+                self.doubted.add(prompt)
+            if reply.status < 400 or reply.status >= 500:
+                self.keyless_sent[prompt] = self.keyless_sent.get(prompt, 0) + (call.idempotency_key is None)
+            return reply
+
+        self.house.vendor._submit = submit  # type: ignore[method-assign]
+
+    async def _start(self, slot: int) -> None:
+        desk = self.house.desk()
+        machine = self
+
+        class Watching(type(desk.marks)):  # type: ignore[misc]
+            def __call__(self, point: str) -> None:
+                if machine.points.get(slot) == point and machine.alive[slot] is desk:
+                    del machine.points[slot]
+                    # Any call that is on its way when its process dies is in doubt.
+                    if point in {"submit.before_send", "submit.answered"} or desk._submitter.out:
+                        machine.doubted |= set(machine.ordered)
+                    event(f"killed at {point}")
+                    machine._kill(slot)
+                    raise KilledError
+
+        marks = Watching()
+        desk.marks = desk._submitter.marks = desk._looker.marks = desk._looker.saver.marks = marks
+        self.alive[slot] = desk
+        await desk.start()
+
+    def _kill(self, slot: int) -> None:
+        """The process is gone: nothing of it runs or writes any more."""
+        desk = self.alive[slot]
+        self.alive[slot] = None
+        desk.record._clerk._closed = True
+        desk._closed = True
+        for each in (*desk._keepers, *desk._work, *desk._table._running):
+            each.cancel()
+        desk._table.clear()
+
+    @rule(target=tasks, slot=st.sampled_from([0, 1]), keyed=st.booleans(), answers=st.lists(st.sampled_from(sorted(ANSWERS)), max_size=2))
+    def buy(self, slot: int, keyed: bool, answers: list[str]) -> str:
+        if self.alive[slot] is None:
+            self.run(self._start(slot))
+        desk = self.alive[slot]
+        prompt = f"clip {len(self.ordered)}"
+        self.house.vendor.answers = [ANSWERS[name] for name in answers]
+        if {"lost", "500", "html"} & set(answers):
+            self.doubted.add(prompt)
+        new = self.house.new(prompt=prompt, keyed=keyed)
+        self.ordered[prompt] = keyed
+
+        async def go() -> None:
+            caller = asyncio.create_task(desk.buy(new, wait_s=0))
+            await quiet()
+            caller.cancel()
+            await asyncio.gather(caller, return_exceptions=True)
+
+        self._quietly(go())
+        self.house.vendor.answers = []
+        return new.id
+
+    @rule(target=tasks, slot=st.sampled_from([0, 1]), point=st.sampled_from(["", *WAY]), done=st.booleans())
+    def buy_and_go_a_way(self, slot: int, point: str, done: bool) -> str:
+        """An order that goes well, as far as the point at which its process dies."""
+        self.points.pop(slot, None)
+        if point:
+            self.points[slot] = point
+        task_id = self.buy(slot, keyed=False, answers=[])
+        if done:
+            self.work(succeed=True)
+            self.wait(9.0)
+        return task_id
+
+    def _quietly(self, work: Any) -> None:
+        try:
+            self.run(work)
+        except (KilledError, LocalError):
+            pass
+
+    @rule(slot=st.sampled_from([0, 1]), after=st.sampled_from([0.0, 3.0]))
+    def pause(self, slot: int, after: float) -> None:
+        """The process stops for long enough to be given up, and then goes on as if nothing had been."""
+        desk, other = self.alive[slot], self.alive[1 - slot]
+        if desk is None or other is None:
+            return
+        self.doubted |= set(self.ordered) if desk._submitter.out else set()
+        for keeper in desk._keepers:
+            keeper.cancel()
+        desk._keepers = []
+        self.wait(9.0)
+        if self.alive[slot] is desk:
+            self._quietly(desk.start())
+        self.wait(after)
+
+    @rule(slot=st.sampled_from([0, 1]))
+    def die(self, slot: int) -> None:
+        if self.alive[slot] is not None:
+            # A call that is on its way when its process dies is in doubt.
+            self.doubted |= set(self.ordered) if self.alive[slot]._submitter.out else set()
+            self._kill(slot)
+
+    @rule(slot=st.sampled_from([0, 1]), point=st.sampled_from(WAY))
+    def die_at(self, slot: int, point: str) -> None:
+        self.points[slot] = point
+
+    @rule(slot=st.sampled_from([0, 1]))
+    def start(self, slot: int) -> None:
+        if self.alive[slot] is None:
+            self.run(self._start(slot))
+
+    @rule(slot=st.sampled_from([0, 1]))
+    def close(self, slot: int) -> None:
+        if (desk := self.alive[slot]) is not None:
+            self._quietly(desk.close(grace_s=0))
+            self.alive[slot] = None
+
+    @rule(seconds=st.sampled_from([0.5, 3.0, 9.0, 60.0]))
+    def wait(self, seconds: float) -> None:
+        self._quietly(self.house.clock.advance(seconds))
+
+    @rule(seconds=st.sampled_from([-86_400.0, -60.0, 60.0, 86_400.0]))
+    def jump(self, seconds: float) -> None:
+        self.house.clock.jumped += seconds
+
+    @rule(succeed=st.booleans())
+    def work(self, succeed: bool) -> None:
+        for job_id, job in self.house.vendor.jobs.items():
+            if job["status"] == "pending":
+                if succeed:
+                    self.house.vendor.finish(job_id)
+                else:
+                    job |= {"status": "failed", "error": "no"}
+                break
+
+    @rule(answer=st.sampled_from([(503, "down"), (200, "<html>"), (404, {}), LATER]))
+    def trouble(self, answer: Any) -> None:
+        self.house.vendor.status_answers.append(answer)
+
+    @invariant()
+    def nothing_is_bought_twice(self) -> None:
+        prompts = [job["prompt"] for job in self.house.vendor.jobs.values() if "prompt" in job]
+        assert len(prompts) == len(set(prompts))
+        assert all(count <= 1 for count in self.keyless_sent.values()), self.keyless_sent
+
+    @invariant()
+    def no_half_file_has_a_name(self) -> None:
+        if self.house.out.exists():
+            for path in self.house.out.glob("[!.]*"):
+                assert path.read_bytes() == MP4
+
+    def teardown(self) -> None:
+        try:
+            self._end()
+        finally:
+            self._quietly(self.house.close())
+            self.run(self._sweep())
+            self.loop.close()
+            CLERKS.clear()
+            SAVING.clear()
+            shutil.rmtree(self.home)
+
+    async def _sweep(self) -> None:
+        rest = [each for each in asyncio.all_tasks() if each is not asyncio.current_task()]
+        for each in rest:
+            each.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+        for desk in self.house.desks:
+            await desk.record._clerk.close()
+
+    def _end(self) -> None:
+        """In the end everything that was recorded is told, saved and true."""
+        self.points.clear()
+        self.house.vendor.status_answers.clear()
+        self.house.clock.jumped = max(self.house.clock.jumped, 0.0)
+        if self.alive[0] is None:
+            self.run(self._start(0))
+        desk = self.alive[0]
+        for _ in range(400):
+            for job_id, job in self.house.vendor.jobs.items():
+                if job["status"] == "pending":
+                    self.house.vendor.finish(job_id)
+            self.run(self.house.clock.advance(5.0))
+            found = self.run(desk.find(Filter(limit=500)))
+            if all(task.finished for task in found):
+                break
+        jobs = {job["prompt"]: job for job in self.house.vendor.jobs.values() if "prompt" in job}
+        for task in found:
+            event(f"ends {task.state}")
+            assert task.state in FINISHED, (task.state, task.note, task.sent_at)
+            if task.state == "uncertain":
+                assert task.prompt in self.doubted, task
+            if task.state == "succeeded":
+                assert hashlib.sha256(Path(task.artifact.path).read_bytes()).hexdigest() == task.artifact.sha256
+                assert jobs[task.prompt]["status"] == "completed"
+            if task.prompt in jobs and task.state not in {"uncertain"}:
+                assert task.job_id is not None
+        paths = [task.artifact.path for task in found if task.artifact]
+        assert len(paths) == len(set(paths))
+        # Whatever the vendor was paid for stands in the record.
+        assert set(jobs) <= {task.prompt for task in found}
+
+
+Machine.TestCase.settings = settings(
+    max_examples=int(os.environ.get("DRILL_EXAMPLES", "40")), stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=False
+)
+TestInterleavings = Machine.TestCase
