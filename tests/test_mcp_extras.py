@@ -269,12 +269,16 @@ async def test_our_skill_is_served_as_it_lies_on_disk(shops: Vendors) -> None:
         one = await connected.session.send_request(
             TaskRequest(method="skills/get", params=TaskParams(uri=skill["uri"])), AnyResult
         )
+        described = {
+            str(resource.uri): resource.description for resource in (await connected.list_resources()).resources
+        }
         with pytest.raises(MCPError) as unknown:
             await connected.session.send_request(
                 TaskRequest(method="skills/get", params=TaskParams(uri="skill://other/SKILL.md")), AnyResult
             )
 
     assert one.model_dump()["skill"] == skill
+    assert described[skill["uri"]] == skill["frontmatter"]["description"]
     assert skill["uri"] == f"skill://{skill['frontmatter']['name']}/SKILL.md"
     assert {Path(entry["uri"]).name for entry in skill["resources"]} >= {"SKILL.md", "prompting.md"}
     assert unknown.value.error.code == -32602

@@ -42,7 +42,7 @@ class SkillsExtension(Extension):
                 resource=FileResource(
                     uri=uri,
                     name=NAME if uri == PAGE else path.name,
-                    description=f"The {NAME} skill: {path.name}.",
+                    description=_described(uri, path),
                     # With the encoding named, the bytes that are read are the bytes that were hashed.
                     mime_type="text/markdown" if path.suffix == ".md" else "application/json",
                     encoding="utf-8",
@@ -57,6 +57,16 @@ class SkillsExtension(Extension):
             MethodBinding(method="skills/list", params_type=PaginatedRequestParams, handler=_list),
             MethodBinding(method="skills/get", params_type=SkillParams, handler=_get),
         ]
+
+
+def _described(uri: str, path: Path) -> str:
+    if uri != PAGE:
+        return f"The {NAME} skill: {path.name}."
+    try:
+        return str(frontmatter(path.read_text(encoding="utf-8"))["description"])
+    except (ValueError, KeyError):
+        # A page this cannot read must not keep anybody from buying; skills/list is where it shows.
+        return f"The {NAME} skill."
 
 
 def files() -> dict[str, Path]:

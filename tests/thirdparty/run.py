@@ -57,7 +57,7 @@ def install(folder: str, package: str, *, scripts: bool = False) -> None:
     target.mkdir(parents=True, exist_ok=True)
     (target / "package.json").write_text('{"private": true}\n', encoding="utf-8")
     command = [npm, "install", "--no-audit", "--no-fund", *([] if scripts else ["--ignore-scripts"]), package]
-    done = subprocess.run(command, cwd=target, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, check=False, cwd=target, capture_output=True, text=True, timeout=600)
     if done.returncode:
         raise Unavailable(f"npm install {package}: {done.stderr.strip()[-400:]}")
 
@@ -116,6 +116,7 @@ def wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
 def call(command: list[str], home: Path, *, timeout: float = 300) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command,
+        check=False,
         cwd=home,
         env=environment(home),
         capture_output=True,
@@ -201,9 +202,9 @@ def main() -> int:
     only = parser.parse_args().only
     try:
         print(subprocess.run([str(node()), "--version"], capture_output=True, text=True, check=True).stdout.strip())
-        for folder in PACKAGES:
+        for folder, package in PACKAGES.items():
             if not (CACHE / folder / "node_modules").exists():
-                install(folder, PACKAGES[folder])
+                install(folder, package)
     except (Unavailable, subprocess.SubprocessError, OSError) as missing:
         print(f"{'=' * 80}\nSKIPPED: no third-party MCP client ran, because {missing}\n{'=' * 80}", file=sys.stderr)
         return 0
