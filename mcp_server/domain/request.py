@@ -46,14 +46,19 @@ class Wishes:
     off_peak: bool | None = None
     prefer: Literal["cheapest", "best"] | None = None
     not_tiers: tuple[Tier, ...] = ()
+    not_models: tuple[str, ...] = ()
+    not_providers: tuple[str, ...] = ()
     shots: tuple[Shot, ...] = ()
     prompt: str = ""
     """What is left when the order is taken out, untouched otherwise."""
+    negative_prompt: str | None = None
     matched: tuple[Match, ...] = ()
     contradictions: tuple[str, ...] = ()
     """Words that disagree with each other, as sentences for the answer."""
     none: str = ""
     """Why this is no order for a Kling video; empty when it is one."""
+    bare: bool = False
+    """With `none`: the words are a scene and nothing else; where a clip is surely wanted, they are its prompt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +70,8 @@ class VideoRequest:
     mode: Mode | None = None
     tier: Tier | None = None
     not_tiers: tuple[Tier, ...] = ()
+    not_models: tuple[str, ...] = ()
+    not_providers: tuple[str, ...] = ()
     model: str | None = None
     provider: str | None = None
     vendor_model: str | None = None

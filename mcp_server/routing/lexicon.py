@@ -1,0 +1,306 @@
+"""The manifest and the catalog's own names, compiled once into one table of phrases."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any, Final, cast
+
+from mcp_server import places
+from mcp_server.domain.catalog import Catalog
+from mcp_server.routing import tokens
+from mcp_server.routing.names import Names, without_kling
+from mcp_server.routing.tokens import Token
+
+Manifest = Mapping[str, Any]
+"""`skill/triggers.json`, parsed; `schemas/triggers.json` says what may stand in it."""
+
+# What a phrase can be to a reader. One phrase can be several things at once ("about" links, and says "roughly").
+NAME: Final = 1 << 0
+WISH: Final = 1 << 1
+NOT_BEFORE: Final = 1 << 2
+"""Negates what follows."""
+NOT_AFTER: Final = 1 << 3
+"""Negates what came before, as German and Japanese do."""
+ARTICLE: Final = 1 << 4
+VERB: Final = 1 << 5
+LEAD: Final = 1 << 6
+"""A verb that asks for a clip and for nothing else ("generate"): it never belongs to the scene."""
+NOUN: Final = 1 << 7
+LINK: Final = 1 << 8
+SOFT: Final = 1 << 9
+PLEASE: Final = 1 << 10
+PARTICLE: Final = 1 << 11
+LABEL: Final = 1 << 12
+NUMBER: Final = 1 << 13
+UNIT: Final = 1 << 14
+RATIO_JOIN: Final = 1 << 15
+RANGE_JOIN: Final = 1 << 16
+CORRECTION: Final = 1 << 17
+SHOT: Final = 1 << 18
+ON: Final = 1 << 19
+OFF: Final = 1 << 20
+NOT_JOIN: Final = 1 << 21
+RIVAL: Final = 1 << 22
+QUESTION: Final = 1 << 23
+TOPIC: Final = 1 << 24
+CHORE: Final = 1 << 25
+STATE: Final = 1 << 26
+PICTURE: Final = 1 << 27
+NEAR_MISS: Final = 1 << 28
+
+ZONE, EDGE, STANDALONE, ANYWHERE = range(4)
+"""Where a wish may fire: beside the name; alone at an end of the text; alone anywhere; in any place."""
+_SCOPES: Final = {"zone": ZONE, "edge": EDGE, "clause": STANDALONE, "any": ANYWHERE}
+_NO_KEYS: Final[frozenset[str]] = frozenset()
+
+Set = tuple[str, Any]
+"""A field of Wishes and the value it gets."""
+
+
+class Entry:
+    """Everything one phrase means."""
+
+    __slots__ = (
+        "closes",
+        "label",
+        "not_before",
+        "number",
+        "objects",
+        "roles",
+        "scope",
+        "seconds",
+        "sets",
+        "verbs",
+        "weight",
+    )
+
+    def __init__(self) -> None:
+        self.roles = 0
+        self.sets: tuple[Set, ...] = ()
+        self.weight = 0
+        self.scope = ZONE
+        self.closes = ""
+        """Whether it may end the last sentence without a comma: `bare`, `after_preposition`, or not at all."""
+        self.not_before = _NO_KEYS
+        self.label: tuple[str, ...] = ()
+        self.number = 0
+        self.seconds = 0
+        self.verbs: tuple[int, ...] = ()
+        self.objects: tuple[int, ...] = ()
+
+
+class Pair:
+    """A verb and its object that mean something together: "animate" … "photo"."""
+
+    __slots__ = ("sets", "weight")
+
+    def __init__(self, sets: tuple[Set, ...], weight: int) -> None:
+        self.sets = sets
+        self.weight = weight
+
+
+class Lexicon:
+    """All phrases, and the small word lists the reader asks for by name."""
+
+    def __init__(self, manifest: Manifest, catalog: Catalog) -> None:
+        self.names = Names(catalog)
+        self._root: dict[str, Any] = {}
+        self.pairs: list[Pair] = []
+        self._compile(manifest)
+        self._compile_names()
+        name = manifest["name"]
+        self.name_not_before = _keys(name["not_before"])
+        self.not_typos = _keys(name["not_typos"])
+        self.blocked_before = {field: _keys(words) for field, words in manifest["blocked_before"].items()}
+        self.closing = {field: _keys(words) for field, words in manifest["closing_prepositions"].items()}
+        self.longest_sold = max((max(offer.durations, default=0) for offer in catalog.offers), default=0)
+        """Seconds; what is longer than anything sold is taken for an order only where it is surely one."""
+        self.tier_words = _single_words(group for group in manifest["wishes"] if "tier" in group["sets"])
+
+    def longest(self, found: Sequence[Token], at: int, end: int | None = None) -> tuple[Entry, int] | None:
+        """The longest phrase that starts at this token and stays before `end`, and the token after it."""
+        node, best, index = self._root, None, at
+        end = len(found) if end is None else end
+        while index < end:
+            step = node.get(found[index].key) if found[index].kind in _PHRASE_KINDS else None
+            if step is None:
+                break
+            node, index = step, index + 1
+            entry = node.get("")
+            if entry is not None:
+                best = (cast("Entry", entry), index)
+        return best
+
+    def entry(self, phrase: str) -> Entry | None:
+        """What exactly this phrase means."""
+        node: Any = self._root
+        for key in phrase_keys(phrase):
+            node = node.get(key)
+            if node is None:
+                return None
+        return node.get("")
+
+    def _add(self, phrase: str) -> Entry:
+        node = self._root
+        for key in phrase_keys(phrase):
+            node = node.setdefault(key, {})
+        return cast("Entry", node.setdefault("", Entry()))
+
+    def _role(self, phrases: Iterable[str], role: int) -> None:
+        for phrase in phrases:
+            self._add(phrase).roles |= role
+
+    def _compile(self, manifest: Manifest) -> None:
+        for group in manifest["wishes"]:
+            for phrase in _all(group["phrases"]):
+                _wish(self._add(phrase), group)
+        self._role(_all(manifest["name"]["phrases"]), NAME)
+        self._role(manifest["name"]["near_misses"], NEAR_MISS)
+        grammar = dict(manifest["grammar"])
+        self.noun_not_before = _keys(grammar.pop("noun_not_before"))
+        for kind, phrases in grammar.items():
+            self._role(phrases if isinstance(phrases, list) else _all(phrases), _GRAMMAR[kind])
+        self._role(_all(manifest["negations"]["before"]), NOT_BEFORE)
+        self._role(_all(manifest["negations"]["after"]), NOT_AFTER)
+        self._role(manifest["negations"]["joins"], NOT_JOIN)
+        self._role(_all(manifest["corrections"]), CORRECTION | SOFT)
+        self._role(manifest["ratio_joins"], RATIO_JOIN)
+        self._role(manifest["range_joins"], RANGE_JOIN)
+        self._role(manifest["switches"]["on"], ON)
+        self._role(manifest["switches"]["off"], OFF)
+        self._role(manifest["shots"], SHOT)
+        for kind, phrases in manifest["refusals"].items():
+            self._role(phrases if isinstance(phrases, list) else _all(phrases), _REFUSALS[kind])
+        self._compile_numbers(manifest)
+        self._compile_pairs(manifest)
+
+    def _compile_numbers(self, manifest: Manifest) -> None:
+        for words in manifest["numbers"].values():
+            for phrase, value in words.items():
+                entry = self._add(phrase)
+                entry.roles |= NUMBER
+                entry.number = value
+        for unit in manifest["units"]:
+            for phrase in _all(unit["phrases"]):
+                entry = self._add(phrase)
+                entry.roles |= UNIT
+                entry.seconds = unit["seconds"]
+        for field, phrases in manifest["labels"].items():
+            for phrase in _all(phrases):
+                entry = self._add(phrase)
+                entry.roles |= LABEL
+                entry.label = (*entry.label, field)
+
+    def _compile_pairs(self, manifest: Manifest) -> None:
+        for index, group in enumerate(manifest["pairs"]):
+            self.pairs.append(Pair(tuple(group["sets"].items()), group["weight"]))
+            for phrase in _all(group["verbs"]):
+                entry = self._add(phrase)
+                entry.verbs = (*entry.verbs, index)
+            for phrase in _all(group["objects"]):
+                entry = self._add(phrase)
+                entry.objects = (*entry.objects, index)
+                if entry.roles == 0 and len(phrase_keys(phrase)) > 1:
+                    entry.roles = SOFT
+
+    def _compile_names(self) -> None:
+        """Models and providers, as the catalog calls them."""
+        for phrase, model in self.names.phrases():
+            beyond = self.entry(without_kling(phrase))
+            if beyond is not None and any(field == "mode" for field, _ in beyond.sets):
+                # "kling avatar" asks for an avatar, whichever model makes one.
+                continue
+            entry = self._add(phrase)
+            if not entry.roles & WISH:
+                _wish(entry, {"sets": {"model": model}, "weight": 3, "scope": "edge", "closes": "after_preposition"})
+                entry.roles |= NAME
+        for phrase, model in self.names.short_phrases():
+            entry = self._add(phrase)
+            if not entry.roles & WISH:
+                _wish(entry, {"sets": {"model": model}, "weight": 3, "scope": "zone"})
+        for phrase, provider in self.names.providers():
+            entry = self._add(phrase)
+            entry.roles &= ~NAME
+            _wish(entry, {"sets": {"provider": provider}, "weight": 3, "scope": "edge", "closes": "after_preposition"})
+
+
+@cache
+def manifest() -> Manifest:
+    """The manifest that travels with the skill."""
+    return cast("Manifest", json.loads((places.skill() / "triggers.json").read_text(encoding="utf-8")))
+
+
+_compiled: tuple[Catalog, Manifest, Lexicon] | None = None
+
+
+def lexicon(catalog: Catalog, source: Manifest | None = None) -> Lexicon:
+    """The table for this catalog; compiled when it is first asked for, and kept."""
+    global _compiled
+    source = manifest() if source is None else source
+    if _compiled is None or _compiled[0] is not catalog or _compiled[1] is not source:
+        _compiled = (catalog, source, Lexicon(source, catalog))
+    return _compiled[2]
+
+
+def phrase_keys(phrase: str) -> list[str]:
+    """The keys a phrase is found by, made by the same scan as those of the text."""
+    plain = tokens.plain(tokens.composed(phrase))
+    # "d'" is a word of its own only before another, "'s" only after one.
+    if plain.endswith("'"):
+        return [token.key for token in tokens.tokenise(f"{plain}x", quotes=False)[:-1]]
+    if plain.startswith("'"):
+        return [token.key for token in tokens.tokenise(f"x{plain}", quotes=False)[1:]]
+    return [token.key for token in tokens.tokenise(plain, quotes=False)]
+
+
+_PHRASE_KINDS: Final = frozenset((tokens.WORD, tokens.NUMBER, tokens.MARK, tokens.RATIO, tokens.CLAUSE))
+_GRAMMAR: Final = {
+    "article": ARTICLE,
+    "verb": VERB,
+    "lead": LEAD,
+    "noun": NOUN,
+    "link": LINK,
+    "soft": SOFT,
+    "please": PLEASE,
+    "particle": PARTICLE,
+}
+_REFUSALS: Final = {
+    "rivals": RIVAL,
+    "questions": QUESTION,
+    "topics": TOPIC,
+    "chores": CHORE,
+    "states": STATE,
+    "pictures": PICTURE,
+}
+
+
+def _wish(entry: Entry, group: Mapping[str, Any]) -> None:
+    entry.roles |= WISH
+    entry.sets = tuple(group["sets"].items())
+    entry.weight = group["weight"]
+    entry.scope = _SCOPES[group["scope"]]
+    entry.closes = group.get("closes", "")
+    entry.not_before = _keys(group.get("not_before", ()))
+
+
+def _all(phrases: Mapping[str, Sequence[str]]) -> Iterable[str]:
+    for found in phrases.values():
+        yield from found
+
+
+def _keys(words: Iterable[str]) -> frozenset[str]:
+    """Words as they are compared; of several words, the first decides."""
+    return frozenset(keys[0] for word in words if (keys := phrase_keys(word)))
+
+
+def _single_words(groups: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Words of one piece that name a tier outright: the ones a slip of the finger is forgiven in."""
+    found: dict[str, str] = {}
+    for group in groups:
+        for phrase in _all(group["phrases"]):
+            keys = phrase_keys(phrase)
+            if group["weight"] > 1 and len(keys) == 1 and keys[0].isascii() and keys[0].isalpha():
+                found[keys[0]] = group["sets"]["tier"]
+    return found

@@ -1,0 +1,230 @@
+"""Text to tokens, in one pass and in time that grows with the text alone.
+
+A token is what a phrase can be made of: a word, a number, a single sign of a script written without spaces.
+Quoted text is one opaque token: it is never an order, whatever stands in it.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+WORD: Final = "word"
+NUMBER: Final = "number"
+RATIO: Final = "ratio"
+SIZE: Final = "size"
+ID: Final = "id"
+QUOTE: Final = "quote"
+ADDRESS: Final = "address"
+MARK: Final = "mark"
+"""A sign or emoji: it means nothing here, but it belongs to the text."""
+CLAUSE: Final = "clause"
+COLON: Final = "colon"
+SENTENCE: Final = "sentence"
+OPENING: Final = "opening"
+CLOSING: Final = "closing"
+
+
+class Token(NamedTuple):
+    """A piece of the text, with the key that phrases are looked up by."""
+
+    key: str
+    start: int
+    end: int
+    kind: str
+    glued: bool
+    """Written together with the token before, so that both are one word to a reader: `4` and `k`, `Kling-Video`."""
+
+
+_WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20}
+"""Full-width signs are their plain selves; the text keeps its length, so places in it stay true."""
+
+_KANA = "\u3040-\u30fa\u30fc-\u30ff\u31f0-\u31ff\uff66-\uff9f"
+_HANGUL = "\uac00-\ud7a3\u1100-\u11ff\u3130-\u318f"
+_HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u3005\u3007"
+_LETTER = rf"[^\W\d_{_KANA}{_HANGUL}{_HAN}]"
+
+_TOKEN = re.compile(
+    rf"""
+    (?P<address>https?://[^\s<>"'、。，）)\]]+)
+  | (?P<size>\d{{3,4}}[x×*]\d{{3,4}}(?!\d))
+  | (?P<ratio>(?<![\d.])(?<!\d:)\d{{1,2}}(?:[:/x×]|\ [:x×]\ )\d{{1,2}}(?![\d:.]\d|\d))
+  | (?P<number>\d{{1,9}}(?:\.\d{{1,9}})?)
+  | (?P<elision>(?:[cdjlmnst]|qu)['’](?={_LETTER}))
+  | (?P<genitive>(?<=\w)['’]s(?!\w))
+  | (?P<word>{_LETTER}+(?:['’](?!s\b){_LETTER}+)*)
+  | (?P<sign>[{_KANA}{_HANGUL}{_HAN}])
+  | (?P<flag>--+)
+  | (?P<join>[-_‐‑/](?=\w))
+  | (?P<space>\s)
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_RAW_ID = re.compile(r"[A-Za-z0-9]+(?:[-._/]+[A-Za-z0-9]+)*")
+
+_CLAUSE_SIGNS: Final = frozenset(",;、|·・→—–-~〜•/")
+_COLON_SIGNS: Final = frozenset(":=")
+_SENTENCE_SIGNS: Final = frozenset(".!?。…\n")
+_OPENING_SIGNS: Final = frozenset("([{【〔¿¡")
+_CLOSING_SIGNS: Final = frozenset(")]}】〕")
+_INVISIBLE: Final = frozenset(("Cf", "Cc", "Mn", "Me"))
+
+_CLOSERS: Final = {
+    '"': re.compile('"'),
+    "“": re.compile("[”“]"),
+    "”": re.compile("”"),
+    "„": re.compile("[“”]"),
+    "«": re.compile("»"),
+    "‹": re.compile("›"),
+    "「": re.compile("」"),
+    "『": re.compile("』"),
+    "《": re.compile("》"),
+    "`": re.compile("`"),
+    "‘": re.compile(r"’(?!\w)"),
+    "'": re.compile(r"(?<=\S)'(?!\w)"),
+}
+
+
+def composed(text: str) -> str:
+    """The text with each letter in one piece."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def plain(text: str) -> str:
+    """A composed text as it is compared: full-width signs are plain ones, and every place stays where it was."""
+    return text if text.isascii() else text.translate(_WIDE)
+
+
+def fold(word: str) -> str:
+    """How words are compared: without case, and without accents in alphabets that have them."""
+    word = word.casefold().replace("’", "'")
+    if word.isascii():
+        return word
+    return "".join(sign for sign in unicodedata.normalize("NFD", word) if unicodedata.category(sign) != "Mn")
+
+
+def tokenise(text: str, is_id: Callable[[str], bool] | None = None, *, quotes: bool = True) -> list[Token]:
+    """The tokens of a `plain` text. `is_id` says whether a run such as `kling-v3-pro-audio` is a vendor's own id."""
+    return _Scan(text, is_id, quotes=quotes).run()
+
+
+class _Scan:
+    def __init__(self, text: str, is_id: Callable[[str], bool] | None, *, quotes: bool) -> None:
+        self.text = text
+        self.is_id = is_id
+        self.quotes = quotes
+        self.tokens: list[Token] = []
+        self.unclosed: set[str] = set()
+        """Opening quotes known to have no partner further on: each kind is looked for in vain only once."""
+        self.joined = -1
+        """Where a hyphen ended that joins what comes next to what came before."""
+        self.raw_end = 0
+
+    def run(self) -> list[Token]:
+        text, match = self.text, _TOKEN.match
+        at = 0
+        while at < len(text):
+            if self.is_id is not None and at >= self.raw_end and (end := self._id(at)):
+                self.tokens.append(Token(text[at:end], at, end, ID, glued=False))
+                at = end
+                continue
+            found = match(text, at)
+            at = self._other(at) if found is None else self._take(found)
+        return self.tokens
+
+    def _id(self, at: int) -> int:
+        """Where the vendor's id that starts here ends; 0 when none does."""
+        sign = self.text[at]
+        if not (sign.isascii() and sign.isalnum()):
+            return 0
+        found = _RAW_ID.match(self.text, at)
+        if found is None:
+            return 0
+        # Looked at once as a whole, whatever it falls into afterwards: this keeps the scan linear.
+        self.raw_end = found.end()
+        known = self.is_id is not None and self.is_id(found.group())
+        return found.end() if known else 0
+
+    def _take(self, found: re.Match[str]) -> int:
+        start, end = found.span()
+        kind = found.lastgroup
+        if kind == "space":
+            if found.group() == "\n":
+                self.tokens.append(Token("\n", start, end, SENTENCE, glued=False))
+            return end
+        if kind == "join" and self._touches(start):
+            self.joined = end
+            return end
+        if kind in ("join", "flag"):
+            self.tokens.append(Token(found.group(), start, end, CLAUSE, glued=False))
+            return end
+        name = {"elision": WORD, "genitive": WORD, "sign": WORD}.get(kind or "", kind or WORD)
+        key = fold(found.group()) if kind in ("word", "elision", "genitive", "size", "ratio") else found.group()
+        self.tokens.append(Token(key, start, end, name, self._glued(start, kind)))
+        return end
+
+    def _touches(self, start: int) -> bool:
+        return bool(self.tokens) and self.tokens[-1].end == start and self.tokens[-1].kind in _WORDY
+
+    def _glued(self, start: int, kind: str | None) -> bool:
+        if self.joined == start:
+            return True
+        if not self._touches(start):
+            return False
+        before, here = self.text[start - 1], self.text[start]
+        if kind == "sign":
+            return _script(before) == _script(here) != ""
+        return _script(before) == "" and before not in "'’" and not _is_han(before)
+
+    def _other(self, at: int) -> int:
+        sign = self.text[at]
+        end = at + 1
+        if self.quotes and (closed := self._quote(at)):
+            self.tokens.append(Token("", at, closed, QUOTE, glued=False))
+            return closed
+        if sign in _SENTENCE_SIGNS:
+            kind = SENTENCE
+        elif sign in _COLON_SIGNS:
+            kind = COLON
+        elif sign in _CLAUSE_SIGNS:
+            kind = CLAUSE
+        elif sign in _OPENING_SIGNS:
+            kind = OPENING
+        elif sign in _CLOSING_SIGNS:
+            kind = CLOSING
+        elif unicodedata.category(sign) in _INVISIBLE:
+            return end
+        else:
+            kind = MARK
+        self.tokens.append(Token(sign, at, end, kind, glued=False))
+        return end
+
+    def _quote(self, at: int) -> int:
+        """Where the quotation that opens here closes; 0 when nothing is quoted here."""
+        sign = self.text[at]
+        closer = _CLOSERS.get(sign)
+        if closer is None or sign in self.unclosed:
+            return 0
+        if sign in "'‘`" and at and (self.text[at - 1].isalnum() or self.text[at + 1 : at + 2].isspace()):
+            return 0
+        found = closer.search(self.text, at + 1)
+        if found is None:
+            self.unclosed.add(sign)
+            return 0
+        return found.end()
+
+
+_WORDY: Final = frozenset((WORD, NUMBER, ID, RATIO, SIZE))
+
+
+def _script(sign: str) -> str:
+    """Scripts whose words are written in one piece, although each sign is a token of its own."""
+    if "\u30a0" <= sign <= "\u30ff" or "\uff66" <= sign <= "\uff9f":
+        return "katakana"
+    return "hangul" if "\uac00" <= sign <= "\ud7a3" else ""
+
+
+def _is_han(sign: str) -> bool:
+    return "\u3040" <= sign <= "\u309f" or "\u3400" <= sign <= "\u9fff"
