@@ -118,7 +118,8 @@ def test_a_public_address_without_a_token_is_refused(shops: Vendors) -> None:
             build_app(shops.settings(), host=host, port=8000)
     for host in ("127.0.0.1", "localhost", "::1", "127.0.0.2"):
         assert build_app(shops.settings(), host=host, port=8000)
-    assert build_app(shops.settings(KLING_HTTP_TOKEN="x"), host="0.0.0.0", port=8000)
+    for host in ("0.0.0.0", "::", "::1"):
+        assert build_app(shops.settings(KLING_HTTP_TOKEN="x"), host=host, port=8000)
 
 
 def test_an_issuer_needs_our_own_address(shops: Vendors) -> None:

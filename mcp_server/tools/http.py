@@ -46,7 +46,8 @@ def build_app(
     extra: Callable[[KlingServer], None] | None = None,
 ) -> Starlette:
     """The application, refusing what would let strangers buy."""
-    own_address = settings.http_url or f"http://{host}:{port}{PATH}"
+    shown_host = f"[{host}]" if ":" in host else host
+    own_address = settings.http_url or f"http://{shown_host}:{port}{PATH}"
     auth, verifier = _who(settings, own_address)
     if verifier is None and not is_loopback(host):
         raise ArgumentError(
@@ -67,7 +68,7 @@ def build_app(
         host=host,
         stateless_http=True,
         max_request_body_size=LARGEST_BODY,
-        transport_security=_rebinding(host, settings.http_url),
+        transport_security=_rebinding(shown_host, settings.http_url, local=is_loopback(host)),
     )
 
 
@@ -110,15 +111,16 @@ def _who(settings: Settings, own_address: str) -> tuple[AuthSettings | None, Tok
     return None, None
 
 
-def _rebinding(host: str, public: str | None) -> TransportSecuritySettings:
+def _rebinding(host: str, public: str | None, *, local: bool) -> TransportSecuritySettings:
     """Which Host and Origin headers a browser page may bring."""
-    hosts = [f"{name}:*" for name in LOOPBACK]
-    origins = [f"http://{name}:*" for name in LOOPBACK]
+    names = dict.fromkeys([*LOOPBACK, host] if local else LOOPBACK)
+    hosts = [f"{name}:*" for name in names]
+    origins = [f"http://{name}:*" for name in names]
     if public is not None:
         parts = urlsplit(public)
         hosts += [parts.netloc, f"{parts.hostname}:*"]
         origins.append(f"{parts.scheme}://{parts.netloc}")
-    if not is_loopback(host) and public is None:
+    if not local and public is None:
         # Reached by names we do not know; the token is what keeps a page of somebody else's out.
         return TransportSecuritySettings(enable_dns_rebinding_protection=False)
     return TransportSecuritySettings(enable_dns_rebinding_protection=True, allowed_hosts=hosts, allowed_origins=origins)

@@ -31,7 +31,8 @@ class Watching:
     def __init__(self, services: LateService, bus: SubscriptionBus) -> None:
         self._services = services
         self._bus = bus
-        self._subscribed: dict[tuple[int, str], asyncio.Task[None]] = {}
+        # By address alone: only stdio serves these methods, and there one process has one client.
+        self._subscribed: dict[str, asyncio.Task[None]] = {}
 
     async def middleware(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         """While a listen stream is open, publish changes of the tasks it names (2026-07-28)."""
@@ -52,18 +53,19 @@ class Watching:
 
     async def subscribe(self, ctx: ServerRequestContext[Any, Any], params: SubscribeRequestParams) -> EmptyResult:
         """Send updates of one resource to this session until it says stop (up to 2025-11-25)."""
-        session = ctx.session
         for uri in _tasks_of([params.uri]):
-            self._subscribed[id(session), uri] = asyncio.create_task(
-                self._follow(uri, session.send_resource_updated, owner())
-            )
+            self._stop(uri)
+            self._subscribed[uri] = asyncio.create_task(self._follow(uri, ctx.session.send_resource_updated, owner()))
         return EmptyResult()
 
-    async def unsubscribe(self, ctx: ServerRequestContext[Any, Any], params: UnsubscribeRequestParams) -> EmptyResult:
+    async def unsubscribe(self, _ctx: ServerRequestContext[Any, Any], params: UnsubscribeRequestParams) -> EmptyResult:
         """No more updates of this resource."""
-        if watcher := self._subscribed.pop((id(ctx.session), params.uri), None):
-            watcher.cancel()
+        self._stop(params.uri)
         return EmptyResult()
+
+    def _stop(self, uri: str) -> None:
+        if watcher := self._subscribed.pop(uri, None):
+            watcher.cancel()
 
     async def _follow(self, uri: str, tell: Callable[[str], Awaitable[None]], of: str) -> None:
         task_id = uri.partition("://")[2]
