@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mcp_server import catalog as facts
 from mcp_server import places, pricing
+from mcp_server.cli.variables import variables
 from mcp_server.domain.catalog import Catalog, Offer, Provider
 from mcp_server.validation import spans
 
@@ -17,6 +18,9 @@ DAY = date(9999, 12, 31)
 """Pages show the newest published rate; each carries its own day."""
 UNPUBLISHED = "unpublished"
 _PART = re.compile(r"(<!-- from the facts: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+_VARIABLES = re.compile(r"(\n    envVars:\n).*?(    install:\n)", re.DOTALL)
+"""Frontmatter has no room for marks: some readers of it know no comments."""
 
 
 def main(argv: list[str]) -> int:
@@ -35,7 +39,9 @@ def pages(catalog: Catalog) -> dict[Path, str]:
     """Every page and what should stand in it."""
     folder = places.skill()
     costs = folder / "costs.md"
+    page = places.skill_page()
     return {
+        page: _VARIABLES.sub(lambda part: part[1] + _variables(catalog) + part[2], _current(page)),
         folder / "models.md": _models(catalog),
         folder / "providers.md": _providers(catalog),
         costs: _PART.sub(lambda part: part[1] + _rates(catalog) + part[3], _current(costs)),
@@ -44,6 +50,14 @@ def pages(catalog: Catalog) -> dict[Path, str]:
 
 def _current(path: Path) -> str:
     return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def _variables(catalog: Catalog) -> str:
+    """Every variable, declared: hosts warn of a skill whose program reads what it does not name."""
+    return "".join(
+        f"      - name: {variable.name}\n        required: false\n        description: {variable.what}\n"
+        for variable in variables(catalog)
+    )
 
 
 def _models(catalog: Catalog) -> str:
@@ -138,6 +152,7 @@ def _rates(catalog: Catalog) -> str:
     known = sorted(
         ((*row[:3], ", ".join(modes), row[3]) for row, modes in rows.items() if row[3] != UNPUBLISHED), key=_by_model
     )
+    lines = _table(("vendor", "model", "tier", "mode", "rate"), known)
     for name in sorted({row[0] for row in rows if row[3] == UNPUBLISHED}):
         missing = [
             f"{row[1]} {row[2]} {', '.join(modes)}"

@@ -11,13 +11,17 @@ from world import COMMAND, ROOT, Machine, holds, main
 def claude_code(m: Machine) -> None:
     """Claude Code: our registration connects; the marketplace and the plugin are valid and install"""
     m.run(COMMAND, "install", "claude-code")
-    holds("kling: " in (said := m.run("claude", "mcp", "list")) and "Connected" in said, "mcp list says Connected", said)
+    holds(
+        "kling: " in (said := m.run("claude", "mcp", "list")) and "Connected" in said, "mcp list says Connected", said
+    )
     m.run("claude", "plugin", "validate", ROOT, "--strict")
     m.run("claude", "plugin", "validate", ROOT / "plugins" / "kling-video", "--strict")
     m.run("claude", "plugin", "marketplace", "add", ROOT)
     m.run("claude", "plugin", "install", "kling-video@kling-video")
     details = m.run("claude", "plugin", "details", "kling-video@kling-video")
-    holds("Skills (1)" in details and "MCP servers (1)" in details, "the plugin brings one skill and one server", details)
+    holds(
+        "Skills (1)" in details and "MCP servers (1)" in details, "the plugin brings one skill and one server", details
+    )
 
 
 def codex(m: Machine) -> None:
@@ -40,6 +44,19 @@ def gemini(m: Machine) -> None:
     said = m.run("gemini", "mcp", "list", cwd=work)
     holds("kling" in said and "Connected" in said, "mcp list says Connected", said)
     m.run("gemini", "extensions", "validate", ROOT)
+
+
+def gemini_extension(m: Machine) -> None:
+    """Gemini CLI: the repository as an extension runs from the extension's own folder, with `uv` alone"""
+    m.run("git", "clone", "--quiet", "--depth", "1", f"file://{ROOT}", m.home / "clone")
+    m.run("gemini", "extensions", "install", m.home / "clone", "--consent", "--skip-settings")
+    folder = m.home / ".gemini" / "extensions" / "kling-video"
+    server = json.loads((folder / "gemini-extension.json").read_text())["mcpServers"]["kling"]
+    start = [part.replace("${extensionPath}", str(folder)) for part in (server["command"], *server["args"])]
+    # The first start builds the environment; the client gives it two minutes, its `mcp list` far less.
+    holds("kling-video " in m.run(*start, "--version", environ=m.with_packages), "its command starts")
+    said = m.run("gemini", "mcp", "list", environ=m.with_packages)
+    holds("from kling-video" in said and "Connected" in said, "mcp list says Connected", said)
 
 
 def skills_command(m: Machine) -> None:
@@ -74,4 +91,4 @@ def other_files(m: Machine) -> None:
 
 
 if __name__ == "__main__":
-    main(claude_code, codex, gemini, skills_command, other_files)
+    main(claude_code, codex, gemini, gemini_extension, skills_command, other_files)

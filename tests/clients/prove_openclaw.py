@@ -123,7 +123,9 @@ def _told(asked: list[dict[str, Any]]) -> None:
     holds("tool_search" in names and "kling__generate_video" not in names, "tools are behind search", names)
     results = [_text(message) for message in asked[-1]["messages"] if message["role"] == "tool"]
     holds("Order once" in results[0], "the skill's page was read", results[0])
-    holds("kling__estimate_cost" in results[1] and "kling__generate_video" in results[1], "search finds them", results[1])
+    holds(
+        "kling__estimate_cost" in results[1] and "kling__generate_video" in results[1], "search finds them", results[1]
+    )
     holds(re.search(r"usd\W+[\d.]+", results[2]), "the estimate names a price", results[2])
 
 

@@ -44,10 +44,12 @@ def bundle(m: Machine) -> None:
     m.run("mcpb", "unpack", file, m.home / "unpacked")
     names = set(zipfile.ZipFile(file).namelist())
     holds({"manifest.json", "pyproject.toml", "mcp_server/__main__.py"} <= names, "it holds what it starts", names)
-    # As a host starts it, but with the interpreter at hand: what is unpacked is what is imported.
-    probe = "import mcp_server; from mcp_server.cli.skill import files; print(mcp_server.__file__, len(files()))"
-    said = m.run(sys.executable, "-c", probe, cwd=m.home / "unpacked")
-    holds(str(m.home / "unpacked") in said, "the unpacked program runs from its own folder", said)
+    config = json.loads((m.home / "unpacked" / "manifest.json").read_text())["server"]["mcp_config"]
+    start = [part.replace("${__dirname}", str(m.home / "unpacked")) for part in (config["command"], *config["args"])]
+    said = m.run(*start, "doctor", "--offline", "--json", environ=m.with_packages)
+    holds(
+        '"ok": true' in said and "are looked into" in said, "started as a host starts it, it finds all it needs", said
+    )
 
 
 def registry_entry(m: Machine) -> None:

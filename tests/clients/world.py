@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 CLIENTS = Path(os.environ["KLING_CLIENTS"])
 """Where `run` put the clients' packages."""
 COMMAND = ROOT / ".venv" / "bin" / "kling-video"
+
+_PACKAGES = ("UV_", "PIP_", "SSL_CERT", "REQUESTS_CA", "PYENV_")
 
 
 @dataclass
@@ -42,13 +45,30 @@ class Machine:
             "KLING_SANDBOX_SECONDS": "1",
         }
 
-    def run(self, *command: str | Path, cwd: Path | None = None, rc: int = 0, timeout: float = 180) -> str:
+    @property
+    def with_packages(self) -> dict[str, str]:
+        """For what may fetch Python packages: the caller's own ways to the index, and its cache."""
+        kept = {
+            name: value for name, value in os.environ.items() if name.startswith(_PACKAGES) or "PROXY" in name.upper()
+        }
+        uv = str(Path(shutil.which("uv") or sys.exit("uv is not on the PATH")).parent)
+        cache = os.environ.get("UV_CACHE_DIR") or str(Path.home() / ".cache" / "uv")
+        return {**self.environ, **kept, "UV_CACHE_DIR": cache, "PATH": f"{self.environ['PATH']}:{uv}"}
+
+    def run(
+        self,
+        *command: str | Path,
+        cwd: Path | None = None,
+        rc: int = 0,
+        timeout: float = 180,
+        environ: dict[str, str] | None = None,
+    ) -> str:
         """What the command says, both streams; any other exit code than `rc` ends the proof."""
         began = time.monotonic()
         done = subprocess.run(
             [str(part) for part in command],
             cwd=cwd or self.home,
-            env=self.environ,
+            env=environ or self.environ,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
