@@ -19,7 +19,7 @@ import jwt
 import pytest
 import uvicorn
 from cryptography.hazmat.primitives.asymmetric import rsa
-from mcp_wire import LEGACY, MODERN, ROOT, Web, message
+from mcp_wire import LEGACY, MODERN, ROOT, Web, greeting, message
 from mcp_world import ORDER, Vendors, vendors
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
@@ -91,6 +91,13 @@ async def test_a_whole_purchase(shops: Vendors, era: str) -> None:
 
     assert done["state"] == "succeeded"
     assert Path(done["video_path"]).exists()
+
+
+async def test_nothing_is_promised_that_a_stateless_server_cannot_send(shops: Vendors) -> None:
+    async with served(shops) as address, web(address, LEGACY) as client:
+        reply = await client.http.post(client.address, headers=client.post("ping", {})[0], json=greeting())
+
+    assert message(reply)["result"]["capabilities"]["resources"]["subscribe"] is False
 
 
 @both

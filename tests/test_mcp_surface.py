@@ -124,6 +124,22 @@ def test_every_tool_names_kling_and_video() -> None:
         assert "kling" in text and "video" in text, tool.name
 
 
+def test_a_start_imports_nothing_it_does_not_need() -> None:
+    import subprocess
+    import sys
+
+    heavy = {"rich", "httpx", "sqlite3", "av", "jsonschema", "mcp_server.engine", "mcp_server.service"}
+    code = f"""
+import sys
+from mcp_server.tools import stdio
+from mcp_server.tools.server import build_server
+server = build_server()
+print(sorted({heavy!r} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_announcing_needs_neither_pydantic_nor_the_sdk() -> None:
     import subprocess
     import sys

@@ -178,14 +178,29 @@ async def test_the_same_key_is_the_same_task(shops: Vendors, era: str) -> None:
 
 
 @both
-async def test_a_lost_answer_is_an_error_that_says_so(shops: Vendors, era: str) -> None:
-    shops.fault("runcomfy", "drop_after_accept")
+@pytest.mark.parametrize(
+    ("fault", "state", "words"),
+    [
+        ("drop_after_accept", "uncertain", "This may have been charged."),
+        ("500_after_accept", "uncertain", "This may have been charged."),
+        ("html", "uncertain", "This may have been charged."),
+        ("content_refused", "failed", "Nothing was charged."),
+        ("no_money", "failed", "Nothing was charged."),
+    ],
+)
+async def test_an_order_that_went_wrong_is_an_error_that_says_so(
+    shops: Vendors, era: str, fault: str, state: str, words: str
+) -> None:
+    shops.fault("runcomfy", fault)
     async with client(shops.server(), era) as connected:
         answer = await connected.call_tool("generate_video", ORDER)
 
     assert answer.is_error is True
-    assert answer.structured_content["state"] == "uncertain"
-    assert answer.structured_content["task_id"]
+    assert answer.content[0].text.endswith(words)
+    facts = answer.structured_content
+    assert json.loads(answer.content[1].text) == facts
+    assert (facts["state"], facts["error"]["message"]) == (state, answer.content[0].text)
+    assert facts["task_id"]
     assert len(shops.submits()) == 1
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from mcp_types import Annotations, CallToolResult, ContentBlock, ResourceLink, TextContent
 
 from mcp_server.domain.answers import TaskAnswer
+from mcp_server.errors import MONEY_SENTENCE, sentence
 
 BLOB_LIMIT = 8 * 1024 * 1024
 """Above this a clip is not sent through the protocol: some clients read large frames in quadratic time."""
@@ -26,10 +27,23 @@ def task_reply(task: TaskAnswer, *pictures: ContentBlock) -> CallToolResult:
 
 
 def order_reply(task: TaskAnswer) -> CallToolResult:
-    """One order; what the vendor refused, or may have charged for nothing, is not a success."""
-    result = task_reply(task)
-    result.is_error = task.state in ("failed", "uncertain")
+    """One order; what the vendor refused, or may have charged for nothing, is an error and says so first."""
+    if task.state not in ("failed", "uncertain"):
+        return task_reply(task)
+    facts = task.facts()
+    message = told(facts.get("error", {})) or task.next_step
+    facts["error"] = {**facts.get("error", {}), "message": message}
+    result = reply(facts)
+    result.content.insert(0, TextContent(type="text", text=message))
+    result.is_error = True
     return result
+
+
+def told(error: dict[str, Any]) -> str:
+    """A recorded error as the paragraph it was: what, why, what now, and the money."""
+    money = MONEY_SENTENCE.get(error.get("money", ""), "")
+    parts = (error.get("what", ""), error.get("why", ""), error.get("next_step", ""), money)
+    return " ".join(sentence(str(part)) for part in parts if part)
 
 
 def clip_links(tasks: list[TaskAnswer]) -> list[ContentBlock]:

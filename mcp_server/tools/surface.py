@@ -51,9 +51,9 @@ TOOLS: Final[tuple[Declared, ...]] = (
         title="Generate a Kling video (costs money)",
         description=(
             "Order one Kling video: text to video, image to video, 4K, pro or standard, with sound, lip sync, avatar, "
-            "video edit. Spends money. Picks the cheapest vendor that can do all of it, answers in seconds with a "
-            "task_id while the clip renders for minutes; follow it with get_task. The task outlives this call: never "
-            "repeat a call to check on it. Task ids stay valid across restarts."
+            "video edit. Spends money. Takes the cheapest vendor that can do all of it and answers in seconds with a "
+            "task_id, valid for good, while the clip renders for minutes: follow it with get_task. Never repeat a call "
+            "to check on it."
         ),
         player=True,
     ),
