@@ -143,8 +143,9 @@ class Planner:
         if source is not None:
             explicit["source_task"] = source.job_id
             explicit.setdefault("provider", source.provider)
-        request, notes = merge.request_from(explicit, wishes)
-        if wishes is not None and wishes.none and not explicit.get("prompt"):
+        request, notes = merge.request_from(explicit, wishes, catalog=self.catalog)
+        # A bare scene is no order by itself; whoever calls these tools with one means it as the prompt.
+        if wishes is not None and wishes.none and not wishes.bare and not explicit.get("prompt"):
             raise NotAnOrderError(
                 f"These words do not order a Kling video: {wishes.none}",
                 next_step="Give the scene in `prompt`, or name Kling in `request`",

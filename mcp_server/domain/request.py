@@ -55,6 +55,8 @@ class Wishes:
     matched: tuple[Match, ...] = ()
     contradictions: tuple[str, ...] = ()
     """Words that disagree with each other, as sentences for the answer."""
+    unsettled: tuple[str, ...] = ()
+    """The fields those words leave open: an argument has to settle them."""
     none: str = ""
     """Why this is no order for a Kling video; empty when it is one."""
     bare: bool = False

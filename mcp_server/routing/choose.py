@@ -1,8 +1,9 @@
-"""Which offers are asked, and which of the priced ones is taken."""
+"""Which offers are asked, which of the priced ones is taken, and why."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from mcp_server.domain.catalog import Catalog, Offer
@@ -18,7 +19,8 @@ SHOWN = 3
 def candidates(request: VideoRequest, catalog: Catalog) -> Iterator[tuple[Offer, ...]]:
     """Groups of offers in the order to ask them; the first group with a fit is the one to choose from.
 
-    A named model, a vendor's own id or "cheapest" make one group; else the models people mean come first.
+    A named model, a vendor's own id or "cheapest" make one group. Else the models people mean by "kling" come
+    first, one by one, and all the others last: they are asked only for what no such model can do.
     """
     pool = [offer for offer in catalog.offers if _in_question(request, offer)]
     if request.model is not None or request.vendor_model is not None or request.prefer == "cheapest":
@@ -31,77 +33,148 @@ def candidates(request: VideoRequest, catalog: Catalog) -> Iterator[tuple[Offer,
     )
     for model in ranked:
         yield tuple(offer for offer in pool if offer.model == model.id)
+    meant = {model.id for model in ranked}
+    yield tuple(offer for offer in pool if offer.model not in meant)
 
 
 def _in_question(request: VideoRequest, offer: Offer) -> bool:
-    ids = (offer.vendor_model, offer.vendor_model_audio)
+    wanted = request.vendor_model
+    ids = (offer.vendor_model.casefold(), offer.vendor_model_audio.casefold())
     return (
         (request.mode is None or offer.mode == request.mode)
         and (request.provider is None or offer.provider == request.provider)
         and (request.model is None or offer.model == request.model)
-        and (request.vendor_model is None or request.vendor_model in ids)
+        and (wanted is None or wanted.casefold() in ids)
         and (request.tier is None or offer.tier == request.tier)
         and offer.tier not in request.not_tiers
+        and offer.model not in request.not_models
+        and offer.provider not in request.not_providers
     )
 
 
 def choose(request: VideoRequest, quotes: Sequence[Quote], misfits: Sequence[Misfit], catalog: Catalog) -> Route:
     """The lowest known price, or the best tier where that was wished; NoOfferError when nothing fits."""
     if not quotes:
-        raise _nobody(request, misfits)
+        raise _nobody(request, misfits, catalog)
     order = {name: place for place, name in enumerate(catalog.providers)}
-
-    def price(quote: Quote) -> tuple[int, Decimal]:
-        if quote.usd is not None:
-            return 0, quote.usd
-        if quote.usd_at_most is not None:
-            return 1, quote.usd_at_most
-        return 2, Decimal(0)
 
     def rank(quote: Quote) -> tuple[object, ...]:
         offer = quote.checked.offer
         tier = TIERS.index(offer.tier)
         best_first = -tier if request.prefer == "best" else 0
-        return best_first, *price(quote), tier, order[offer.provider]
+        return best_first, *_price(quote), tier, order.get(offer.provider, len(order))
 
     ranked = sorted(quotes, key=rank)
-    taken = ranked[0]
     return Route(
-        quote=taken,
-        because=_because(request, taken, len(quotes)),
+        quote=ranked[0],
+        because=_because(request, ranked),
         alternatives=tuple(ranked[1:]),
-        dropped=tuple((misfit.offer.id, misfit.problems[0]) for misfit in misfits),
+        dropped=tuple((misfit.offer.id, "; ".join(misfit.problems)) for misfit in misfits),
     )
 
 
-def _because(request: VideoRequest, taken: Quote, fitting: int) -> str:
-    offer = taken.checked.offer
-    what = f"{offer.provider} {offer.model} {offer.tier} {offer.mode}"
-    if request.provider is not None:
-        why = "the provider that was named"
-    elif fitting == 1:
+def _price(quote: Quote) -> tuple[int, Decimal]:
+    """Known sums before upper bounds before prices nobody publishes."""
+    if quote.usd is not None:
+        return 0, quote.usd
+    if quote.usd_at_most is not None:
+        return 1, quote.usd_at_most
+    return 2, Decimal(0)
+
+
+def _because(request: VideoRequest, ranked: Sequence[Quote]) -> str:
+    """One sentence: what was taken, by which rule, at which price, and what came next."""
+    taken, fitting = ranked[0], len(ranked)
+    if fitting == 1:
         why = "the only offer that can do all of this"
     elif request.prefer == "best":
-        why = f"the highest tier of {fitting} offers that fit"
-    elif taken.usd is not None:
-        why = f"the lowest known price of {fitting} offers that fit"
+        why = f"the highest tier of {fitting} offers that can do this"
+    elif _price(taken)[0] == 2:
+        why = f"the first of {fitting} offers that can do this, none with a known price"
     else:
-        why = f"first of {fitting} offers that fit; no price is known for any of them"
-    return f"{what}: {why} ({taken.arithmetic})"
+        bound = "price" if taken.usd is not None else "upper bound of a price"
+        why = f"the lowest known {bound} of {fitting} offers that can do this"
+    if request.provider is not None:
+        why += f" at {request.provider}, as asked"
+    if request.tier is None and request.vendor_model is None and request.prefer != "best":
+        why += "; no tier was named"
+    following = ""
+    if fitting > 1 and (price := _sum(ranked[1])):
+        following = f"; next would be {ranked[1].checked.offer.id} at {price}"
+    return f"{taken.checked.offer.id}: {why} ({taken.arithmetic}{following})"
 
 
-def _nobody(request: VideoRequest, misfits: Sequence[Misfit]) -> NoOfferError:
-    near = sorted(misfits, key=lambda misfit: len(misfit.problems))[:SHOWN]
-    problems = tuple(dict.fromkeys(problem for misfit in near for problem in misfit.problems))
-    if not problems:
-        wished = (request.provider, request.vendor_model or request.model, request.tier, request.mode)
-        words = " ".join(part for part in wished if part)
-        return NoOfferError(
-            f"Nobody sells {words or 'this'}",
-            next_step="list_models shows what is sold; leave out the provider, model or tier, or name another",
-        )
+def _sum(quote: Quote) -> str:
+    if quote.usd is not None:
+        return f"${quote.usd.normalize():f}"
+    return f"at most ${quote.usd_at_most.normalize():f}" if quote.usd_at_most is not None else "an unknown price"
+
+
+def _nobody(request: VideoRequest, misfits: Sequence[Misfit], catalog: Catalog) -> NoOfferError:
+    """Which part fails, and the nearest thing that is sold."""
+    if not misfits:
+        return _not_in_catalog(request, catalog)
+    near = sorted(misfits, key=lambda misfit: (len(misfit.problems), _seconds_away(request, misfit.offer)))
+    nearest = near[0]
+    problems = tuple(dict.fromkeys(problem for misfit in near[:SHOWN] for problem in misfit.problems))
     return NoOfferError(
-        f"Nobody sells exactly this: {problems[0]}",
+        f"Nobody sells exactly this: {'; '.join(nearest.problems)}",
         problems=problems,
-        next_step="Change what `problems` name; the first line is the nearest thing sold",
+        next_step=f"Nearest is {described(nearest.offer)}",
+        details={"nearest": nearest.offer.id},
     )
+
+
+def _seconds_away(request: VideoRequest, offer: Offer) -> int:
+    if request.duration is None or not offer.durations:
+        return 0
+    return min(abs(seconds - request.duration) for seconds in offer.durations)
+
+
+def _not_in_catalog(request: VideoRequest, catalog: Catalog) -> NoOfferError:
+    """No such combination at all: the first part that, left out, makes it one that is sold."""
+    for part in ("tier", "not_tiers", "provider", "not_providers", "vendor_model", "model", "not_models", "mode"):
+        if not getattr(request, part):
+            continue
+        wider = replace(request, **{part: () if part.startswith("not_") else None})
+        found = [offer for offer in catalog.offers if _in_question(wider, offer) and not offer.not_sold_because]
+        if found:
+            nearest = min(found, key=lambda offer: _steps_away(request, offer))
+            return NoOfferError(
+                f"Nobody sells {_wished(request)}: the {part.replace('_', ' ').removeprefix('not ')} is what fails",
+                next_step=f"Nearest is {described(nearest)}",
+                details={"fails": part, "nearest": nearest.id},
+            )
+    return NoOfferError(
+        f"Nobody sells {_wished(request)}", next_step="list_models shows what is sold; name less, or something else"
+    )
+
+
+def _steps_away(request: VideoRequest, offer: Offer) -> int:
+    return abs(TIERS.index(offer.tier) - TIERS.index(request.tier)) if request.tier else 0
+
+
+def _wished(request: VideoRequest) -> str:
+    named = (request.provider, request.vendor_model or request.model, request.tier, request.mode)
+    words = [part for part in named if part]
+    without = (*request.not_tiers, *request.not_models, *request.not_providers)
+    if without:
+        words.append(f"without {' or '.join(without)}")
+    return " ".join(words) or "this"
+
+
+def described(offer: Offer) -> str:
+    """An offer with its limits, for "nearest is …"."""
+    limits: list[str] = []
+    if offer.durations:
+        low, high = min(offer.durations), max(offer.durations)
+        whole = len(offer.durations) == high - low + 1
+        seconds = f"{low} to {high}" if whole and high > low else " or ".join(map(str, offer.durations))
+        limits.append(f"{seconds} seconds")
+    if offer.aspect_ratios:
+        limits.append(", ".join(offer.aspect_ratios))
+    if offer.resolutions:
+        limits.append(", ".join(offer.resolutions))
+    if offer.audio in ("always", "never"):
+        limits.append("always with sound" if offer.audio == "always" else "always silent")
+    return f"{offer.id} ({'; '.join(limits)})" if limits else offer.id

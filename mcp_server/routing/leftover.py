@@ -9,7 +9,8 @@ from itertools import pairwise
 from mcp_server.domain.request import Shot
 from mcp_server.routing import lexicon as lex
 from mcp_server.routing import tokens as tok
-from mcp_server.routing.items import BREAK, SHOT_HEAD, Item
+from mcp_server.routing.item import BREAK, Item
+from mcp_server.routing.measures import SHOT_HEAD
 from mcp_server.routing.zones import Order
 
 _QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»", "「": "」", "『": "』", "'": "'", "‘": "’"}
@@ -192,4 +193,4 @@ def _piece(order: Order, text: str, first: int, last: int, end: int) -> tuple[st
 def _closes_later(items: Sequence[Item], at: int, end: int) -> bool:
     while at < end and items[at].sign not in (tok.CLOSING, tok.SENTENCE):
         at += 1
-    return at < end and items[at].sign == tok.CLOSING and at and not items[at - 1].has(BREAK)
+    return 0 < at < end and items[at].sign == tok.CLOSING and not items[at - 1].has(BREAK)

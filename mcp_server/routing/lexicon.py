@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 from mcp_server import places
 from mcp_server.domain.catalog import Catalog
 from mcp_server.routing import tokens
-from mcp_server.routing.names import Names, without_kling
+from mcp_server.routing.names import names, without_kling
 from mcp_server.routing.tokens import Token
 
 Manifest = Mapping[str, Any]
@@ -105,7 +105,7 @@ class Lexicon:
     """All phrases, and the small word lists the reader asks for by name."""
 
     def __init__(self, manifest: Manifest, catalog: Catalog) -> None:
-        self.names = Names(catalog)
+        self.names = names(catalog)
         self._root: dict[str, Any] = {}
         self.pairs: list[Pair] = []
         self._compile(manifest)
@@ -161,7 +161,7 @@ class Lexicon:
         grammar = dict(manifest["grammar"])
         self.noun_not_before = _keys(grammar.pop("noun_not_before"))
         for kind, phrases in grammar.items():
-            self._role(phrases if isinstance(phrases, list) else _all(phrases), _GRAMMAR[kind])
+            self._role(_all(phrases), _GRAMMAR[kind])
         self._role(_all(manifest["negations"]["before"]), NOT_BEFORE)
         self._role(_all(manifest["negations"]["after"]), NOT_AFTER)
         self._role(manifest["negations"]["joins"], NOT_JOIN)
@@ -172,7 +172,7 @@ class Lexicon:
         self._role(manifest["switches"]["off"], OFF)
         self._role(manifest["shots"], SHOT)
         for kind, phrases in manifest["refusals"].items():
-            self._role(phrases if isinstance(phrases, list) else _all(phrases), _REFUSALS[kind])
+            self._role(_all(phrases), _REFUSALS[kind])
         self._compile_numbers(manifest)
         self._compile_pairs(manifest)
 
@@ -285,7 +285,11 @@ def _wish(entry: Entry, group: Mapping[str, Any]) -> None:
     entry.not_before = _keys(group.get("not_before", ()))
 
 
-def _all(phrases: Mapping[str, Sequence[str]]) -> Iterable[str]:
+def _all(phrases: Mapping[str, Sequence[str]] | Sequence[str]) -> Iterable[str]:
+    """Phrases of every language, or of none in particular."""
+    if not isinstance(phrases, Mapping):
+        yield from phrases
+        return
     for found in phrases.values():
         yield from found
 

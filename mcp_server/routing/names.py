@@ -81,6 +81,17 @@ class Names:
             yield provider.name, provider.id
 
 
+_made: tuple[Catalog, Names] | None = None
+
+
+def names(catalog: Catalog) -> Names:
+    """The names in this catalog; made when first asked for, and kept."""
+    global _made
+    if _made is None or _made[0] is not catalog:
+        _made = (catalog, Names(catalog))
+    return _made[1]
+
+
 def without_kling(phrase: str) -> str:
     """What a model's name says beyond "kling"."""
     return _OWN_NAME.sub("", phrase)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mcp_server.routing import lexicon as lex
 from mcp_server.routing import tokens as tok
-from mcp_server.routing.items import BREAK, WORD, Item
+from mcp_server.routing.item import BREAK, WORD, Item
 from mcp_server.routing.zones import Order
 
 
@@ -44,7 +44,7 @@ def refusal(order: Order, text: str) -> Refusal | None:
         item.has(WORD) and not taken for item, taken in zip(items, order.taken, strict=True)
     ):
         return Refusal("they ask about Kling, but order nothing")
-    if _is_topic(order, anchor, start, end) or _is_doubt(order, anchor, start, end):
+    if _is_topic(order, anchor, start, end) or _is_doubt(order, start, end):
         return Refusal("they ask about Kling, but order nothing")
     if _is_statement(order, anchor):
         return Refusal("they say something about Kling, but order nothing")
@@ -106,7 +106,7 @@ def _first(items: Sequence[Item], start: int) -> int:
 
 
 def _is_comparison(items: Sequence[Item], anchor: int, start: int, end: int) -> bool:
-    """ "kling or sora": nothing but joining words between the two."""
+    """“kling or sora”: nothing but joining words between the two."""
     for step in (1, -1):
         at = anchor + step
         while start <= at < end and not items[at].has(BREAK | lex.VERB | lex.LEAD):
@@ -122,7 +122,7 @@ _ABOUT = lex.TOPIC | lex.CHORE | lex.QUESTION | lex.STATE
 
 
 def _is_topic(order: Order, anchor: int, start: int, end: int) -> bool:
-    """ "kling 4k price", "Kling 4Kの料金は", "give me the price of kling": about Kling, with hardly another word."""
+    """“kling 4k price”, “Kling 4Kの料金は”, “give me the price of kling”: about Kling, with hardly another word."""
     items = order.items
     if any(item.sign == tok.COLON for item in items[anchor:end]):
         return False
@@ -139,8 +139,8 @@ def _is_topic(order: Order, anchor: int, start: int, end: int) -> bool:
     return items[left[-1]].has(lex.TOPIC) and _weight(items, words) <= 2
 
 
-def _is_doubt(order: Order, anchor: int, start: int, end: int) -> bool:
-    """ "kling?", "kling 4k any good?": a question mark after next to nothing."""
+def _is_doubt(order: Order, start: int, end: int) -> bool:
+    """“kling?”, “kling 4k any good?”: a question mark after next to nothing."""
     items = order.items
     if end >= len(items) or items[end].first != "?":
         return False
@@ -158,7 +158,7 @@ def _weight(items: Sequence[Item], words: Sequence[int]) -> float:
 
 
 def _is_statement(order: Order, anchor: int) -> bool:
-    """ "kling 3.0 was released", "I love kling"."""
+    """“kling 3.0 was released”, “I love kling”."""
     for at in range(anchor + 1, len(order.items)):
         item = order.items[at]
         if item.has(BREAK):
@@ -175,7 +175,7 @@ def _sells(order: Order, anchor: int) -> bool:
 
 
 def _is_picture(order: Order, anchor: int) -> bool:
-    """ "make a kling image of a dog"."""
+    """“make a kling image of a dog”."""
     items = order.items
     asked = any(item.has(lex.VERB | lex.LEAD) for item in items[:anchor])
     after = items[anchor + 1] if anchor + 1 < len(items) else None
@@ -194,7 +194,7 @@ def _is_ordered(items: Sequence[Item], at: int) -> bool:
 
 
 def _opens_with_picture(items: Sequence[Item]) -> bool:
-    """ "make an image of a dog"."""
+    """“make an image of a dog”."""
     for at, item in enumerate(items):
         if item.has(lex.PICTURE):
             return at + 1 < len(items) and items[at + 1].has(lex.LINK)

@@ -9,6 +9,7 @@ from mcp_server.domain.catalog import Catalog
 from mcp_server.domain.request import Match, Wishes
 from mcp_server.routing import lexicon as lex
 from mcp_server.routing import tokens
+from mcp_server.routing.item import Item
 from mcp_server.routing.items import itemise
 from mcp_server.routing.leftover import Leftover, leftover
 from mcp_server.routing.lexicon import Manifest, lexicon
@@ -28,7 +29,8 @@ _SAID = {
     "off_peak": "answers about off-peak rendering",
     "prefer": "preferences",
 }
-_RULED_OUT = {"tier": "not_tiers", "model": "not_models", "provider": "not_providers"}
+_EXCLUDABLE = frozenset(("tier", "model", "provider"))
+"""Fields that "not this one" says enough about to order by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,87 +48,109 @@ def read(text: str, *, catalog: Catalog, manifest: Manifest | None = None) -> Wi
     """What these words ask for, which words asked for what, and what is left as the prompt."""
     table = lexicon(catalog, manifest)
     own = tokens.composed(text)
-    items = itemise(tokens.tokenise(tokens.plain(own), table.names.is_id), table)
-    order = Order(items, table)
+    order = Order(itemise(tokens.tokenise(tokens.plain(own), table.names.is_id), table), table)
     refused = refusal(order, own)
     if refused is not None:
-        return Wishes(none=refused.why, bare=refused.bare)
-    return _wishes(order, own, leftover(order, own))
+        return Wishes(none=refused.why, bare=refused.bare, prompt=own.strip() if refused.bare else "")
+    scene = leftover(order, own)
+    return _Ledger(order, own).wishes(scene)
 
 
-def _wishes(order: Order, text: str, scene: Leftover) -> Wishes:
-    said, ruled_out, complaints = _collect(order, text)
-    fields: dict[str, Any] = {}
-    fired: list[_Said] = []
-    for field in dict.fromkeys(one.field for one in said):
-        own = [one for one in said if one.field == field]
-        top = max(one.weight for one in own)
-        values = {one.value for one in own if one.weight == top}
-        value = next(iter(values))
-        if len(values) > 1:
-            complaints.append(_clash(field, [one for one in own if one.weight == top], text))
-        elif value in ruled_out.get(_RULED_OUT.get(field, ""), ()):
-            complaints.append(f"“{value}” is both asked for and ruled out")
-        else:
-            fields[field] = value
-            fired += [one for one in own if one.value == value]
-    _settle_height(fields, complaints)
-    return Wishes(
-        **fields,
-        **{name: tuple(dict.fromkeys(values)) for name, values in ruled_out.items()},
-        prompt=scene.prompt,
-        negative_prompt=scene.negative_prompt or None,
-        shots=scene.shots,
-        matched=tuple(
-            Match(words=text[one.start : one.end], start=one.start, field=one.field, value=_plain(one.value))
+class _Ledger:
+    """What all the words say, field by field."""
+
+    def __init__(self, order: Order, text: str) -> None:
+        self.text = text
+        self.said: list[_Said] = []
+        self.ruled_out: dict[str, list[Any]] = {}
+        self.ruled_words: dict[str, str] = {}
+        """Field → words that exclude a value of it, where exclusion is not enough to order by."""
+        self.complaints: dict[str, list[str]] = {}
+        corrected = False
+        for item, taken in zip(order.items, order.taken, strict=True):
+            if taken and item.has(lex.WISH):
+                self._enter(item, corrected=corrected)
+                corrected = False
+            elif taken and item.entry is not None and item.entry.roles & lex.CORRECTION:
+                corrected = True
+
+    def wishes(self, scene: Leftover) -> Wishes:
+        """Agreed fields as wishes, the others as contradictions."""
+        fields: dict[str, Any] = {}
+        fired: list[_Said] = []
+        for field in dict.fromkeys(one.field for one in self.said):
+            best = self._strongest(field)
+            values = {one.value for one in best}
+            if len(values) > 1:
+                self._complain(field, f"the words ask for different {_SAID[field]}: {self._quoted(best)}")
+            elif best[0].value in self.ruled_out.get(field, ()):
+                self._complain(field, f"“{best[0].value}” is both asked for and ruled out")
+            elif field not in self.complaints:
+                fields[field] = best[0].value
+                fired += [one for one in self.said if one.field == field and one.value == best[0].value]
+        self._settle_height(fields)
+        for field, words in self.ruled_words.items():
+            if field not in fields:
+                self._complain(field, f"“{words}” rules out, but the words do not say what to take instead")
+        return self._made(fields, fired, scene)
+
+    def _made(self, fields: dict[str, Any], fired: list[_Said], scene: Leftover) -> Wishes:
+        matched = tuple(
+            Match(words=self.text[one.start : one.end], start=one.start, field=one.field, value=_plain(one.value))
             for one in sorted(fired, key=lambda one: one.start)
             if one.field in fields
-        ),
-        contradictions=tuple(dict.fromkeys(complaints)),
-    )
-
-
-def _collect(order: Order, text: str) -> tuple[list[_Said], dict[str, list[Any]], list[str]]:
-    """What is asked for, what is ruled out, and what nobody could order."""
-    said: list[_Said] = []
-    ruled_out: dict[str, list[Any]] = {}
-    complaints: list[str] = []
-    corrected = False
-    for item, taken in zip(order.items, order.taken, strict=True):
-        corrected = corrected or (
-            item.has(lex.SOFT) and item.entry is not None and item.entry.roles & lex.CORRECTION > 0
         )
-        if not taken or not item.has(lex.WISH):
-            continue
+        sentences = (sentence for found in self.complaints.values() for sentence in found)
+        return Wishes(
+            **fields,
+            not_tiers=self._excluded("tier"),
+            not_models=self._excluded("model"),
+            not_providers=self._excluded("provider"),
+            prompt=scene.prompt,
+            negative_prompt=scene.negative_prompt or None,
+            shots=scene.shots,
+            matched=matched,
+            contradictions=tuple(dict.fromkeys(sentences)),
+            unsettled=tuple(self.complaints),
+        )
+
+    def _enter(self, item: Item, *, corrected: bool) -> None:
         if item.complaint:
-            complaints.append(item.complaint)
+            self._complain("duration", item.complaint)
         for field, value in item.sets:
+            if corrected:
+                self.said = [one for one in self.said if one.field != field]
             if not item.negated:
-                if corrected:
-                    said = [one for one in said if one.field != field]
-                said.append(_Said(field, value, item.weight, item.start, item.end))
-            elif field in _RULED_OUT:
-                ruled_out.setdefault(_RULED_OUT[field], []).append(value)
+                self.said.append(_Said(field, value, item.weight, item.start, item.end))
+            elif field in _EXCLUDABLE:
+                self.ruled_out.setdefault(field, []).append(value)
             elif field == "audio":
-                said.append(_Said(field, not value, item.weight, item.start, item.end))
+                self.said.append(_Said(field, not value, item.weight, item.start, item.end))
             elif field not in ("off_peak", "prefer"):
-                words = text[item.start : item.end]
-                complaints.append(f"“{words}” is ruled out, but none of the other {_SAID[field]} is named")
-        corrected = corrected and not item.sets
-    return said, ruled_out, complaints
+                self.ruled_words[field] = self.text[item.start : item.end]
 
+    def _strongest(self, field: str) -> list[_Said]:
+        own = [one for one in self.said if one.field == field]
+        top = max(one.weight for one in own)
+        return [one for one in own if one.weight == top]
 
-def _clash(field: str, said: list[_Said], text: str) -> str:
-    words = list(dict.fromkeys(f"“{text[one.start : one.end]}”" for one in said))
-    return f"the words ask for different {_SAID[field]}: {' and '.join(words)}"
+    def _settle_height(self, fields: dict[str, Any]) -> None:
+        """4K is a tier and a height of picture at once; another height beside it cannot be meant."""
+        height = fields.get("resolution")
+        if fields.get("tier") == "4k" and height is not None:
+            for field in ("tier", "resolution"):
+                self._complain(field, f"the words ask for 4K and for {height}")
+                del fields[field]
 
+    def _excluded(self, field: str) -> tuple[Any, ...]:
+        return tuple(dict.fromkeys(self.ruled_out.get(field, ())))
 
-def _settle_height(fields: dict[str, Any], complaints: list[str]) -> None:
-    """4K is a tier and a height of picture at once; another height beside it cannot be meant."""
-    height = fields.get("resolution")
-    if fields.get("tier") == "4k" and height is not None:
-        complaints.append(f"the words ask for 4K and for {height}")
-        del fields["tier"], fields["resolution"]
+    def _complain(self, field: str, sentence: str) -> None:
+        self.complaints.setdefault(field, []).append(sentence)
+
+    def _quoted(self, said: list[_Said]) -> str:
+        words = (f"“{self.text[one.start : one.end]}”" for one in said)
+        return " and ".join(dict.fromkeys(words))
 
 
 def _plain(value: Any) -> str:

@@ -1,0 +1,164 @@
+"""Numbers and what they count: lengths, shapes of pictures, versions, shots."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+from mcp_server.routing import lexicon as lex
+from mcp_server.routing import tokens as tok
+from mcp_server.routing.item import BREAK, WORD, Item, merge, number_of
+from mcp_server.routing.lexicon import Set
+from mcp_server.routing.tokens import Token
+
+RATIOS: Final = frozenset(
+    {(16, 9), (9, 16), (1, 1), (4, 3), (3, 4), (21, 9), (9, 21), (3, 2), (2, 3), (4, 5), (5, 4), (2, 1), (1, 2)}
+)
+SHOT_HEAD: Final = "shot"
+_SHOT_CLOSERS: Final = frozenset((":", "-", "–", "—", ".", "\n", "|"))
+
+
+def shape(token: Token) -> Item:
+    """`9:16`, `1080x1920`."""
+    item = Item(token.start, token.end, WORD, first=token.key)
+    digits = "".join(sign if sign.isdigit() else " " for sign in token.key).split()
+    wide, high = int(digits[0]), int(digits[1])
+    if token.kind == tok.RATIO and (wide, high) in RATIOS:
+        item.wish((("aspect_ratio", f"{wide}:{high}"),), lex.STANDALONE, "bare")
+    elif token.kind == tok.SIZE and min(wide, high) >= 360:
+        unit = math.gcd(wide, high)
+        ratio = f"{wide // unit}:{high // unit}"
+        short = min(wide, high)
+        quality: Set = ("tier", "4k") if short == 2160 else ("resolution", f"{short}p")
+        item.wish((("aspect_ratio", ratio), quality), lex.STANDALONE, "bare")
+    return item
+
+
+def strange_versions(items: list[Item]) -> list[Item]:
+    """“kling 1.6”, “kling v4.0”: a version that is not in the catalog is still a wish, which nobody can meet."""
+    made: list[Item] = []
+    at = 0
+    while at < len(items):
+        item, step = items[at], 1
+        if item.has(lex.NAME) and not item.sets:
+            number = at + 2 if at + 1 < len(items) and items[at + 1].first == "v" else at + 1
+            following = items[number + 1] if number + 1 < len(items) else None
+            if (
+                number < len(items)
+                and items[number].roles == lex.NUMBER | WORD
+                and "." in items[number].first
+                and (following is None or not following.has(lex.UNIT | lex.RATIO_JOIN | lex.RANGE_JOIN))
+            ):
+                version = items[number].first
+                item, step = merge(items, at, number), number + 1 - at
+                item.wish((("model", f"kling-{version}"),), lex.EDGE, "")
+                item.roles |= lex.NAME
+        made.append(item)
+        at += step
+    return made
+
+
+def measure(items: list[Item]) -> list[Item]:
+    """Numbers with their units; sides of a picture; ranges, which nobody can buy."""
+    made: list[Item] = []
+    at = 0
+    while at < len(items):
+        item, step = items[at], 1
+        if item.has(lex.NUMBER):
+            if (measure := _range(items, at) or _ratio(items, at)) is not None:
+                item, step = measure, 3 if measure.complaint == "" else 4
+            elif at + 1 < len(items) and items[at + 1].has(lex.UNIT):
+                item, step = _length(items, at), 2
+        made.append(item)
+        at += step
+    return made
+
+
+def _length(items: Sequence[Item], at: int) -> Item:
+    item = merge(items, at, at + 1)
+    unit = items[at + 1]
+    assert unit.entry is not None
+    seconds = (number_of(items[at]) or 0) * unit.entry.seconds
+    set_seconds(item, seconds)
+    if unit.first == "s" and unit.glued and 50 <= seconds <= 99 and seconds % 10 == 0:
+        # "80s" is a decade before it is a length; only right beside the name it is a length.
+        item.scope, item.closes = lex.ZONE, ""
+    return item
+
+
+def set_seconds(item: Item, seconds: float) -> None:
+    whole = int(seconds)
+    item.wish((("duration", whole),), lex.STANDALONE, "bare")
+    if whole != seconds or whole < 1:
+        item.sets = ()
+        item.complaint = f"{seconds:g} seconds is not a whole number of seconds"
+
+
+def _range(items: Sequence[Item], at: int) -> Item | None:
+    """“5 to 10 seconds”."""
+    if at + 3 >= len(items):
+        return None
+    low, join, high, unit = items[at : at + 4]
+    is_join = join.has(lex.RANGE_JOIN) or (join.has(BREAK) and join.first in ("-", "–", "—", "~", "〜"))
+    if not (is_join and high.has(lex.NUMBER) and unit.has(lex.UNIT)):
+        return None
+    item = merge(items, at, at + 3)
+    item.wish((), lex.STANDALONE, "bare")
+    first, second = number_of(low) or 0, number_of(high) or 0
+    item.complaint = f"{first:g} to {second:g} seconds is a range: say one length"
+    return item
+
+
+def _ratio(items: Sequence[Item], at: int) -> Item | None:
+    """“sixteen by nine”, “16 x 9”, “16比9”."""
+    if at + 2 >= len(items) or not items[at + 1].has(lex.RATIO_JOIN) or not items[at + 2].has(lex.NUMBER):
+        return None
+    sides = (number_of(items[at]), number_of(items[at + 2]))
+    if sides not in RATIOS:
+        return None
+    item = merge(items, at, at + 2)
+    item.wish((("aspect_ratio", f"{int(sides[0] or 0)}:{int(sides[1] or 0)}"),), lex.STANDALONE, "bare")
+    return item
+
+
+def shots(items: list[Item]) -> list[Item]:
+    """“Shot 1: … Shot 2 (3s): …”: numbered from one, each with a colon, and at least two of them."""
+    marks: list[tuple[int, int, int | None]] = []
+    for at in range(len(items) - 2):
+        if items[at].has(lex.SHOT) and number_of(items[at + 1]) == len(marks) + 1:
+            end, seconds = _shot_head(items, at + 2)
+            if end:
+                marks.append((at, end, seconds))
+    if len(marks) < 2:
+        return items
+    made: list[Item] = []
+    done = 0
+    for at, end, seconds in marks:
+        made += items[done:at]
+        mark = merge(items, at, end - 1)
+        mark.roles, mark.sign = BREAK, SHOT_HEAD
+        mark.sets = () if seconds is None else (("duration", seconds),)
+        made.append(mark)
+        done = end
+    return made + items[done:]
+
+
+def _shot_head(items: Sequence[Item], at: int) -> tuple[int, int | None]:
+    """Where a shot's own words begin, and its length when that is said there; 0 when this is no shot."""
+    seconds: int | None = None
+    closed = 0
+    while at < len(items) and closed < 4:
+        item = items[at]
+        if item.has(lex.WISH) and len(item.sets) == 1 and item.sets[0][0] == "duration":
+            seconds = item.sets[0][1]
+        elif item.sign == tok.COLON or (
+            item.has(BREAK) and item.first in _SHOT_CLOSERS and seconds is None and not closed
+        ):
+            return at + 1, seconds
+        elif not item.has(BREAK):
+            break
+        closed += 1
+        at += 1
+    done = seconds is not None and items[at - 1].has(BREAK)
+    return (at, seconds) if done else (0, None)

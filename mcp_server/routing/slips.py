@@ -1,0 +1,71 @@
+"""Slips of the finger: words one edit away from "kling", or from a tier beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from mcp_server.routing import lexicon as lex
+from mcp_server.routing.item import BREAK, WORD, Item
+from mcp_server.routing.lexicon import Lexicon
+
+
+def forgive(items: list[Item], lexicon: Lexicon) -> None:
+    """Words one edit away from "kling", or from a tier beside the name."""
+    named = any(item.has(lex.NAME) for item in items)
+    for at, item in enumerate(items):
+        if at and item.first in _PRO_SLIPS_ALONE and items[at - 1].has(lex.NAME) and not item.has(lex.WISH):
+            _tier_slip(items, at, lexicon)
+        if not item.has(WORD) or item.entry is not None or item.glued or (at + 1 < len(items) and items[at + 1].glued):
+            continue
+        if not named and _is_slip(item.first, "kling", lexicon) and _stands_for_name(items, at):
+            item.roles = lex.NAME
+            named = True
+        elif at and items[at - 1].has(lex.NAME | lex.WISH):
+            _tier_slip(items, at, lexicon)
+
+
+def _stands_for_name(items: Sequence[Item], at: int) -> bool:
+    before = [item for item in items[:at] if not item.has(BREAK)][-1:] if at < 8 else [items[at - 1]]
+    if not before or before[0].has(lex.VERB | lex.SOFT | lex.PLEASE | lex.LEAD | lex.WISH | lex.ARTICLE):
+        return True
+    return at + 1 < len(items) and items[at + 1].has(lex.WISH)
+
+
+def _tier_slip(items: list[Item], at: int, lexicon: Lexicon) -> None:
+    item = items[at]
+    word = item.first
+    following = items[at + 1] if at + 1 < len(items) else None
+    closed = following is None or following.has(BREAK | lex.WISH)
+    for meant, tier in lexicon.tier_words.items():
+        if len(meant) >= 5:
+            near = _is_slip(word, meant, lexicon) and not word.startswith(meant)
+        else:
+            near = meant == "pro" and (word in _PRO_SLIPS or (closed and word in _PRO_SLIPS_ALONE))
+        if near:
+            item.wish((("tier", tier),), lex.EDGE, "")
+            return
+
+
+_PRO_SLIPS: Final = frozenset({"prro", "ppro", "proo", "rpo"})
+_PRO_SLIPS_ALONE: Final = frozenset({"por", "prp", "pto", "pr0", "lro", "pri", "prk", "prl"})
+"""Words in some language, or half-words: a slip only where nothing else can be meant."""
+
+
+def _is_slip(word: str, meant: str, lexicon: Lexicon) -> bool:
+    return abs(len(word) - len(meant)) <= 1 and word not in lexicon.not_typos and one_edit(word, meant)
+
+
+def one_edit(word: str, meant: str) -> bool:
+    """Whether one letter was dropped, added, changed, or changed places with its neighbour."""
+    if word == meant:
+        return False
+    short, long = sorted((word, meant), key=len)
+    at = 0
+    while at < len(short) and short[at] == long[at]:
+        at += 1
+    if len(short) != len(long):
+        return short[at:] == long[at + 1 :]
+    return short[at + 1 :] == long[at + 1 :] or (
+        short[at : at + 2] == long[at : at + 2][::-1] and short[at + 2 :] == long[at + 2 :]
+    )
