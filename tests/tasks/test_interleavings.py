@@ -13,15 +13,22 @@ from typing import Any
 from hypothesis import HealthCheck, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
+from tasks.stub import CLERKS, MP4, SAVING, House, quiet
 
 from mcp_server.domain.task import FINISHED
 from mcp_server.errors import LocalError
 from mcp_server.tasks.marks import POINTS
 from mcp_server.tasks.record import Filter
-from tasks.stub import CLERKS, MP4, SAVING, House, quiet
 
 LATER = (429, {}, {"retry-after": "3"})
-ANSWERS: dict[str, Any] = {"yes": None, "lost": "lost", "500": (500, {}), "html": (200, "<html>"), "no": (422, {}), "later": LATER}
+ANSWERS: dict[str, Any] = {
+    "yes": None,
+    "lost": "lost",
+    "500": (500, {}),
+    "html": (200, "<html>"),
+    "no": (422, {}),
+    "later": LATER,
+}
 
 
 WAY = [point for point in POINTS if not point.startswith("cancel")]
@@ -103,7 +110,12 @@ class Machine(RuleBasedStateMachine):
             each.cancel()
         desk._table.clear()
 
-    @rule(target=tasks, slot=st.sampled_from([0, 1]), keyed=st.booleans(), answers=st.lists(st.sampled_from(sorted(ANSWERS)), max_size=2))
+    @rule(
+        target=tasks,
+        slot=st.sampled_from([0, 1]),
+        keyed=st.booleans(),
+        answers=st.lists(st.sampled_from(sorted(ANSWERS)), max_size=2),
+    )
     def buy(self, slot: int, keyed: bool, answers: list[str]) -> str:
         if self.alive[slot] is None:
             self.run(self._start(slot))
@@ -267,6 +279,10 @@ class Machine(RuleBasedStateMachine):
 
 
 Machine.TestCase.settings = settings(
-    max_examples=int(os.environ.get("DRILL_EXAMPLES", "40")), stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=False
+    max_examples=int(os.environ.get("DRILL_EXAMPLES", "80")),
+    stateful_step_count=25,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    derandomize=False,
 )
 TestInterleavings = Machine.TestCase
