@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from mcp_server import inspection, reporting
 from mcp_server.domain.answers import Estimate, Models, Spend, TaskAnswer, TaskList
-from mcp_server.errors import BudgetError, RequestError, sentence
+from mcp_server.errors import RequestError, sentence
 from mcp_server.history import amended, spend
 from mcp_server.listing import models
 from mcp_server.planning import Plan, Planner, SourceTask
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from mcp_server.domain.arguments import VideoArguments
     from mcp_server.domain.catalog import Catalog
-    from mcp_server.domain.quote import Quote
     from mcp_server.domain.request import VideoRequest
     from mcp_server.domain.task import State, Task
     from mcp_server.providers.accounts import Account
@@ -33,12 +32,6 @@ if TYPE_CHECKING:
 
 OURS = re.compile(r"^kv-\d{6}-[0-9a-z]{12}$")
 """What our own task ids look like; anything else named as a source is the vendor's id."""
-
-
-class ConfirmationNeededError(BudgetError):
-    """The price is above what the user wants to be asked about."""
-
-    code = "confirmation_needed"
 
 
 @dataclass
@@ -74,6 +67,7 @@ class Service:
 
     async def estimate(self, arguments: VideoArguments, *, owner: str = "") -> Estimate:
         """What it would cost, here and elsewhere; spends nothing."""
+        limits.own_files(arguments, owner)
         plan = self.planner.plan(arguments, day=self.today, source=await self._source(arguments, owner), buying=False)
         self.planner.call(plan, key="estimate")
         signed_in = self.planner.signed_in
@@ -97,10 +91,13 @@ class Service:
         """
         from mcp_server.tasks.record import NewTask, new_id
 
-        plan = self.planner.plan(arguments, day=self.today, source=await self._source(arguments, owner))
-        self._within_limits(plan, arguments, confirmed=confirmed)
-        checked = plan.checked
+        limits.own_files(arguments, owner)
         said = arguments.given()
+        if (known := await self._known(arguments.idempotency_key, digest(said), owner)) is not None:
+            return await self._answer(known, bought_now=True, known=True)
+        plan = self.planner.plan(arguments, day=self.today, source=await self._source(arguments, owner))
+        limits.within(plan, arguments, self.settings, confirmed=confirmed)
+        checked = plan.checked
         task_id = new_id(self.now())
         new = NewTask(
             id=task_id,
@@ -120,7 +117,7 @@ class Service:
             quote_amount=plan.quote.amount,
             quote_currency=plan.quote.currency,
             quote_usd=plan.quote.usd,
-            reserve_usd=Decimal(0) if plan.simulated else _most(plan.quote),
+            reserve_usd=Decimal(0) if plan.simulated else limits.most_of(plan.quote),
             allow_unknown_price=confirmed or bool(arguments.accept_unknown_price),
             idempotency_key=arguments.idempotency_key,
             owner=owner,
@@ -250,6 +247,16 @@ class Service:
             await self.desk.transport.aclose()
         await self.closing()
 
+    async def _known(self, key: str | None, wanted: str, owner: str) -> Task | None:
+        """The task this key stands for, before anything is routed, priced or uploaded again."""
+        if key is None:
+            return None
+        from mcp_server.tasks.record import Filter
+
+        found = await self.desk.find(Filter(key=key, owner=owner, limit=1))
+        # Another request under the same key is the record's to refuse, in the transaction that would create it.
+        return found[0] if found and found[0].request_digest == wanted else None
+
     async def _sendable(self, plan: Plan) -> VideoRequest | None:
         """Local media are handed over first: that is free, and an order may name only what the vendor has."""
         if all(kind == "https" for kind in plan.given.values()):
@@ -286,40 +293,6 @@ class Service:
         self._blindness_told = True
         return answer.model_copy(update={"note": f"{answer.note} {inspection.WITHOUT}".strip()})
 
-    def _within_limits(self, plan: Plan, arguments: VideoArguments, *, confirmed: bool) -> None:
-        most = _most(plan.quote)
-        limit = None if arguments.max_cost_usd is None else Decimal(str(arguments.max_cost_usd))
-        price = plan.quote.arithmetic
-        if limit is not None and most is None:
-            raise BudgetError(
-                f"max_cost_usd is {limit}, but the price is not known: {price}",
-                next_step="Name a provider with a published price, or leave max_cost_usd out",
-            )
-        if limit is not None and most is not None and most > limit:
-            raise BudgetError(
-                f"This costs {price}, more than max_cost_usd {limit}",
-                next_step="Raise max_cost_usd, or ask for something shorter, silent or of a lower tier",
-            )
-        if plan.simulated:
-            return
-        permitted = confirmed or bool(arguments.accept_unknown_price)
-        if most is None and self.settings.daily_budget_usd is not None and not permitted:
-            raise BudgetError(
-                f"A daily budget is set, but the price is not known: {price}",
-                next_step="Set accept_unknown_price after asking the user, or name a provider with a published price",
-            )
-        above = self.settings.confirm_above_usd
-        if above is None or permitted or limit is not None:
-            return
-        if most is None or most > above:
-            raise ConfirmationNeededError(
-                f"This costs {price}; the user wants to be asked above ${above}",
-                next_step="Ask the user, then call again with max_cost_usd at least that price"
-                if most is not None
-                else "Ask the user, then call again with accept_unknown_price",
-                details={"usd": reporting.plain(plan.quote.usd), "arithmetic": price},
-            )
-
     def _after_estimate(self, plan: Plan) -> str:
         if plan.simulated:
             return (
@@ -341,10 +314,6 @@ def digest(said: Mapping[str, Any]) -> str:
     """What makes two requests the same; the key itself and limits are no part of it."""
     core = {name: value for name, value in said.items() if name not in ("idempotency_key", "max_cost_usd")}
     return hashlib.sha256(json.dumps(core, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
-
-
-def _most(quote: Quote) -> Decimal | None:
-    return quote.usd if quote.usd is not None else quote.usd_at_most
 
 
 def _ordered(plan: Plan) -> dict[str, Any]:

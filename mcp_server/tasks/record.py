@@ -114,6 +114,8 @@ class Filter:
     simulated: bool | None = None
     text: str | None = None
     """Words in the prompt."""
+    key: str | None = None
+    """The caller's idempotency key."""
     since: float | None = None
     owner: str | None = None
     limit: int = 20

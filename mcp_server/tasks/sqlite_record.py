@@ -406,7 +406,11 @@ def _where(wanted: Filter) -> tuple[str, list[Any]]:
     if wanted.states:
         parts.append(f"state IN ({','.join('?' * len(wanted.states))})")
         values += wanted.states
-    for column, value in (("provider", wanted.provider), ("owner", wanted.owner)):
+    for column, value in (
+        ("provider", wanted.provider),
+        ("owner", wanted.owner),
+        ("idempotency_key", wanted.key),
+    ):
         if value is not None:
             parts.append(f"{column} = ?")
             values.append(value)

@@ -18,7 +18,7 @@ from mcp_server.errors import BudgetError, sentence
 from mcp_server.tools.errors import refusal
 
 if TYPE_CHECKING:
-    from mcp_server.service import ConfirmationNeededError
+    from mcp_server.limits import ConfirmationNeededError
     from mcp_server.tools.tool import Call
 
 QUESTION: Final = "buy"

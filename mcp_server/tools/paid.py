@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 async def generate_video(call: Call) -> CallToolResult | InputRequiredResult:
     """Buy one clip; the answer comes as soon as the vendor has accepted, and the task outlives the call."""
-    from mcp_server.service import ConfirmationNeededError
+    from mcp_server.limits import ConfirmationNeededError
 
     service = await call.services.ready()
     try:

@@ -1,0 +1,83 @@
+"""What the user allows: the price of one order, of a day, and whose files may be named."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from mcp_server import reporting
+from mcp_server.errors import BudgetError, RequestError
+
+if TYPE_CHECKING:
+    from mcp_server.domain.arguments import VideoArguments
+    from mcp_server.domain.quote import Quote
+    from mcp_server.planning import Plan
+    from mcp_server.settings import Settings
+
+
+class ConfirmationNeededError(BudgetError):
+    """The price is above what the user wants to be asked about."""
+
+    code = "confirmation_needed"
+
+
+def within(plan: Plan, arguments: VideoArguments, settings: Settings, *, confirmed: bool) -> None:
+    """Nothing, or the refusal that says the price and what to do; nothing was sent."""
+    most = most_of(plan.quote)
+    limit = None if arguments.max_cost_usd is None else Decimal(str(arguments.max_cost_usd))
+    price = plan.quote.arithmetic
+    if limit is not None and most is None:
+        raise BudgetError(
+            f"max_cost_usd is {limit}, but the price is not known: {price}",
+            next_step="Name a provider with a published price, or leave max_cost_usd out",
+        )
+    if limit is not None and most is not None and most > limit:
+        raise BudgetError(
+            f"This costs {price}, more than max_cost_usd {limit}",
+            next_step="Raise max_cost_usd, or ask for something shorter, silent or of a lower tier",
+        )
+    if plan.simulated:
+        return
+    permitted = confirmed or bool(arguments.accept_unknown_price)
+    if most is None and settings.daily_budget_usd is not None and not permitted:
+        raise BudgetError(
+            f"A daily budget is set, but the price is not known: {price}",
+            next_step="Set accept_unknown_price after asking the user, or name a provider with a published price",
+        )
+    above = settings.confirm_above_usd
+    if above is None or permitted or limit is not None:
+        return
+    if most is None or most > above:
+        raise ConfirmationNeededError(
+            f"This costs {price}; the user wants to be asked above ${above}",
+            next_step="Ask the user, then call again with max_cost_usd at least that price"
+            if most is not None
+            else "Ask the user, then call again with accept_unknown_price",
+            details={"usd": reporting.plain(plan.quote.usd), "arithmetic": price},
+        )
+
+
+def own_files(arguments: VideoArguments, owner: str) -> None:
+    """Somebody who came over the network with a token names no files of this machine, to read or to write."""
+    if not owner:
+        return
+    from mcp_server.providers.media import kind_of
+
+    places = (
+        arguments.image,
+        arguments.end_image,
+        arguments.video,
+        arguments.audio_file,
+        *(arguments.references or ()),
+    )
+    local = [place for place in places if place is not None and kind_of(place) == "file"]
+    if local or arguments.output_dir is not None:
+        raise RequestError(
+            "Files and folders of the server cannot be named over the network",
+            next_step="Use a public https address or a data: URI, and leave output_dir out",
+        )
+
+
+def most_of(quote: Quote) -> Decimal | None:
+    """What it can cost at most, in dollars; None when nobody knows."""
+    return quote.usd if quote.usd is not None else quote.usd_at_most

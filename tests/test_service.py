@@ -1,0 +1,210 @@
+"""Buying through the service: keys, limits, who may name which files, and what an answer says."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from buyers import service
+
+from mcp_server.domain.arguments import VideoArguments
+from mcp_server.errors import BudgetError, KeyConflictError, NotAnOrderError, NotSignedInError, RequestError
+from mcp_server.limits import ConfirmationNeededError
+
+
+@pytest.fixture(autouse=True)
+def no_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mcp_server.sandbox.box.can_render", lambda: False)
+
+
+def bought(folder: Path) -> int:
+    path = folder / "home" / "tasks.db"
+    if not path.exists():
+        return 0
+    with closing(sqlite3.connect(path)) as db:
+        return db.execute("select count(*) from tasks").fetchone()[0]
+
+
+def wish(**more) -> VideoArguments:
+    return VideoArguments(**{"prompt": "a paper boat", "model": "kling-3.0", "tier": "pro", **more})
+
+
+SIGNED_IN = {"RUNCOMFY_TOKEN": "t", "RUNCOMFY_BASE_URL": "http://127.0.0.1:9"}
+
+
+async def test_the_same_key_is_the_same_task_even_after_a_restart(tmp_path: Path) -> None:
+    first = service(tmp_path)
+    one = await first.generate(wish(idempotency_key="k1"))
+    await first.close()
+    second = service(tmp_path)
+    two = await second.generate(wish(idempotency_key="k1"))
+    await second.close()
+
+    assert two.task_id == one.task_id
+    assert any("nothing was bought again" in warning for warning in two.warnings)
+    assert bought(tmp_path) == 1
+
+
+async def test_a_key_that_stands_for_a_task_needs_no_price_again(tmp_path: Path) -> None:
+    buyer = service(tmp_path)
+    one = await buyer.generate(wish(idempotency_key="k1", image="data:image/png;base64,iVBORw0KGgo="))
+    buyer.planner.catalog = None  # type: ignore[assignment]  # routing again would fail now
+    two = await buyer.generate(wish(idempotency_key="k1", image="data:image/png;base64,iVBORw0KGgo="))
+    await buyer.close()
+
+    assert two.task_id == one.task_id
+
+
+async def test_a_key_for_another_request_is_an_error(tmp_path: Path) -> None:
+    buyer = service(tmp_path)
+    await buyer.generate(wish(idempotency_key="k1"))
+
+    with pytest.raises(KeyConflictError):
+        await buyer.generate(wish(idempotency_key="k1", duration=10))
+
+    await buyer.close()
+    assert bought(tmp_path) == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "error"),
+    [
+        ({"max_cost_usd": 0.55}, BudgetError),
+        ({"provider": "uniall", "max_cost_usd": 100}, BudgetError),
+    ],
+)
+async def test_a_limit_refuses_before_anything_is_recorded(more: dict, error: type, tmp_path: Path) -> None:
+    buyer = service(tmp_path)
+
+    with pytest.raises(error):
+        await buyer.generate(wish(**more))
+
+    await buyer.close()
+    assert bought(tmp_path) == 0
+
+
+async def test_the_exact_price_is_within_the_limit(tmp_path: Path) -> None:
+    buyer = service(tmp_path)
+
+    task = await buyer.generate(wish(max_cost_usd=0.56))
+
+    await buyer.close()
+    assert task.estimated_cost.usd == "0.56"
+
+
+async def test_a_daily_budget_holds_across_tasks(tmp_path: Path) -> None:
+    buyer = service(tmp_path, **SIGNED_IN, KLING_DAILY_BUDGET_USD="0.50")
+
+    with pytest.raises(BudgetError, match="daily budget"):
+        await buyer.generate(wish())
+
+    await buyer.close()
+    assert bought(tmp_path) == 0
+
+
+async def test_above_the_users_limit_the_answer_is_the_price_and_how_to_agree(tmp_path: Path) -> None:
+    buyer = service(tmp_path, **SIGNED_IN, KLING_CONFIRM_ABOVE_USD="0.50")
+
+    with pytest.raises(ConfirmationNeededError) as asked:
+        await buyer.generate(wish())
+
+    await buyer.close()
+    assert "0.56" in str(asked.value)
+    assert "max_cost_usd" in str(asked.value)
+    assert bought(tmp_path) == 0
+
+
+async def test_an_unknown_price_under_a_budget_needs_a_yes(tmp_path: Path) -> None:
+    buyer = service(tmp_path, UNIALL_API_KEY="k", UNIALL_BASE_URL="http://127.0.0.1:9", KLING_DAILY_BUDGET_USD="5")
+
+    with pytest.raises(BudgetError, match="accept_unknown_price"):
+        await buyer.generate(wish())
+
+    await buyer.close()
+    assert bought(tmp_path) == 0
+
+
+async def test_a_named_provider_without_a_key_is_refused_when_others_have_one(tmp_path: Path) -> None:
+    buyer = service(tmp_path, **SIGNED_IN)
+
+    with pytest.raises(NotSignedInError, match="RUNAPI_API_KEY"):
+        await buyer.generate(wish(provider="runapi"))
+
+    await buyer.close()
+
+
+async def test_the_sandbox_can_be_named_with_a_key_set(tmp_path: Path) -> None:
+    buyer = service(tmp_path, **SIGNED_IN)
+
+    task = await buyer.generate(wish(provider="sandbox"))
+
+    await buyer.close()
+    assert task.simulated
+    assert task.provider == "sandbox"
+
+
+async def test_an_estimate_names_everybody_and_needs_no_key(tmp_path: Path) -> None:
+    buyer = service(tmp_path, **SIGNED_IN)
+
+    estimate = await buyer.estimate(wish(audio=True, duration=10))
+
+    await buyer.close()
+    prices = [line.cost.usd for line in estimate.others]
+    known = [price for price in prices if price is not None]
+    assert estimate.chosen.provider == "runcomfy"
+    assert estimate.chosen.cost.usd == "1.68"
+    assert known == sorted(known, key=float)
+    assert prices[-1] is None
+    assert {line.provider for line in estimate.others} == {"runapi", "kling3api", "uniall"}
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize("more", [{"image": "/etc/hostname"}, {"references": ["~/x.png"]}, {"output_dir": "/tmp"}])
+async def test_somebody_over_the_network_names_no_files_of_this_machine(more: dict, tmp_path: Path) -> None:
+    buyer = service(tmp_path)
+
+    with pytest.raises(RequestError, match="cannot be named over the network"):
+        await buyer.generate(wish(**more), owner="somebody")
+    with pytest.raises(RequestError, match="cannot be named over the network"):
+        await buyer.estimate(wish(**more), owner="somebody")
+
+    await buyer.close()
+
+
+async def test_options_need_a_named_vendor(tmp_path: Path) -> None:
+    buyer = service(tmp_path)
+
+    with pytest.raises(RequestError, match="no provider is named"):
+        await buyer.generate(wish(options={"shot_type": "customize"}))
+
+    await buyer.close()
+
+
+async def test_an_option_the_vendor_does_not_know_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    buyer = service(tmp_path)
+
+    with pytest.raises(RequestError, match="shot_type"):
+        await buyer.generate(wish(provider="runcomfy", options={"shot_typ": "customize"}))
+
+    await buyer.close()
+    assert bought(tmp_path) == 0
+
+
+async def test_words_that_order_nothing_buy_nothing(tmp_path: Path) -> None:
+    buyer = service(tmp_path)
+
+    with pytest.raises(NotAnOrderError):
+        await buyer.generate(VideoArguments(request="how much does a kling 4k video cost?"))
+
+    await buyer.close()
+    assert bought(tmp_path) == 0
+
+
+async def test_building_and_closing_touch_nothing(tmp_path: Path) -> None:
+    buyer = service(tmp_path)
+    await buyer.start()
+    await buyer.close()
+
+    assert list(tmp_path.iterdir()) == []
