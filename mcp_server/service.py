@@ -12,7 +12,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from mcp_server import inspection, reporting
+from mcp_server import inspection, limits, reporting
 from mcp_server.domain.answers import Estimate, Models, Spend, TaskAnswer, TaskList
 from mcp_server.errors import RequestError, sentence
 from mcp_server.history import amended, spend
