@@ -44,8 +44,10 @@ def run(home: Path) -> tuple[str, Path]:
         env=environ,
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
+    if done.returncode != 0:
+        raise SystemExit(f"README's first command failed: {done.stderr}")
     clip = Path(done.stdout.strip())
     return done.stderr + done.stdout.replace(str(home), "~"), clip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import getpass
 import json
 import os
@@ -78,9 +79,9 @@ def _status(settings: Settings, providers: Mapping[str, Provider], *, as_json: b
 
 def write(path: Path, keys: dict[str, str]) -> None:
     """The key file, replaced whole, never readable by others even for a moment."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             json.dump(keys, file, indent=1, sort_keys=True)
             file.flush()
@@ -88,3 +89,6 @@ def write(path: Path, keys: dict[str, str]) -> None:
         draft.replace(path)
     except OSError as error:
         raise LocalError(f"{path} could not be written ({error.strerror})", next_step="Set KLING_HOME") from error
+    finally:
+        with contextlib.suppress(OSError):
+            draft.unlink()
