@@ -3,7 +3,7 @@
     python benchmarks/mcp_calls.py [calls]
 
 The vendor is a stub on loopback that accepts at once and never finishes, so what is measured is ours: arguments, route,
-price, schema check, the durable record (three commits per order) and the protocol. Peers measured the same way on two
+price, schema check, the durable record and the protocol. Peers measured the same way on two
 cores in November 2026, per call at p50 and for 1,000 calls at once: mcp-kling 24 ms and 39 calls/s; the TypeScript
 servers 1.2 to 2 ms and 600 to 1,500 calls/s. One of them writes its tasks down.
 """
