@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -27,6 +29,11 @@ from mcp_server.providers.reading import not_signed_in, number
 
 TIMEOUT = httpx.Timeout(connect=10, read=60, write=60, pool=None)
 """A vendor that has not answered a submit after a minute is treated as lost, not asked again."""
+KEEP_S = 30.0
+"""How long an idle connection is kept."""
+PAID_KEEP_S = 2.0
+"""The same for paid calls: one that meets a connection just being closed by the vendor is an answer lost."""
+MEDIA = "media"
 GET_ATTEMPTS = 3
 GET_PAUSE_S = 0.5
 RETRY_STATUS = frozenset({429, 500, 502, 503, 504})
@@ -73,8 +80,10 @@ class Transport:
     now: Callable[[], float]
     """Seconds since the epoch."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    client: httpx.AsyncClient | None = None
     _gates: dict[str, _Gate] = field(default_factory=dict[str, "_Gate"])
+    # One small pool per vendor and purpose: httpcore goes through its whole pool for every request.
+    _clients: dict[str, httpx.AsyncClient] = field(default_factory=dict[str, httpx.AsyncClient])
+    _trust: ssl.SSLContext | None = None
 
     @asynccontextmanager
     async def slot(self, account: Account) -> AsyncGenerator[None]:
@@ -87,9 +96,10 @@ class Transport:
 
     async def send(self, account: Account, call: HttpCall) -> HttpReply:
         """Send once. Never repeats; whoever may repeat (a GET, an idempotent POST) says so by calling again."""
-        request = self._request(account, call)
+        client = self._client(_purpose(account, call), PAID_KEEP_S if call.paid else KEEP_S)
+        request = self._request(client, account, call)
         try:
-            response = await self._http().send(request, stream=True)
+            response = await client.send(request, stream=True)
             try:
                 text = await _body(response)
             finally:
@@ -149,7 +159,7 @@ class Transport:
             if etag:
                 headers["If-Range"] = etag
         try:
-            async with self._http().stream(
+            async with self._client(MEDIA, KEEP_S).stream(
                 "GET", url, headers=headers, follow_redirects=False, extensions=extensions
             ) as response:
                 yield Download(response.status_code, _lower(response.headers), response)
@@ -165,20 +175,25 @@ class Transport:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        if self.client is not None:
-            await self.client.aclose()
-            self.client = None
+        while self._clients:
+            await self._clients.popitem()[1].aclose()
 
-    def _http(self) -> httpx.AsyncClient:
-        if self.client is None:
-            self.client = httpx.AsyncClient(
+    def _client(self, purpose: str, keep_s: float) -> httpx.AsyncClient:
+        if purpose not in self._clients:
+            if self._trust is None:
+                self._trust = httpx.create_ssl_context()
+                # They write whole addresses (httpx) and headers (httpcore): signatures and keys are in them.
+                for name in ("httpx", "httpcore"):
+                    logging.getLogger(name).setLevel(logging.WARNING)
+            self._clients[purpose] = httpx.AsyncClient(
+                verify=self._trust,
                 timeout=TIMEOUT,
-                limits=httpx.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=30),
+                limits=httpx.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=keep_s),
                 headers={"User-Agent": f"kling-video/{__version__}"},
                 follow_redirects=False,
                 trust_env=True,
             )
-        return self.client
+        return self._clients[purpose]
 
     def _gate(self, account: Account) -> _Gate:
         name = f"{account.facts.id}:{account.simulated}"
@@ -186,7 +201,7 @@ class Transport:
             self._gates[name] = _Gate(asyncio.Semaphore(account.facts.concurrency))
         return self._gates[name]
 
-    def _request(self, account: Account, call: HttpCall) -> httpx.Request:
+    def _request(self, client: httpx.AsyncClient, account: Account, call: HttpCall) -> httpx.Request:
         headers = {"Accept": "application/json", **call.headers}
         url = call.path
         if not call.bare:
@@ -199,7 +214,7 @@ class Transport:
         if call.json is not None:
             content = encode(call.json)
             headers["Content-Type"] = "application/json"
-        return self._http().build_request(
+        return client.build_request(
             call.method, url, content=content, headers=headers, params=dict(call.params) or None
         )
 
@@ -221,6 +236,13 @@ class Download:
     def chunks(self) -> AsyncIterator[bytes]:
         """The bytes as they come."""
         return self.response.aiter_raw(256 * 1024)
+
+
+def _purpose(account: Account, call: HttpCall) -> str:
+    """Which connections a call may share."""
+    if call.bare:
+        return MEDIA
+    return f"{account.facts.id}:{account.simulated}{':paid' if call.paid else ''}"
 
 
 async def _body(response: httpx.Response) -> str:

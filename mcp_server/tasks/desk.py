@@ -129,6 +129,8 @@ class Desk:
         under_way = self._submitting.get(held.task.id)
         if under_way is not None and wait_s > 0:
             await asyncio.wait({under_way}, timeout=wait_s)
+            if under_way.done() and not under_way.cancelled() and (task := under_way.result()) is not None:
+                return task, created
         return await self.record.get(held.task.id), created
 
     async def get(self, task_id: str, owner: str | None = None) -> Task:
@@ -297,10 +299,11 @@ class Desk:
         return held, created
 
     def _submit(self, held: Held) -> None:
-        async def work() -> None:
+        async def work() -> Task | None:
             task = await self._submitter.submit(held)
             if task is not None and not task.finished:
                 await self._follow(Held(task, held.claim))
+            return task
 
         self._submitting[held.task.id] = self._spawn(work())
         self._submitting[held.task.id].add_done_callback(lambda _: self._submitting.pop(held.task.id, None))

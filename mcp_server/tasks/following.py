@@ -16,7 +16,7 @@ Step = Callable[["Followed"], Awaitable[float | None]]
 """One look or one try to save: seconds until the next, or None when there is nothing more to do."""
 
 SAVING = "saving"
-SAVES_AT_ONCE = 4
+SAVES_AT_ONCE = 8
 
 
 @dataclass(slots=True)

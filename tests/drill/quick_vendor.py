@@ -35,6 +35,18 @@ class QuickVendor:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    def numbers(self) -> dict[str, Any]:
+        """What a measurement wants to know."""
+        lags = [seen - self.ends[job] for job, seen in self.seen_done.items()]
+        return {
+            "requests": self.requests,
+            "connections": self.connections,
+            "looks": sum(sum(names.values()) for names in self.looks.values()),
+            "done": {job: sum(self.looks[job].values()) for job in self.seen_done},
+            "lags": lags,
+            "downloads": sum(self.downloads.values()),
+        }
+
     async def serve(self, ready: Callable[[], None]) -> None:
         server = await asyncio.start_server(self._talk, "127.0.0.1", 0, limit=1 << 20)
         self.port = server.sockets[0].getsockname()[1]
@@ -73,11 +85,15 @@ class QuickVendor:
             job = f"job-{number}"
             self.ends[job] = now + self.takes(number)
             return "application/json", json.dumps({"id": job, "status": "pending"}).encode()
+        if path == "/numbers":
+            return "application/json", json.dumps(self.numbers()).encode()
         job = path.rsplit("/", 1)[1].removesuffix(".mp4")
         if path.startswith("/files/"):
             self.downloads[job] += 1
             return "video/mp4", self.clip
         self.looks[job][headers.get("x-process", "")] += 1
+        # An id that is a moment is a job that ends then: jobs nobody ordered here.
+        self.ends.setdefault(job, float(job) if "." in job else now)
         answer: dict[str, Any] = {"id": job, "status": "processing"}
         if now >= self.ends[job]:
             self.seen_done.setdefault(job, now)
@@ -112,3 +128,8 @@ def serving(vendor: QuickVendor) -> Iterator[QuickVendor]:
     finally:
         loop.call_soon_threadsafe(lambda: [each.cancel() for each in asyncio.all_tasks(loop) if "serve" in repr(each)])
         thread.join(5)
+
+
+if __name__ == "__main__":
+    alone = QuickVendor(takes=lambda number: 10_000.0)
+    asyncio.run(alone.serve(lambda: print(alone.url, flush=True)))

@@ -1,0 +1,142 @@
+"""One process with many tasks in flight, in real time: `python benchmarks/tasks_in_flight.py TASKS SECONDS [--long]`.
+
+The vendor is a process of its own. The tasks were bought before and are taken over, spread evenly over their life, as in a
+steady state; durations are log-normal (median 110 s, sigma 0.25; with --long nothing ends meanwhile), five providers
+with four turns each, forty earlier clips to learn from. Measured is this process only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+import httpx  # noqa: E402
+from tasks.stub import Wire, catalog, facts, new_task  # noqa: E402
+
+from mcp_server.providers.accounts import Account  # noqa: E402
+from mcp_server.providers.transport import Transport  # noqa: E402
+from mcp_server.settings import Secret  # noqa: E402
+from mcp_server.tasks.desk import Desk  # noqa: E402
+from mcp_server.tasks.record import Budget, new_id  # noqa: E402
+from mcp_server.tasks.sqlite_record import SqliteRecord  # noqa: E402
+
+NAMES = ("one", "two", "three", "four", "five")
+MEDIAN, SIGMA = 110.0, 0.25
+
+
+async def fill(home: Path, tasks: int, *, long: bool) -> None:
+    now = time.time()
+    record = SqliteRecord(home / "tasks.db", now=lambda: now)
+    draw = random.Random(7)
+
+    async def one(number: int, *, past: bool) -> None:
+        name = NAMES[number % 5]
+        held, _ = await record.create(
+            new_task(new_id(now), provider=name, output_dir=home / "out", prompt=f"clip {number}"), Budget()
+        )
+        takes = draw.lognormvariate(math.log(MEDIAN), SIGMA)
+        if past:
+            await record.change(held, state="saving", accepted_at=now - 9_999, took_s=takes)
+            await record.change(held, state="failed")
+            return
+        age = 30.0 if long else draw.uniform(0, takes)
+        end = now + 100_000 + number if long else now - age + takes
+        await record.change(held, state="queued", accepted_at=now - age, job_id=f"{end:.3f}", status="pending")
+
+    for start in range(0, 200, 200):
+        await asyncio.gather(*(one(number, past=True) for number in range(start, start + 200)))
+    for start in range(0, tasks, 500):
+        await asyncio.gather(*(one(number, past=False) for number in range(start, min(tasks, start + 500))))
+    await record.release()
+    await record.close()
+
+
+async def follow(url: str, home: Path, seconds: float) -> dict[str, object]:
+    providers = tuple(facts(name) for name in NAMES)
+    accounts = {
+        each.id: Account(
+            facts=each, base_urls={"api": url}, secret=Secret("k", "t"), trusted_origins=frozenset({url})
+        )
+        for each in providers
+    }
+
+    async def reach(provider: str, _: bool) -> Account:
+        return accounts[provider]
+
+    desk = Desk(
+        record=SqliteRecord(home / "tasks.db", now=time.time), transport=Transport(now=time.time),
+        account=reach, catalog=catalog(*providers), wire=Wire,
+    )  # fmt: skip
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    await desk.start()
+    took = time.process_time()
+    while not len(desk._table):
+        await asyncio.sleep(0.05)
+    takeover = time.process_time() - took
+    begun, used = time.perf_counter(), time.process_time()
+    slowest = 0.0
+    while time.perf_counter() - begun < seconds:
+        at = time.perf_counter()
+        await asyncio.sleep(0.05)
+        slowest = max(slowest, time.perf_counter() - at - 0.05)
+    used = time.process_time() - used
+    wall = time.perf_counter() - begun
+    left = len(desk._table)
+    await desk.close(grace_s=0)
+    await desk.transport.aclose()
+    return {
+        "cpu_percent_of_a_core": round(100 * used / wall, 1),
+        "takeover_cpu_s": round(takeover, 2),
+        "rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "rss_before_mb": round(before / 1024),
+        "in_flight_at_end": left,
+        "longest_stall_ms": round(slowest * 1000),
+        "seconds": round(wall),
+    }
+
+
+def main(tasks: int, seconds: float, *, long: bool) -> None:
+    vendor = subprocess.Popen(
+        [sys.executable, ROOT / "tests/drill/quick_vendor.py"], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    try:
+        assert vendor.stdout is not None
+        url = vendor.stdout.readline().strip()
+        with tempfile.TemporaryDirectory(dir=ROOT) as folder:
+            home = Path(folder)
+            # Another process fills, so that its memory is not counted here.
+            subprocess.run([sys.executable, __file__, "fill", folder, str(tasks), str(int(long))], check=True, cwd=ROOT)
+            rows: dict[str, object] = {"tasks": tasks, "durations": "none ends" if long else f"{MEDIAN} s, sigma {SIGMA}"}
+            rows |= asyncio.run(follow(url, home, seconds))
+            numbers = httpx.get(f"{url}/numbers").json()
+            lags = sorted(numbers["lags"])
+            rows |= {
+                "looks_per_s": round(numbers["looks"] / seconds, 1),
+                "looks_per_s_at_fixed_2_s": tasks / 2,
+                "ended": len(lags), "saved": numbers["downloads"],
+                "lag_mean_s": round(sum(lags) / len(lags), 2) if lags else None,
+                "lag_p50_s": round(lags[len(lags) // 2], 2) if lags else None,
+                "connections": numbers["connections"],
+            }  # fmt: skip
+            print(json.dumps(rows, indent=1))
+    finally:
+        vendor.kill()
+        vendor.wait()
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "fill":
+        asyncio.run(fill(Path(sys.argv[2]), int(sys.argv[3]), long=sys.argv[4] == "1"))
+    else:
+        main(int(sys.argv[1]), float(sys.argv[2]), long="--long" in sys.argv)
