@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -28,6 +27,9 @@ async def opened() -> AsyncGenerator[Service]:
 
 def run(work: Callable[[Service], Coroutine[Any, Any, T]]) -> T:
     """The result of the work with a service."""
+
+    # Late: a wrong flag is refused without it.
+    import asyncio
 
     async def story() -> T:
         async with opened() as service:

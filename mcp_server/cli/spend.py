@@ -39,7 +39,8 @@ def run(argv: list[str]) -> int:
     else:
         screen.note(f"Nothing was bought in the last {given.days} days.")
     if found.unknown:
-        screen.note(f"{found.unknown} clips are in no sum: nobody knows what they cost.")
+        clips = "1 clip is" if found.unknown == 1 else f"{found.unknown} clips are"
+        screen.note(f"{clips} in no sum: nobody knows the cost.")
     for sentence in found.drift:
         screen.note(f"! {sentence}", "bold yellow")
     return 0
