@@ -27,7 +27,6 @@ async def opened() -> AsyncGenerator[Service]:
 
 def run(work: Callable[[Service], Coroutine[Any, Any, T]]) -> T:
     """The result of the work with a service."""
-
     # Late: a wrong flag is refused without it.
     import asyncio
 
