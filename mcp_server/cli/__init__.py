@@ -7,6 +7,7 @@ from typing import Final
 COMMANDS: Final[dict[str, str]] = {
     "generate": "order a clip and get the file",
     "estimate": "what a clip would cost, from everybody",
+    "route": "what words ask for, and why",
     "models": "what can be bought, and from whom",
     "tasks": "earlier purchases: prompt, price, file",
     "task": "one purchase, with all that is known",

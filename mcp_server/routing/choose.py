@@ -106,8 +106,13 @@ def _because(request: VideoRequest, ranked: Sequence[Quote]) -> str:
 
 def _sum(quote: Quote) -> str:
     if quote.usd is not None:
-        return f"${quote.usd.normalize():f}"
-    return f"at most ${quote.usd_at_most.normalize():f}" if quote.usd_at_most is not None else "an unknown price"
+        return _dollars(quote.usd)
+    return f"at most {_dollars(quote.usd_at_most)}" if quote.usd_at_most is not None else "an unknown price"
+
+
+def _dollars(amount: Decimal) -> str:
+    whole, _, cents = format(amount.normalize(), "f").partition(".")
+    return f"${whole}.{cents.ljust(2, '0')}"
 
 
 def _nobody(request: VideoRequest, misfits: Sequence[Misfit], catalog: Catalog) -> NoOfferError:

@@ -84,7 +84,8 @@ def _bind(label: Item, value: Item, *, named: bool) -> bool:
         value.scope = lex.ANYWHERE
         return True
     for field in ("audio", "off_peak"):
-        if named and field in fields and value.has(lex.ON | lex.OFF):
+        sure = named or label.end - label.start > len("off peak")
+        if sure and field in fields and value.has(lex.ON | lex.OFF):
             value.wish(((field, value.has(lex.ON)),), lex.ANYWHERE, "bare")
             return True
     return False
@@ -126,12 +127,22 @@ def guards(items: list[Item], lexicon: Lexicon) -> None:
     """Company that turns an order word into a scene word: "portrait of", "waits 10 seconds", "kling klang"."""
     for at, item in enumerate(items):
         following = items[at + 1] if at + 1 < len(items) else None
-        if item.has(lex.NAME) and not item.sets and following is not None:
+        if item.has(lex.NAME) and _follows(items, at, lexicon.name_not_after):
+            item.silence()
+        elif item.has(lex.NAME) and not item.sets and following is not None:
             after = items[at + 2] if following.has(BREAK) and at + 2 < len(items) else following
             if after.first in lexicon.name_not_before:
                 item.silence()
         if item.not_before and following is not None and following.first in item.not_before and item.has(lex.WISH):
             item.silence()
+
+
+def _follows(items: Sequence[Item], at: int, titles: frozenset[str]) -> bool:
+    """Dr. Kling is no model."""
+    before = at - 1
+    if before > 0 and items[before].first == ".":
+        before -= 1
+    return before >= 0 and items[before].first in titles
 
 
 def negations(items: list[Item]) -> None:

@@ -134,7 +134,7 @@ class Growth:
             if self._listed():
                 self._commit(at)
             self.free = False
-        elif item.has(lex.PARTICLE) and at > self.start and item.start == self.items[at - 1].end:
+        elif item.has(lex.PARTICLE) and at > self.start:
             return True
         else:
             return item.has(lex.SOFT | lex.VERB | lex.LABEL | lex.ARTICLE | lex.PLEASE)
@@ -143,9 +143,9 @@ class Growth:
     def _describes(self, at: int, label: Item, following: Item | None) -> bool:
         """“the pro version”: a label after its own kind of wish says nothing more."""
         fields = {field for field, _ in self.items[at - 1].sets}
-        if label.entry is None or not fields.intersection(label.entry.label):
-            return False
-        return not self.colon or following is None or following.has(BREAK)
+        if not self.colon or label.entry is None:
+            return bool(fields)
+        return bool(fields.intersection(label.entry.label)) and (following is None or following.has(BREAK))
 
     def _wish(self, at: int, item: Item, following: Item | None) -> None:
         self.wishes += 1
@@ -153,6 +153,7 @@ class Growth:
         fits = (
             following is None
             or not following.has(WORD)
+            or item.scope >= lex.STANDALONE
             or (item.weight > 1 and any(field in _BESIDE_SCENE for field, _ in item.sets))
         )
         if self.free and fits:

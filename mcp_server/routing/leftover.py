@@ -17,6 +17,8 @@ _QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»", "「": "」", "『"
 _ENDINGS = frozenset(".!?。…")
 _QUESTIONS = frozenset(
     (
+        "how",
+        "what",
         "can",
         "could",
         "would",

@@ -49,6 +49,8 @@ CHORE: Final = 1 << 25
 STATE: Final = 1 << 26
 PICTURE: Final = 1 << 27
 NEAR_MISS: Final = 1 << 28
+GENRE: Final = 1 << 31
+"""A kind of clip: it shows that a clip is ordered, and stays in the scene."""
 
 ZONE, EDGE, STANDALONE, ANYWHERE = range(4)
 """Where a wish may fire: beside the name; alone at an end of the text; alone anywhere; in any place."""
@@ -112,6 +114,7 @@ class Lexicon:
         self._compile_names()
         name = manifest["name"]
         self.name_not_before = _keys(name["not_before"])
+        self.name_not_after = _keys(name["not_after"])
         self.not_typos = _keys(name["not_typos"])
         self.blocked_before = {field: _keys(words) for field, words in manifest["blocked_before"].items()}
         self.closing = {field: _keys(words) for field, words in manifest["closing_prepositions"].items()}
@@ -261,6 +264,7 @@ _GRAMMAR: Final = {
     "verb": VERB,
     "lead": LEAD,
     "noun": NOUN,
+    "genre": GENRE,
     "link": LINK,
     "soft": SOFT,
     "please": PLEASE,

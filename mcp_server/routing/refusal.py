@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from mcp_server.routing import lexicon as lex
 from mcp_server.routing import tokens as tok
 from mcp_server.routing.item import BREAK, WORD, Item
+from mcp_server.routing.measures import SHOT_HEAD
 from mcp_server.routing.zones import Order
 
 
@@ -71,6 +72,8 @@ def _unnamed(order: Order, text: str) -> Refusal | None:
     if _opens_with_picture(items):
         return Refusal("they ask for a picture, not for a video")
     firm = [items[at] for at in order.firm]
+    if sum(item.sign == SHOT_HEAD for item in items) > 1:
+        return None
     if order.framed or len(firm) > 1 or any(item.scope >= lex.STANDALONE for item in firm):
         return None
     if any(field == "mode" for item in firm for field, _ in item.sets):
@@ -118,7 +121,7 @@ def _is_comparison(items: Sequence[Item], anchor: int, start: int, end: int) -> 
     return False
 
 
-_ABOUT = lex.TOPIC | lex.CHORE | lex.QUESTION | lex.STATE
+_ABOUT = lex.TOPIC | lex.CHORE | lex.QUESTION | lex.STATE | lex.UNIT | lex.NUMBER
 
 
 def _is_topic(order: Order, anchor: int, start: int, end: int) -> bool:
@@ -145,7 +148,9 @@ def _is_doubt(order: Order, start: int, end: int) -> bool:
     if end >= len(items) or items[end].first != "?":
         return False
     sentence = range(start, end)
-    if any(items[at].has(BREAK | lex.VERB | lex.LEAD | lex.NOUN | lex.PLEASE) for at in sentence):
+    if any(items[at].has(lex.VERB | lex.LEAD | lex.NOUN | lex.PLEASE) for at in sentence):
+        return False
+    if any(items[at].has(BREAK) and items[at].sign != tok.OPENING for at in sentence):
         return False
     words = [at for at in sentence if items[at].has(WORD) and not order.taken[at]]
     wishes = any(items[at].has(lex.WISH) for at in sentence)

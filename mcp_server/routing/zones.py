@@ -20,6 +20,10 @@ from mcp_server.routing.measures import SHOT_HEAD
 _INDEFINITE: Final = frozenset(("a", "an", "un", "una", "une", "ein", "eine", "einen", "some"))
 
 
+_CHATTER: Final = 4
+"""How many unknown words may lead up to "… a kling video of" without being a scene of their own."""
+
+
 class Order:
     """The items of a text, and which of them are the order."""
 
@@ -69,7 +73,8 @@ class Order:
     def _opening_verb(self) -> int:
         """“Make a fox … with kling”: the verb goes, the article stays with the scene."""
         for at, item in enumerate(self.items):
-            if item.has(lex.VERB) and at + 1 < len(self.items) and self.items[at + 1].first in _INDEFINITE:
+            following = self.items[at + 1] if at + 1 < len(self.items) else None
+            if item.has(lex.VERB) and following is not None and (following.first in _INDEFINITE or not following.first):
                 return at + 1
             if not item.has(lex.PLEASE | lex.SOFT):
                 break
@@ -96,7 +101,7 @@ class Order:
     def _is_order_place(self, at: int) -> bool:
         before = self.items[at - 1] if at else None
         after = self.items[at + 1] if at + 1 < len(self.items) else None
-        if after is None or after.has(BREAK | lex.WISH | lex.NOUN | lex.PARTICLE):
+        if after is None or after.has(BREAK | lex.WISH | lex.NOUN | lex.PARTICLE | lex.GENRE):
             return True
         return before is None or before.has(BREAK | lex.SOFT | lex.VERB | lex.LEAD | lex.LINK)
 
@@ -111,6 +116,8 @@ class Order:
         end = self._grow(at, free=True)
         if self.items[end - 1].sign == tok.COLON:
             left = self._frame_start(left)
+        elif beside_scene and self._is_whole_frame(left, at, end):
+            left = max(start, self._sentence_start(left))
         if beside_scene and left == at:
             # "a stop-motion kling video of a dog": the noun stays with its own adjective.
             for index in range(at, end - 1):
@@ -119,11 +126,22 @@ class Order:
                     break
         self._take(left, end)
 
+    def _is_whole_frame(self, left: int, at: int, end: int) -> bool:
+        """“Would you mind making a kling video of …”: an article, the name, a noun and what links it to the scene."""
+        begins = left > 0 and self.items[left - 1].has(lex.ARTICLE) and not self.items[left - 1].has(WORD)
+        nouns = [index for index in range(at, end - 1) if self.items[index].has(lex.NOUN)]
+        before = self.items[self._sentence_start(left) : left]
+        short = sum(item.has(WORD) for item in before) <= _CHATTER and not any(item.has(BREAK) for item in before)
+        return begins and short and any(self.items[index + 1].has(lex.LINK) for index in nouns)
+
+    def _sentence_start(self, at: int) -> int:
+        while at and self.items[at - 1].sign != tok.SENTENCE:
+            at -= 1
+        return at
+
     def _frame_start(self, at: int) -> int:
         """“Make me something with kling pro: …”: what leads up to such a colon is not the scene."""
-        start = at
-        while start and self.items[start - 1].sign != tok.SENTENCE:
-            start -= 1
+        start = self._sentence_start(at)
         opens = self.items[start].has(lex.VERB | lex.LEAD | lex.PLEASE)
         return start if opens and not any(item.has(BREAK) for item in self.items[start:at]) else at
 
@@ -132,18 +150,32 @@ class Order:
     def _close(self) -> None:
         """Clauses at the end that say nothing but what is wanted, then the tail of the last sentence."""
         end = len(self.items)
+        tail: list[tuple[int, int]] = []
         while end:
             start = clause_start(self.items, end)
             if start < self._shots < end:
                 break
             if start < end and not all(self.taken[start:end]):
                 if not is_order(self.items, start, end, lex.EDGE, self.lexicon):
-                    self._tail(start, end)
+                    if self._agree(tail):
+                        for first, last in tail:
+                            self._take(first, last)
+                        self._tail(start, end)
                     return
-                self._take(start, end)
+                tail.append((start, end))
             if start == 0 or self.items[start - 1].sign == SHOT_HEAD:
-                return
+                break
             end = start - 1
+        for first, last in tail:
+            self._take(first, last)
+
+    def _agree(self, clauses: Iterable[tuple[int, int]]) -> bool:
+        """“…, 10 seconds, 9 seconds, 8 seconds” counts down; it orders nothing."""
+        values: dict[str, set[object]] = {}
+        for start, end in clauses:
+            for field, value in (pair for item in self.items[start:end] if not item.negated for pair in item.sets):
+                values.setdefault(field, set()).add(value)
+        return all(len(found) == 1 for found in values.values())
 
     def _tail(self, start: int, end: int) -> None:
         """“… of a neon city in 4k for 10 seconds with sound”."""
@@ -184,6 +216,7 @@ class Order:
         if item.closes == "bare" or item.scope == lex.ANYWHERE:
             return True
         beside = cut == at + 1 and following is not None and following.has(lex.WISH | lex.NAME)
+        beside = beside or (self.run_on and before.has(lex.WISH))
         if item.closes == "after_preposition":
             field = item.sets[0][0] if item.sets else "other"
             return (
