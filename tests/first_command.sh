@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# README's first command, as a newcomer runs it: a fresh clone, an empty home, Python and pip, nothing else.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+mkdir "$scratch/home"
+git clone --quiet --no-local "file://$root" "$scratch/clone"
+cd "$scratch/clone"
+command=$(python3 tests/readme_command.py first)
+
+# Where packages come from is the machine's business; keys and settings of ours must not come along.
+kept=$(env | grep -E '^(PIP_|SSL_CERT|REQUESTS_CA|[Hh][Tt][Tt][Pp][Ss]?_[Pp][Rr][Oo][Xx][Yy]=|PYENV_)' | cut -d= -f1 || true)
+settings=()
+for name in $kept; do settings+=("$name=${!name}"); done
+[ -n "${PIP_CONFIG_FILE:-}" ] || [ ! -f "$HOME/.config/pip/pip.conf" ] || settings+=("PIP_CONFIG_FILE=$HOME/.config/pip/pip.conf")
+
+began=$SECONDS
+env -i HOME="$scratch/home" PATH="$PATH" LANG=C.UTF-8 "${settings[@]}" bash -euo pipefail -c "$command" \
+  >"$scratch/out" 2>"$scratch/err" || { cat "$scratch/err"; exit 1; }
+
+clip=$(tail -n 1 "$scratch/out")
+grep -q '^Price \$' "$scratch/err" || { echo "no price was shown"; cat "$scratch/err"; exit 1; }
+grep -q 'lowest known price' "$scratch/err" || { echo "no route was shown"; cat "$scratch/err"; exit 1; }
+case "$clip" in "$scratch"/home/kling-videos/*.mp4) ;; *) echo "no clip at the end: $clip"; exit 1 ;; esac
+[ "$(stat -c %s "$clip")" -gt 10000 ] || { echo "$clip is no clip"; exit 1; }
+echo "a clip of $(stat -c %s "$clip") bytes after $((SECONDS - began)) s, set-up included"
