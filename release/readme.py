@@ -50,7 +50,7 @@ def session() -> str:
 
 def links() -> str:
     """One-click links; both start the command that is on the PATH."""
-    entry = {"command": NAME, "args": []}
+    entry: dict[str, object] = {"command": NAME, "args": []}
     cursor = base64.b64encode(_compact(entry)).decode()
     code = quote(_compact({"name": SERVER, "type": "stdio", **entry}).decode(), safe="")
     target = quote(f"vscode:mcp/install?{code}", safe="")

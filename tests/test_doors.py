@@ -115,7 +115,9 @@ def test_the_picture_is_small() -> None:
 def test_what_readme_shows_of_its_first_command_is_what_it_says(tmp_path: Path) -> None:
     said, clip = picture.run(tmp_path)
     assert clip.stat().st_size > 10_000
-    assert picture.shape(said) == picture.shape(picture.SESSION.read_text(encoding="utf-8")), "python -m release.picture"
+    assert picture.shape(said) == picture.shape(picture.SESSION.read_text(encoding="utf-8")), (
+        "python -m release.picture"
+    )
 
 
 def test_nothing_handed_out_names_a_machine() -> None:
