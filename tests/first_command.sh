@@ -24,5 +24,6 @@ grep -q '^Price \$' "$scratch/err" || { echo "no price was shown"; cat "$scratch
 grep -q 'lowest known price' "$scratch/err" || { echo "no route was shown"; cat "$scratch/err"; exit 1; }
 case "$clip" in "$scratch"/home/kling-videos/*.mp4) ;; *) echo "no clip at the end: $clip"; exit 1 ;; esac
 # Looked into by the installation it was made with.
-.venv/bin/python -m mcp_server.inspection.once look "$clip"
+seen=$(.venv/bin/python -c 'import sys; from mcp_server.inspection.once import main; sys.exit(main(sys.argv[1:]))' look "$clip")
+grep -q '"width": 2160, "height": 3840' <<<"$seen" || { echo "not what was ordered: $seen"; exit 1; }
 echo "a clip of $(stat -c %s "$clip") bytes after $((SECONDS - began)) s, set-up included"
