@@ -7,13 +7,51 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
-from mcp_server.domain.catalog import Provider
+from mcp_server.domain.catalog import Offer, Provider
 from mcp_server.domain.task import Job, JobReport
-from mcp_server.providers.base import HttpReply
-from mcp_server.providers.reading import failure, mapping, percent, refusal, state_of, text, unreadable
+from mcp_server.providers.base import HttpCall, HttpReply
+from mcp_server.providers.reading import address, failure, mapping, percent, refusal, state_of, text, unreadable
+from mcp_server.providers.status_only import StatusOnly
 
 _ACCEPTED = frozenset({"", "success"})
+
+
+class Gateway(StatusOnly):
+    """Such a gateway as an adapter; each vendor adds its own order."""
+
+    def read_submit(self, reply: HttpReply) -> Job:
+        """The job that was bought. `model` is not read: it comes back with a billing suffix."""
+        found = answer(self.facts, reply)
+        job_id = text(found.get("id")) or text(found.get("task_id"))
+        if not job_id:
+            raise unreadable(self.facts, reply, "an id")
+        return Job(id=job_id, status=text(found.get("status")))
+
+    def status(self, job: Job, offer: Offer) -> HttpCall:
+        """One look, at one route for every offer."""
+        del offer
+        return HttpCall(method="GET", path=f"/v1/videos/{quote(job.id, safe='')}")
+
+    def read_status(self, job: Job, reply: HttpReply) -> JobReport:
+        """How the job stands; `unknown` is a word of its own here and keeps it going."""
+        del job
+        found = answer(self.facts, reply)
+        word = text(found.get("status"))
+        if not word:
+            raise unreadable(self.facts, reply, "a status")
+        state = state_of(self.facts, word)
+        error = mapping(found.get("error"))
+        code = text(error.get("code"))
+        words = text(error.get("message")) or text(found.get("error")) or text(found.get("fail_reason")) or code or word
+        return JobReport(
+            state=state,
+            status=word,
+            progress=percent(found.get("progress")),
+            video_urls=_address(found) if state == "succeeded" else (),
+            failure=failure(self.facts, words, code) if state == "failed" else None,
+        )
 
 
 def answer(facts: Provider, reply: HttpReply) -> Mapping[str, Any]:
@@ -39,34 +77,6 @@ def said(body: Mapping[str, Any]) -> tuple[str, str]:
     return code, words
 
 
-def job(facts: Provider, reply: HttpReply) -> Job:
-    """The job that was bought. `model` is not read: it comes back with a billing suffix."""
-    found = answer(facts, reply)
-    job_id = text(found.get("id")) or text(found.get("task_id"))
-    if not job_id:
-        raise unreadable(facts, reply, "an id")
-    return Job(id=job_id, status=text(found.get("status")))
-
-
-def report(facts: Provider, reply: HttpReply) -> JobReport:
-    """How the job stands; `unknown` is a word of its own here and keeps it going."""
-    found = answer(facts, reply)
-    word = text(found.get("status"))
-    if not word:
-        raise unreadable(facts, reply, "a status")
-    state = state_of(facts, word)
-    error = mapping(found.get("error"))
-    code = text(error.get("code"))
-    words = text(error.get("message")) or text(found.get("error")) or text(found.get("fail_reason")) or code or word
-    return JobReport(
-        state=state,
-        status=word,
-        progress=percent(found.get("progress")),
-        video_urls=_address(found) if state == "succeeded" else (),
-        failure=failure(facts, words, code) if state == "failed" else None,
-    )
-
-
 def _names_a_task(body: Mapping[str, Any]) -> bool:
     return bool(text(body.get("id")) or text(body.get("task_id")))
 
@@ -81,7 +91,4 @@ def _address(found: Mapping[str, Any]) -> tuple[str, ...]:
         # Old records of the alternate route keep the address of a success here.
         found.get("fail_reason"),
     )
-    for place in places:
-        if text(place).startswith(("https://", "http://")):
-            return (text(place),)
-    return ()
+    return next(((url,) for place in places if (url := address(place))), ())

@@ -41,7 +41,7 @@ def text(value: Any) -> str:
 
 
 def address(value: Any) -> str:
-    """A web address as it is; anything else is no text."""
+    """A web address as it is; anything else is none."""
     found = text(value)
     return found if found.startswith(("https://", "http://")) else ""
 

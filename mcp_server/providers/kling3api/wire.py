@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-from mcp_server.domain.catalog import Offer, Provider
+from mcp_server.domain.catalog import Offer
 from mcp_server.domain.request import CheckedRequest
 from mcp_server.domain.task import Job, JobReport
-from mcp_server.providers.base import Balance, Cancelled, HttpCall, HttpReply
-from mcp_server.providers.reading import failure, mapping, number, refusal, state_of, text, unreadable
+from mcp_server.providers.base import HttpCall, HttpReply
+from mcp_server.providers.reading import address, failure, mapping, number, refusal, state_of, text, unreadable
+from mcp_server.providers.status_only import StatusOnly
 
 _ACCEPTED = "200"
 """The `code` of an accepted call; refusals can ride on HTTP 200 with another one."""
 
 
-class Wire:
+class Wire(StatusOnly):
     """kling3api.com's protocol."""
-
-    def __init__(self, facts: Provider) -> None:
-        self.facts = facts
 
     def submit(self, checked: CheckedRequest, *, key: str) -> HttpCall:  # noqa: ARG002 - no idempotency here
         """The order; `sound` and `duration` are always said, because they are what is billed."""
@@ -73,30 +71,6 @@ class Wire:
             charged=number(data.get("consumed_credits")),
         )
 
-    def result(self, job: Job) -> HttpCall | None:  # noqa: ARG002
-        """None: the status carries the addresses."""
-        return None
-
-    def read_result(self, job: Job, reply: HttpReply) -> JobReport:
-        """The status, which is the result."""
-        return self.read_status(job, reply)
-
-    def cancel(self, job: Job) -> HttpCall | None:  # noqa: ARG002
-        """None: no route is known."""
-        return None
-
-    def read_cancel(self, reply: HttpReply) -> Cancelled:
-        """Never asked, so any answer is a refusal."""
-        raise refusal(self.facts, reply)
-
-    def balance(self) -> HttpCall | None:
-        """None: no route is known."""
-        return None
-
-    def read_balance(self, reply: HttpReply) -> Balance:
-        """Never asked, so any answer is a refusal."""
-        raise refusal(self.facts, reply)
-
     def _data(self, reply: HttpReply) -> Mapping[str, Any]:
         """The `data` of an accepted answer."""
         body = mapping(reply.body)
@@ -114,4 +88,4 @@ def _addresses(found: Any) -> tuple[str, ...]:
     """A list, `{"resultUrls": […]}` or one string: all three are in use among clients of this engine."""
     inner: Any = mapping(found).get("resultUrls", found)
     several = cast("list[Any]", inner) if isinstance(inner, list) else [inner]
-    return tuple(text(one) for one in several if text(one).startswith(("https://", "http://")))
+    return tuple(url for url in map(address, several) if url)

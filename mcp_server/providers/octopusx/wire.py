@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import quote
 
-from mcp_server.domain.catalog import Offer, Provider
 from mcp_server.domain.request import CheckedRequest
-from mcp_server.domain.task import Job, JobReport
-from mcp_server.providers import new_api
-from mcp_server.providers.base import Balance, Cancelled, HttpCall, HttpReply
+from mcp_server.providers.base import Balance, HttpCall, HttpReply
+from mcp_server.providers.new_api import Gateway, said
 from mcp_server.providers.reading import mapping, number, refusal, text, unreadable
 
 
-class Wire:
-    """OctopusX's protocol."""
-
-    def __init__(self, facts: Provider) -> None:
-        self.facts = facts
+class Wire(Gateway):
+    """OctopusX's protocol. `cancelled` is reported, but no route causes it."""
 
     def submit(self, checked: CheckedRequest, *, key: str) -> HttpCall:  # noqa: ARG002 - no idempotency here
         """The order; `seconds` and `output_config.duration` always say the same."""
@@ -45,34 +39,6 @@ class Wire:
         )
         return HttpCall(method="POST", path="/v1/videos", json=body, schema=checked.offer.schema, paid=True)
 
-    def read_submit(self, reply: HttpReply) -> Job:
-        """The job that was bought."""
-        return new_api.job(self.facts, reply)
-
-    def status(self, job: Job, offer: Offer) -> HttpCall:  # noqa: ARG002 - one route for every offer
-        """One look."""
-        return HttpCall(method="GET", path=f"/v1/videos/{quote(job.id, safe='')}")
-
-    def read_status(self, job: Job, reply: HttpReply) -> JobReport:  # noqa: ARG002 - the answer stands alone
-        """How the job stands."""
-        return new_api.report(self.facts, reply)
-
-    def result(self, job: Job) -> HttpCall | None:  # noqa: ARG002
-        """None: the status carries the address."""
-        return None
-
-    def read_result(self, job: Job, reply: HttpReply) -> JobReport:
-        """The status, which is the result."""
-        return self.read_status(job, reply)
-
-    def cancel(self, job: Job) -> HttpCall | None:  # noqa: ARG002
-        """None: `cancelled` is reported, but no route causes it."""
-        return None
-
-    def read_cancel(self, reply: HttpReply) -> Cancelled:
-        """Never asked, so any answer is a refusal."""
-        raise refusal(self.facts, reply)
-
     def balance(self) -> HttpCall | None:
         """What is left on this key."""
         return HttpCall(method="GET", path="/api/usage/token/")
@@ -82,7 +48,7 @@ class Wire:
         body = mapping(reply.body)
         data = mapping(body.get("data"))
         if reply.status >= 400 or body.get("code") is not True:
-            code, words = new_api.said(body)
+            code, words = said(body)
             raise refusal(self.facts, reply, code=code, words=words)
         details = {name: text(data.get(name)) for name in ("name", "total_granted", "total_used", "expires_at")}
         details = {name: value for name, value in details.items() if value}

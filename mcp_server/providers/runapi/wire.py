@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any, Final, cast
 from urllib.parse import quote
 
-from mcp_server.domain.catalog import Offer, Provider
+from mcp_server.domain.catalog import Offer
 from mcp_server.domain.request import CheckedRequest, Shot, VideoRequest, native_option
 from mcp_server.domain.task import Job, JobReport
-from mcp_server.providers.base import Balance, Cancelled, HttpCall, HttpReply
-from mcp_server.providers.reading import failure, mapping, number, refusal, state_of, text, unreadable
+from mcp_server.providers.base import Balance, HttpCall, HttpReply
+from mcp_server.providers.reading import address, failure, mapping, number, state_of, text, unreadable
 from mcp_server.providers.runapi.answers import accepted, code, dollars, refused, words
+from mcp_server.providers.status_only import StatusOnly
 
 BASE: Final = "/api/v1/kling"
 _FIELDS: Final[Mapping[str, str]] = {
@@ -33,11 +34,8 @@ _OTHER_CENTS: Final[Mapping[str, str]] = {
 }
 
 
-class Wire:
+class Wire(StatusOnly):
     """RunAPI's Kling service."""
-
-    def __init__(self, facts: Provider) -> None:
-        self.facts = facts
 
     def submit(self, checked: CheckedRequest, *, key: str) -> HttpCall:
         """The paid call. Under the same key it may be repeated: the vendor knows the order again."""
@@ -87,22 +85,6 @@ class Wire:
             charged=cost if cost is not None and cost >= 0 else None,
         )
 
-    def result(self, job: Job) -> HttpCall | None:
-        """None: the status carries the clip's address."""
-        del job
-
-    def read_result(self, job: Job, reply: HttpReply) -> JobReport:
-        """The status, which is the result."""
-        return self.read_status(job, reply)
-
-    def cancel(self, job: Job) -> HttpCall | None:
-        """None: the vendor has no such verb."""
-        del job
-
-    def read_cancel(self, reply: HttpReply) -> Cancelled:
-        """Never asked, so any answer is a refusal."""
-        raise refusal(self.facts, reply)
-
     def balance(self) -> HttpCall | None:
         """What is left on the account."""
         return HttpCall(method="GET", path="/api/v1/me/balance")
@@ -134,8 +116,8 @@ def _word(body: Mapping[str, Any]) -> str:
 
 def _addresses(videos: Any) -> tuple[str, ...]:
     rows = cast("list[Any]", videos) if isinstance(videos, list) else []
-    found = (text(mapping(row).get("url")) for row in rows)
-    return tuple(dict.fromkeys(url for url in found if url.startswith(("https://", "http://"))))
+    found = (address(mapping(row).get("url")) for row in rows)
+    return tuple(dict.fromkeys(url for url in found if url))
 
 
 def _way(checked: CheckedRequest) -> Mapping[str, Any]:
