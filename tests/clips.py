@@ -20,7 +20,7 @@ class Drawn:
     width: int = 1280
     height: int = 720
     sound: Literal["none", "tone", "mute"] = "none"
-    look: Literal["moving", "black", "frozen", "ends black", "stops", "faint"] = "moving"
+    look: Literal["moving", "black", "frozen", "ends black", "stops", "faint", "noisy black", "night"] = "moving"
     fps: int = 24
     cuts: tuple[float, ...] = ()
     shape: Fraction | None = None
@@ -50,9 +50,9 @@ def draw(path: Path, clip: Drawn = Drawn()) -> Path:
 
 def _frame(clip: Drawn, index: int, total: int) -> av.VideoFrame:
     frame = av.VideoFrame(clip.width, clip.height, "yuv420p")
-    dark = clip.look == "black" or (clip.look == "ends black" and index >= total / 2)
+    dark = clip.look in ("black", "noisy black") or (clip.look == "ends black" and index >= total / 2)
     shot = sum(index / clip.fps >= cut for cut in clip.cuts)
-    ground = 16 if dark else 60 + 40 * shot
+    ground = {"noisy black": 28, "night": 50}.get(clip.look, 16 if dark else 60 + 40 * shot)
     luma = bytearray(bytes([ground]) * (frame.planes[0].line_size * clip.height))
     if not dark:
         place = {"frozen": 0, "stops": min(index, total // 4)}.get(clip.look, index)

@@ -319,3 +319,10 @@ def test_an_error_as_json_is_one_object_on_standard_output(capsys) -> None:
     told = capsys.readouterr()
     assert json.loads(told.out)["error"]["code"] == "unknown_task"
     assert not Path("kling").exists()
+
+
+def test_a_refusal_names_something_that_can_be_ordered(capsys) -> None:
+    assert main(["estimate", "--prompt", "a lake", "--duration", "99"]) == 65
+    said = capsys.readouterr().err
+    assert "3 to 15 seconds" in said
+    assert "cannot be ordered" not in said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -18,6 +19,9 @@ from terminal import Terminal, command, environment
 
 if sys.platform == "win32":
     pytest.skip("a pty is a Unix thing", allow_module_level=True)
+
+RECORDINGS = os.environ.get("TERMINAL_RECORDINGS", "")
+"""A folder to keep what appeared on the terminals; the gate keeps it as an artifact."""
 
 
 @dataclass
@@ -70,7 +74,7 @@ def slow(run_vendors) -> Vendors:
 
 
 @pytest.fixture
-def person(tmp_path) -> Iterator[Callable[..., Terminal]]:
+def person(tmp_path, request) -> Iterator[Callable[..., Terminal]]:
     """Starts the program in a terminal of its own."""
     open_ones = []
 
@@ -81,8 +85,11 @@ def person(tmp_path) -> Iterator[Callable[..., Terminal]]:
         return open_ones[-1]
 
     yield start
-    for terminal in open_ones:
+    for number, terminal in enumerate(open_ones):
         terminal.close()
+        if RECORDINGS:
+            # `cat` in a terminal plays it.
+            Path(RECORDINGS, f"{request.node.name}-{number}.txt").write_text(terminal.raw, encoding="utf-8")
 
 
 @pytest.fixture

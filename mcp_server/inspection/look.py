@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 _GRID = (64, 36)
 """Frames are compared as this many block means: codec noise vanishes, a moving digit does not."""
-_DARK = 38
-"""Luma that still counts as black: video black is 16, and a tenth of the range above it is noise."""
+_DARK = 25
+"""Of 255: a tenth of the range above black is noise."""
 _DARK_SHARE = 0.98
 _MOVED = 3
 """A block mean that changed by more is movement; a key frame of a still picture changes it by 1 or 2."""

@@ -26,8 +26,8 @@ _LONG_SIDE = 1080
 _GAP = 4
 _QUALITIES = (3, 5, 8, 12, 18, 25, 31)
 """JPEG quantiser scales, finest first."""
-_EDGE = 0.04
-"""Seconds after a cut at which the new shot is surely on screen."""
+_EDGE = 0.2
+"""Seconds after an ordered cut at which the new shot is surely on screen: models cut a few frames late."""
 
 
 def contact_sheet(path: str | Path, shots: Sequence[float] = ()) -> bytes:

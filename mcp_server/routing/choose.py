@@ -119,7 +119,9 @@ def _nobody(request: VideoRequest, misfits: Sequence[Misfit], catalog: Catalog) 
     """Which part fails, and the nearest thing that is sold."""
     if not misfits:
         return _not_in_catalog(request, catalog)
-    near = sorted(misfits, key=lambda misfit: (len(misfit.problems), _seconds_away(request, misfit.offer)))
+    # An offer nobody can order is no advice, however little else speaks against it.
+    sold = [misfit for misfit in misfits if not misfit.offer.not_sold_because] or misfits
+    near = sorted(sold, key=lambda misfit: (len(misfit.problems), _seconds_away(request, misfit.offer)))
     nearest = near[0]
     problems = tuple(dict.fromkeys(problem for misfit in near[:SHOWN] for problem in misfit.problems))
     return NoOfferError(
