@@ -13,6 +13,7 @@ import pytest
 from mcp_server.__main__ import main
 from mcp_server.cli import install
 from mcp_server.cli.clients import CLIENTS
+from mcp_server.settings import Settings
 
 FILES = {
     "claude-desktop": (".config/Claude/claude_desktop_config.json", "mcpServers"),
@@ -48,6 +49,15 @@ def test_a_file_is_made_where_the_client_looks(client: str, tmp_path: Path) -> N
     assert os.access(entry["command"], os.X_OK)
     # The folders the user set go along; keys never do.
     assert entry["env"] == {"KLING_HOME": str(tmp_path / "home"), "KLING_OUTPUT_DIR": str(tmp_path / "videos")}
+
+
+def test_what_the_user_set_goes_along_and_what_is_for_a_rehearsal_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KLING_DAILY_BUDGET_USD", "5")
+    monkeypatch.setenv("UNIALL_BASE_URL", "https://uniall.example/v1")
+    monkeypatch.setenv("KLING_SANDBOX_FAULTS", "drop")
+    env = install.this_server(Settings.read()).env
+    assert (env["KLING_DAILY_BUDGET_USD"], env["UNIALL_BASE_URL"]) == ("5", "https://uniall.example/v1")
+    assert "KLING_SANDBOX_FAULTS" not in env
 
 
 def test_a_key_never_goes_into_a_clients_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from mcp_server import catalog
 from mcp_server.cli.clients import CLIENTS, NAME
+from mcp_server.cli.variables import variables
 from mcp_server.errors import LocalError, RequestError
 from mcp_server.settings import Settings
 
@@ -63,8 +65,13 @@ def this_server(settings: Settings) -> Server:
     """This very installation, by absolute path: clients start servers with a path of their own."""
     beside = Path(sys.executable).with_name("kling-video")
     command = str(beside) if beside.exists() else shutil.which("kling-video")
-    kept = ("KLING_HOME", "KLING_OUTPUT_DIR", "KLING_DAILY_BUDGET_USD", "KLING_CONFIRM_ABOVE_USD")
-    env = {name: value for name in kept if (value := settings.get(name))}
+    env = {
+        variable.name: value
+        for variable in variables(catalog.load())
+        # Clients' files are read by many: keys stay in ours. What is set for a rehearsal or for HTTP is not for them.
+        if not variable.secret and not variable.name.startswith(("KLING_SANDBOX", "KLING_HTTP"))
+        if (value := settings.get(variable.name))
+    }
     if command is None:
         return Server(sys.executable, ("-m", "mcp_server"), env)
     return Server(command, (), env)
