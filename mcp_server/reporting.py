@@ -44,6 +44,8 @@ def cost(quote: Quote) -> Cost:
         arithmetic=quote.arithmetic,
         price_date=quote.effective_from.isoformat() if quote.effective_from else None,
         not_included=list(quote.not_included),
+        # Where there is no price, the note is the arithmetic.
+        note="" if quote.note in quote.arithmetic else quote.note,
     )
 
 

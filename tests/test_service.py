@@ -161,6 +161,23 @@ async def test_an_estimate_names_everybody_and_needs_no_key(tmp_path: Path) -> N
     assert not (tmp_path / "home").exists()
 
 
+async def test_what_is_odd_about_a_price_stands_beside_it_and_is_said_once(tmp_path: Path) -> None:
+    buyer = service(tmp_path)
+
+    printed = await buyer.estimate(
+        VideoArguments(
+            prompt="a boat", provider="kling3api", model="kling-o3", tier="standard", references=["https://e.com/a.png"]
+        )
+    )
+    unpublished = await buyer.estimate(wish(provider="octopusx", model=None, tier=None))
+
+    await buyer.close()
+    assert printed.chosen.cost.arithmetic == "5 s × 20 credits = 100 credits"
+    assert "odd" in printed.chosen.cost.facts()["note"]
+    assert unpublished.chosen.cost.arithmetic.startswith("unknown: OctopusX publishes no prices")
+    assert "note" not in unpublished.chosen.cost.facts()
+
+
 @pytest.mark.parametrize("more", [{"image": "/etc/hostname"}, {"references": ["~/x.png"]}, {"output_dir": "/tmp"}])
 async def test_somebody_over_the_network_names_no_files_of_this_machine(more: dict, tmp_path: Path) -> None:
     buyer = service(tmp_path)

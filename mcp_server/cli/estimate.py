@@ -50,4 +50,4 @@ def _row(mark: str, line: OfferLine) -> tuple[str, ...]:
     sound = None if line.audio is None else "sound" if line.audio else "silent"
     seconds = None if line.duration is None else f"{line.duration} s"
     order = " ".join(filter(None, (seconds, line.aspect_ratio, line.resolution, sound)))
-    return mark, line.offer, order, words.cost(line.cost), line.cost.arithmetic, "yes" if line.has_key else "no"
+    return mark, line.offer, order, words.cost(line.cost), words.reckoning(line.cost), "yes" if line.has_key else "no"

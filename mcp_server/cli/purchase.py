@@ -153,7 +153,8 @@ def show_route(screen: Screen, estimate: Estimate) -> None:
         order.append("with sound" if chosen.audio else "silent")
     screen.note(f"{chosen.provider} · {chosen.model} · {' · '.join(filter(None, order))}", "bold")
     screen.note(estimate.route)
-    arithmetic = f": {chosen.cost.arithmetic}" if chosen.cost.arithmetic else ""
+    reckoning = words.reckoning(chosen.cost)
+    arithmetic = f": {reckoning}" if reckoning else ""
     free = " (a simulation: nothing is charged)" if estimate.simulated else ""
     screen.note(f"Price {words.cost(chosen.cost)}{arithmetic}{free}")
     for warning in estimate.warnings:

@@ -60,7 +60,7 @@ def _rows(task: TaskAnswer) -> list[tuple[str, str]]:
         ("why", task.route),
         ("ordered", _order(task.ordered)),
         ("delivered", _order(task.delivered)),
-        ("quoted", f"{words.cost(cost.estimated)}  {cost.estimated.arithmetic}" if cost else ""),
+        ("quoted", f"{words.cost(cost.estimated)}  {words.reckoning(cost.estimated)}" if cost else ""),
         ("charged", "nothing: a simulation" if task.simulated else words.settled(cost.settled) if cost else ""),
         ("file", task.video_path or ""),
         ("size", words.size(task.bytes)),

@@ -29,6 +29,11 @@ def cost(found: Cost | None) -> str:
     return "price unknown"
 
 
+def reckoning(found: Cost) -> str:
+    """The arithmetic, and what is worth knowing about it."""
+    return "; ".join(filter(None, (found.arithmetic, found.note, *(f"not included: {x}" for x in found.not_included))))
+
+
 def settled(found: Settled | None) -> str:
     """What was charged and how that is known."""
     if found is None:

@@ -36,6 +36,8 @@ class Cost(_Answer):
     arithmetic: str = ""
     price_date: str | None = None
     not_included: list[str] = []
+    note: str = ""
+    """What is worth knowing about the rate: where it is odd as printed, or how it is measured."""
 
 
 class Settled(_Answer):
