@@ -171,6 +171,12 @@ def inside(offer: Offer) -> list[VideoRequest]:
         found.append(
             ordinary(offer, references=pictures if "video" not in offer.requires or not beside else pictures[:beside])
         )
+    if offer.prompt_max is not None:
+        # What goes in is called by name at the end of the prompt: that counts, too.
+        least = validation.check(found[0], offer)
+        assert isinstance(least, CheckedRequest)
+        added = len(least.prompt) - len(found[0].prompt)
+        found.append(ordinary(offer, prompt="x" * (offer.prompt_max - added)))
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from decimal import Decimal
 from typing import Any
 
@@ -16,7 +15,6 @@ from mcp_server.domain.request import CheckedRequest, Misfit, Shot, VideoRequest
 from mcp_server.domain.words import INPUTS, MODES, TIERS
 
 OFFERS = catalog.load().offers
-SELLABLE = [offer for offer in OFFERS if not offer.not_sold_because]
 PICTURE = "https://example.com/a.png"
 CLIP = "https://example.com/a.mp4"
 
@@ -252,63 +250,6 @@ def test_shots_give_the_length_and_stand_in_for_the_prompt() -> None:
 )
 def test_lengths_are_said_as_people_say_them(seconds: tuple[int, ...], said: str) -> None:
     assert validation.spans(seconds) == said
-
-
-GIVEN: dict[str, Any] = {
-    "prompt": "x",
-    "references": (PICTURE,),
-    "shots": (Shot(prompt="x"),),
-    "cfg_scale": Decimal("0.5"),
-    "seed": 1,
-    "off_peak": True,
-}
-
-
-def inputs_of(offer: Offer) -> dict[str, Any]:
-    """The least an offer wants, as its own refusals ask for it."""
-    options: dict[str, Any] = {}
-    for path in offer.requires_options:
-        *parents, last = path.split(".")
-        inner = options
-        for parent in parents:
-            inner = inner.setdefault(parent, {})
-        inner[last] = "x"
-    given: dict[str, Any] = {"options": options, "prompt": ""}
-    given |= {group[0]: GIVEN.get(group[0], PICTURE) for group in offer.one_of}
-    # What goes in can bring a rule with it that wants more.
-    for _ in range(3):
-        for problem in refused(offer, **given):
-            needed = re.fullmatch(r".* needs .* \(`(\w+)`\)", problem)
-            assert needed, problem
-            given[needed[1]] = GIVEN.get(needed[1], PICTURE)
-    return given
-
-
-@pytest.mark.parametrize("offer", SELLABLE, ids=lambda offer: offer.id)
-def test_every_limit_holds_one_step_outside_and_not_one_step_inside(offer: Offer) -> None:
-    least = inputs_of(offer)
-    assert refused(offer, **least) == ()
-
-    if offer.durations:
-        # What a rule narrows further is that rule's own matter: the offer's limits are asked for here.
-        for wrong in (min(offer.durations) - 1, max(offer.durations) + 1):
-            said = f"duration {wrong} is not sold by {offer.provider} {offer.model} {offer.tier} {offer.mode}: "
-            assert any(problem.startswith(said) for problem in refused(offer, **least | {"duration": wrong}))
-    else:
-        assert any("no choice of duration" in problem for problem in refused(offer, **least | {"duration": 5}))
-    assert any("21:9" in p or "no aspect ratio" in p for p in refused(offer, **least | {"aspect_ratio": "21:9"}))
-    assert any("8k" in problem for problem in refused(offer, **least | {"resolution": "8k"}))
-    if offer.references_max is not None and "references" in offer.takes:
-        many = (PICTURE,) * (offer.references_max + 1)
-        assert any("reference images are not sold" in p for p in refused(offer, **least | {"references": many}))
-    if offer.prompt_max is not None:
-        long = "x" * (offer.prompt_max + 1)
-        assert any("the prompt has" in problem for problem in refused(offer, **least | {"prompt": long}))
-        added = len(accepted(offer, **least).prompt) - len(least["prompt"])
-        assert refused(offer, **least | {"prompt": "x" * (offer.prompt_max - added)}) == ()
-    for name in set(INPUTS) - offer.takes:
-        value = GIVEN.get(name, PICTURE)
-        assert any("does not take" in problem for problem in refused(offer, **least | {name: value})), name
 
 
 words = st.text(max_size=12)
