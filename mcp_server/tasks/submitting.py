@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -72,7 +73,13 @@ class Submitter:
         tries = 0
         while True:
             tries += 1
-            outcome = await self._send_once(held)
+            try:
+                outcome = await self._send_once(held)
+            except LocalError:
+                # This call did not leave; what became of an earlier one is as open as it was.
+                if doubt is None:
+                    raise
+                return await self._uncertain(held, doubt)
             if doubt is not None:
                 outcome = buying.after_doubt(outcome)
             match outcome:
@@ -82,7 +89,8 @@ class Submitter:
                     doubt = outcome
                     if tries >= buying.DOUBT_TRIES or not self._may_repeat(held.task):
                         return await self._uncertain(held, outcome)
-                    await self._say(held, note=f"The answer was lost; asking again under the same key ({tries})")
+                    with contextlib.suppress(LocalError):
+                        await self._say(held, note=f"The answer was lost; asking again under the same key ({tries})")
                     await self.sleep(min(30.0, 0.5 * 2**tries))
                 case NotBought(again_s=again) if again is not None and self._patient(outcome, tries, began, again):
                     # Surely refused: the row says "not sent" again, so that a crash now leaves no doubt.
