@@ -7,10 +7,13 @@ here is the answer; it surely was not sent (`UnreachableError`); nobody knows (`
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
+import socket
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -34,6 +37,7 @@ KEEP_S = 30.0
 PAID_KEEP_S = 2.0
 """The same for paid calls: one that meets a connection just being closed by the vendor is an answer lost."""
 MEDIA = "media"
+FILES_AT_ONCE = 8
 GET_ATTEMPTS = 3
 GET_PAUSE_S = 0.5
 RETRY_STATUS = frozenset({429, 500, 502, 503, 504})
@@ -84,6 +88,7 @@ class Transport:
     # One small pool per vendor and purpose: httpcore goes through its whole pool for every request.
     _clients: dict[str, httpx.AsyncClient] = field(default_factory=dict[str, httpx.AsyncClient])
     _trust: ssl.SSLContext | None = None
+    _file_line: _Files | None = None
 
     @asynccontextmanager
     async def slot(self, account: Account) -> AsyncGenerator[None]:
@@ -158,12 +163,16 @@ class Transport:
             headers["Range"] = f"bytes={start}-"
             if etag:
                 headers["If-Range"] = etag
+        files = self._files()
+        loop = asyncio.get_running_loop()
         try:
-            async with self._client(MEDIA, KEEP_S).stream(
-                "GET", url, headers=headers, follow_redirects=False, extensions=extensions
-            ) as response:
-                yield Download(response.status_code, _lower(response.headers), response)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            request = files.client.build_request("GET", url, headers=headers, extensions=extensions)
+            response = await loop.run_in_executor(files.threads, lambda: files.client.send(request, stream=True))
+            try:
+                yield Download(response.status_code, _lower(response.headers), response, files.threads)
+            finally:
+                response.close()
+        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
             raise LostAnswerError(f"The download broke off ({_reason(error)})") from None
 
     def proxied(self, url: str) -> bool:
@@ -177,23 +186,36 @@ class Transport:
         """Close the connections."""
         while self._clients:
             await self._clients.popitem()[1].aclose()
+        if self._file_line is not None:
+            self._file_line.client.close()
+            self._file_line.threads.shutdown(wait=False)
+            self._file_line = None
 
     def _client(self, purpose: str, keep_s: float) -> httpx.AsyncClient:
         if purpose not in self._clients:
-            if self._trust is None:
-                self._trust = httpx.create_ssl_context()
-                # They write whole addresses (httpx) and headers (httpcore): signatures and keys are in them.
-                for name in ("httpx", "httpcore"):
-                    logging.getLogger(name).setLevel(logging.WARNING)
-            self._clients[purpose] = httpx.AsyncClient(
-                verify=self._trust,
-                timeout=TIMEOUT,
-                limits=httpx.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=keep_s),
-                headers={"User-Agent": f"kling-video/{__version__}"},
-                follow_redirects=False,
-                trust_env=True,
-            )
+            self._clients[purpose] = httpx.AsyncClient(**self._manners(keep_s))
         return self._clients[purpose]
+
+    def _files(self) -> _Files:
+        if self._file_line is None:
+            threads = ThreadPoolExecutor(FILES_AT_ONCE, thread_name_prefix="kling-files")
+            self._file_line = _Files(httpx.Client(**self._manners(KEEP_S)), threads)
+        return self._file_line
+
+    def _manners(self, keep_s: float) -> dict[str, Any]:
+        if self._trust is None:
+            self._trust = httpx.create_ssl_context()
+            # They write whole addresses (httpx) and headers (httpcore): signatures and keys are in them.
+            for name in ("httpx", "httpcore"):
+                logging.getLogger(name).setLevel(logging.WARNING)
+        return {
+            "verify": self._trust,
+            "timeout": TIMEOUT,
+            "limits": httpx.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=keep_s),
+            "headers": {"User-Agent": f"kling-video/{__version__}"},
+            "follow_redirects": False,
+            "trust_env": True,
+        }
 
     def _gate(self, account: Account) -> _Gate:
         name = f"{account.facts.id}:{account.simulated}"
@@ -226,16 +248,43 @@ class Transport:
 
 
 @dataclass(frozen=True)
+class _Files:
+    """How files come in: with blocking calls in threads of their own, three times as fast as through the loop."""
+
+    client: httpx.Client
+    threads: ThreadPoolExecutor
+
+
+@dataclass(frozen=True)
 class Download:
     """A file on its way."""
 
     status: int
     headers: Mapping[str, str]
     response: httpx.Response
+    threads: ThreadPoolExecutor
 
-    def chunks(self) -> AsyncIterator[bytes]:
-        """The bytes as they come."""
-        return self.response.aiter_raw(256 * 1024)
+    async def copy_to(self, take: Callable[[bytes], object]) -> None:
+        """Hand over the bytes as they come, in a worker thread, which has ended when this returns or raises."""
+        copying = asyncio.get_running_loop().run_in_executor(self.threads, self._copy, take)
+        try:
+            await asyncio.shield(copying)
+        except asyncio.CancelledError:
+            self._hang_up()
+            await asyncio.wait({copying})
+            copying.exception()
+            raise
+
+    def _copy(self, take: Callable[[bytes], object]) -> None:
+        for piece in self.response.iter_raw():
+            take(piece)
+
+    def _hang_up(self) -> None:
+        """Wake the thread out of its waiting for bytes."""
+        line = self.response.extensions["network_stream"].get_extra_info("socket")
+        if line is not None:
+            with contextlib.suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
 
 
 def _purpose(account: Account, call: HttpCall) -> str:

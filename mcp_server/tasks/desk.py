@@ -256,12 +256,12 @@ class Desk:
         """A sensible time to come back."""
         if task.state in {"submitting", "saving"}:
             return 2.0
-        pace = await self._looker.pace(task.offer_id, simulated=task.simulated)
+        pace = await self._looker.pace(task)
         return schedule.poll_after_s(self.now() - (task.accepted_at or task.created_at), pace)
 
     async def expected_s(self, task: Task) -> float | None:
         """How long such clips usually take, as far as the record has seen some."""
-        pace = await self._looker.pace(task.offer_id, simulated=task.simulated)
+        pace = await self._looker.pace(task)
         return round(pace.median, 1) if pace.clips else None
 
     async def close(self, grace_s: float = GRACE_S) -> None:
@@ -346,9 +346,12 @@ class Desk:
     async def _adopt(self) -> None:
         for held in await self.record.claim():
             _log.info("Task %s (%s) is looked after here now", held.task.id, held.task.state)
-            if held.task.state == "submitting" and held.task.id not in self._submitting:
+            if held.task.id in self._submitting:
+                # Under a hold that is void by now; once that has noticed, the next round takes it up.
+                await self.record.release([held.task.id])
+            elif held.task.state == "submitting":
                 self._submit(held)
-            elif held.task.state != "submitting":
+            else:
                 await self._follow(held, 0.0)
 
     async def _cancel_job(self, task: Task) -> Cancelled:
@@ -378,9 +381,13 @@ class Desk:
             reserved_usd=money.counted(task, settlement),
         )
         self._table.drop(task.id)
-        if decided is not None:
-            self._changed(decided)
-        return Cancelled(decided or await self.record.get(task.id), True, f"{facts.name} stopped it")
+        if decided is None:
+            # Somebody recorded its end while we asked.
+            task = await self.record.get(task.id)
+            said = f"{facts.name} says {answer.words!r}, but the task is already {task.state}"
+            return Cancelled(task, task.state == "cancelled", said)
+        self._changed(decided)
+        return Cancelled(decided, True, f"{facts.name} stopped it")
 
     async def _decide(self, task_id: str, expected: tuple[Any, ...], what: str, **changes: Any) -> Task:
         task = await self.record.decide(task_id, expected, what, **changes)

@@ -32,6 +32,10 @@ class Followed:
     """Monotonic time at which this process began."""
     failures: int = 0
     asked_again: int = 0
+    missing: int = 0
+    """Looks in a row at which the vendor did not know the job."""
+    missing_since: float = 0.0
+    """Monotonic time of the first of them."""
     last_running: float | None = None
     """Wall time of the last look that showed it unfinished."""
     gone: bool = False

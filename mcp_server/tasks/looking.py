@@ -9,25 +9,29 @@ from decimal import Decimal
 from typing import Unpack
 
 from mcp_server.domain.catalog import Catalog, Provider
-from mcp_server.domain.task import Artifact, Job, JobReport, Task, VendorFailure
+from mcp_server.domain.task import Artifact, Job, JobReport, Settlement, Task, VendorFailure
 from mcp_server.errors import KlingError, LocalError, ProviderError
 from mcp_server.providers.accounts import Account
 from mcp_server.providers.base import Wire
 from mcp_server.providers.transport import Transport
 from mcp_server.tasks import money, schedule
+from mcp_server.tasks.files import NotAVideoError
 from mcp_server.tasks.following import SAVING, Followed
 from mcp_server.tasks.links import LinkRefusedError
 from mcp_server.tasks.marks import Marks
 from mcp_server.tasks.record import Changes, Held, Record
-from mcp_server.tasks.save import LinkExpiredError, NotAVideoError, NotOursError, Saver
+from mcp_server.tasks.save import LinkExpiredError, NotOursError, Saver
 
 _log = logging.getLogger("kling_video.tasks")
 
-FORGOTTEN_AFTER_S = 600.0
-"""A vendor that does not know the job for this long, as we watched, does not know it any more."""
+FORGOTTEN_AFTER_S = 3_900.0
+"""A vendor that does not know the job for this long, at every look, does not know it any more. Longer than an
+hour: a gateway that is being repaired answers 404, too."""
 FORGOTTEN_LOOKS = 5
 UNSAVED_LIFE_S = 7 * 86_400.0
 """How long saving is tried where the vendor does not say how long its link lives."""
+LATER_AT_MOST_S = 300.0
+"""A vendor's "come back later" is heard up to here: its link to the clip may not live longer."""
 LATE_GRACE_S = 3_600.0
 """A deadline is only believed after this much watching of our own: the wall clock may have been set."""
 FRESH_LINKS = 6
@@ -53,7 +57,7 @@ class Looker:
     usd_per_credit: Decimal | None = None
     examine: Callable[[Task, Artifact], Awaitable[Artifact]] | None = None
     """Looks into a saved file before the task is called done."""
-    _paces: dict[tuple[str, bool], schedule.Pace] = field(default_factory=dict[tuple[str, bool], schedule.Pace])
+    _paces: dict[tuple[object, ...], schedule.Pace] = field(default_factory=dict[tuple[object, ...], schedule.Pace])
 
     async def step(self, followed: Followed) -> float | None:
         """One look, or one try to save."""
@@ -79,20 +83,22 @@ class Looker:
             _log.warning("Task %s: %s", followed.id, worse.what)
             return schedule.trouble(followed.failures)
 
-    async def pace(self, offer_id: str, *, simulated: bool) -> schedule.Pace:
-        """How long this offer's clips take, as the record knows."""
-        key = (offer_id, simulated)
+    async def pace(self, task: Task) -> schedule.Pace:
+        """How long clips like this one take, as the record knows."""
+        length = task.ordered.get("duration")
+        key = (task.offer_id, task.simulated, length)
         if key not in self._paces:
-            first = schedule.FIRST_SIMULATED if simulated else schedule.FIRST
-            self._paces[key] = schedule.learn(await self.record.durations(offer_id, simulated=simulated), first)
+            first = schedule.FIRST_SIMULATED if task.simulated else schedule.FIRST
+            past = await self.record.durations(task.offer_id, simulated=task.simulated, length=length)
+            self._paces[key] = schedule.learn(past, first)
         return self._paces[key]
 
     async def gap(self, followed: Followed) -> float:
         """Seconds until the next look."""
         task = followed.task
-        pace = await self.pace(task.offer_id, simulated=task.simulated)
-        lane_turns = self.catalog.providers[task.provider].concurrency
-        stretch = 1.0 if task.simulated else schedule.stretch(self.crowd(followed.lane), pace, lane_turns)
+        pace = await self.pace(task)
+        turns = self.catalog.providers[task.provider].concurrency
+        stretch = 1.0 if task.simulated else schedule.stretch(self.crowd(followed.lane), pace, turns)
         return schedule.gap(self._age(task), pace, stretch=stretch)
 
     async def _look(self, followed: Followed) -> float | None:
@@ -110,7 +116,7 @@ class Looker:
                 reply = await self.transport.send(account, call)
             report = wire.read_result(job, reply)
         self.marks("follow.answered")
-        followed.failures = 0
+        followed.failures = followed.missing = 0
         return await self._seen(followed, report, facts)
 
     async def _seen(self, followed: Followed, report: JobReport, facts: Provider) -> float | None:
@@ -132,7 +138,7 @@ class Looker:
                     ready_at=self.now(),
                     settlement=settlement,
                     reserved_usd=money.counted(task, settlement),
-                    error=None if report.state == "cancelled" else _failed(report.failure, facts, settlement.basis),
+                    error=None if report.state == "cancelled" else _failed(report.failure, facts, settlement),
                     note="",
                 )
                 return None
@@ -184,7 +190,7 @@ class Looker:
         )
         self.marks("follow.recorded")
         if took is not None:
-            self._paces.pop((task.offer_id, task.simulated), None)
+            self._paces.pop((task.offer_id, task.simulated, task.ordered.get("duration")), None)
         followed.lane = SAVING
         return 0.0
 
@@ -236,7 +242,9 @@ class Looker:
     async def _trouble(self, followed: Followed, error: KlingError) -> float | None:
         """Something is in the way: the task stays what it is, and says why it does not move."""
         followed.failures += 1
-        if isinstance(error, ProviderError) and error.fault == "not_found" and await self._forgotten(followed, error):
+        if not isinstance(error, ProviderError) or error.fault != "not_found":
+            followed.missing = 0
+        elif await self._forgotten(followed, error):
             return None
         if followed.task.state == "saving" and self._too_late(followed):
             followed.asked_again = FRESH_LINKS
@@ -248,12 +256,18 @@ class Looker:
         slow = isinstance(error, LocalError)
         pause = schedule.trouble(followed.failures + (3 if slow else 0))
         wait = error.retry_after_s if isinstance(error, ProviderError) else None
-        return max(pause, wait or 0.0)
+        return max(pause, min(wait or 0.0, LATER_AT_MOST_S))
 
     async def _forgotten(self, followed: Followed, error: ProviderError) -> bool:
         """Whether the vendor has lost the job for good; new jobs may not be known everywhere at once."""
-        watched = self.monotonic() - followed.since
-        if followed.failures < FORGOTTEN_LOOKS or watched < FORGOTTEN_AFTER_S:
+        if not followed.missing:
+            followed.missing_since = self.monotonic()
+        followed.missing += 1
+        if followed.missing < FORGOTTEN_LOOKS or self.monotonic() - followed.missing_since < FORGOTTEN_AFTER_S:
+            return False
+        account = await self.account(followed.task.provider, followed.task.simulated)
+        if not followed.task.simulated and followed.task.sent_as not in ("", account.mark):
+            # Another key than the one it was bought with: of course it is not known under this one.
             return False
         await self._note(
             followed,
@@ -320,9 +334,9 @@ def lane_of(task: Task) -> str:
     return f"{task.provider}:{task.simulated}"
 
 
-def _failed(failure: VendorFailure | None, facts: Provider, basis: str) -> dict[str, object]:
+def _failed(failure: VendorFailure | None, facts: Provider, settlement: Settlement) -> dict[str, object]:
     found = failure or VendorFailure(fault="unknown", words="")
-    reported = "charged" if basis == "reported" else "unknown"
+    reported = "unknown" if settlement.basis != "reported" else "charged" if settlement.amount else "not_spent"
     return {
         "code": "provider_error",
         "fault": found.fault,
@@ -331,5 +345,5 @@ def _failed(failure: VendorFailure | None, facts: Provider, basis: str) -> dict[
         "why": found.words or "it gives no reason",
         "vendor_words": found.words,
         "vendor_code": found.code,
-        "money": "not_spent" if basis == "rolled_back" else reported,
+        "money": "not_spent" if settlement.basis == "rolled_back" else reported,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import TypeGuard
 
 from mcp_server.domain.catalog import Provider
 from mcp_server.domain.task import Settlement, Task
@@ -12,7 +13,7 @@ ZERO = Decimal(0)
 
 def settled(task: Task, charged: Decimal | None, *, usd_per_credit: Decimal | None) -> Settlement:
     """For a clip that was made: the vendor's own number, else the quote, and which of the two it is."""
-    if charged is not None:
+    if _is_bill(charged):
         return Settlement(
             amount=charged,
             currency=task.quote_currency,
@@ -31,7 +32,7 @@ def settled(task: Task, charged: Decimal | None, *, usd_per_credit: Decimal | No
 
 def unmade(task: Task, charged: Decimal | None, facts: Provider, *, usd_per_credit: Decimal | None) -> Settlement:
     """For a job that failed or was stopped: free only where the vendor reports it or documents it."""
-    if charged is not None:
+    if _is_bill(charged):
         return settled(task, charged, usd_per_credit=usd_per_credit)
     if facts.refunds_failures:
         return Settlement(amount=ZERO, currency=task.quote_currency, usd=ZERO, basis="rolled_back")
@@ -43,6 +44,11 @@ def counted(task: Task, settlement: Settlement) -> Decimal:
     if task.simulated:
         return ZERO
     return task.reserved_usd if settlement.usd is None else settlement.usd
+
+
+def _is_bill(charged: Decimal | None) -> TypeGuard[Decimal]:
+    # A vendor that takes less than nothing has said nothing: it must not make room in the budget.
+    return charged is not None and charged >= 0
 
 
 def _usd(task: Task, charged: Decimal, usd_per_credit: Decimal | None) -> Decimal | None:

@@ -174,8 +174,8 @@ class Record(Protocol):
         """What happened to a task, oldest first."""
         ...
 
-    async def sending(self, held: Held, at: float) -> bool:
-        """Note, durably, that the paid call leaves now; False when it may not (cancelled, or not ours any more)."""
+    async def sending(self, held: Held, at: float, sent_as: str = "") -> bool:
+        """Note, durably, that the paid call leaves now with this account; False when it may not (cancelled, not ours)."""
         ...
 
     async def change(
@@ -217,8 +217,8 @@ class Record(Protocol):
         """A number that moves when another process changed anything."""
         ...
 
-    async def durations(self, offer_id: str, *, simulated: bool) -> list[float]:
-        """How long this offer's last clips took, in seconds."""
+    async def durations(self, offer_id: str, *, simulated: bool, length: int | None = None) -> list[float]:
+        """How long this offer's last clips took, in seconds; those of this ordered length where there are some."""
         ...
 
     async def spent(self, since_day: str, owner: str | None = None) -> list[Spent]:

@@ -14,8 +14,8 @@ from functools import lru_cache
 from math import ceil, erfc, exp, log, pi, sqrt
 from typing import Final
 
-TARGET_LAG_S: Final = 0.95
-"""Mean delay between a clip's end and our noticing; a fixed two-second schedule has 1.0."""
+TARGET_LAG_S: Final = 1.0
+"""Delay to plan for between a clip's end and our noticing; a little less comes out. A fixed two-second one has 1.0."""
 GUESSED_LAG_S: Final = 2.0
 """The same while the offer's pace is still a guess."""
 LOOKS_PER_TURN_S: Final = 5.0
@@ -25,6 +25,7 @@ FARTHEST_S: Final = 300.0
 EARLY_S: Final = 20.0
 """Refusals by moderation come soon after the order, long before any clip could."""
 _PRIOR_WEIGHT: Final = 1.5
+_PRIOR_SIGMA: Final = 0.3
 _HOURS: Final = 3600.0
 
 DEADLINE_S: Final[Mapping[str, float]] = {
@@ -74,16 +75,16 @@ def learn(durations: Iterable[float], first: Pace = FIRST) -> Pace:
     # The guess about the middle gives way after three clips; the guess about the spread fades.
     guess = [first.mu] if len(logs) < 3 else []
     mu = sum(logs + guess) / len(logs + guess)
-    spread = sum((value - mu) ** 2 for value in logs) + _PRIOR_WEIGHT * first.sigma**2
+    spread = sum((value - mu) ** 2 for value in logs) + _PRIOR_WEIGHT * _PRIOR_SIGMA**2
     return Pace(mu, max(0.08, sqrt(spread / (len(logs) + _PRIOR_WEIGHT))), len(logs))
 
 
 def gap(age: float, pace: Pace, *, stretch: float = 1.0, nearest: float = NEAREST_S) -> float:
     """Seconds until the next look at a job that has run for `age` seconds; `stretch` for more jobs than looks."""
     age = max(0.0, age)
-    farthest = min(FARTHEST_S, max(nearest, pace.median / 4, age / 4))
+    farthest = min(FARTHEST_S, max(nearest, pace.median / 3, age / 4))
     if age < EARLY_S:
-        farthest = min(farthest, max(nearest, 2.0, age))
+        farthest = min(farthest, max(nearest, 3.0, 2 * age))
     scale = _constant(pace.sigma) * sqrt(pace.median) / (2 * pace.lag_s * stretch)
     seen = 0.0
     at = age

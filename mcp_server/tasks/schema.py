@@ -83,6 +83,7 @@ _BOUGHT: Final = (
 )
 # Changes with the task; one JSON column for the same reason.
 _BECAME: Final = (
+    "sent_as",
     "accepted_at",
     "ready_at",
     "attempts",

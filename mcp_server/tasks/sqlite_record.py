@@ -104,13 +104,14 @@ class SqliteRecord:
             "read",
         )
 
-    async def sending(self, held: Held, at: float) -> bool:
+    async def sending(self, held: Held, at: float, sent_as: str = "") -> bool:
         def write(db: sqlite3.Connection) -> bool:
             task = _mine(db, held, self.process)
             # A call that left before may leave again only where a vendor's idempotency key makes it the same purchase.
             if task is None or task.state != "submitting" or (task.sent_at and not task.call.get("idempotency_key")):
                 return False
-            _save(db, replace(task, sent_at=at, attempts=task.attempts + 1), task, self.now(), "the paid call leaves")
+            sent = replace(task, sent_at=at, sent_as=sent_as, attempts=task.attempts + 1)
+            _save(db, sent, task, self.now(), "the paid call leaves")
             return True
 
         return await self._clerk.do(write, "money")
@@ -199,14 +200,18 @@ class SqliteRecord:
             return -1
         return await self._clerk.do(lambda db: int(db.execute("PRAGMA data_version").fetchone()[0]), "read")
 
-    async def durations(self, offer_id: str, *, simulated: bool) -> list[float]:
+    async def durations(self, offer_id: str, *, simulated: bool, length: int | None = None) -> list[float]:
         query = (
-            "SELECT took_s FROM tasks WHERE offer_id = ? AND simulated = ? AND took_s IS NOT NULL "
-            "ORDER BY created_at DESC LIMIT ?"
+            "SELECT took_s, json_extract(bought, '$.ordered.duration') AS length FROM tasks "
+            "WHERE offer_id = ? AND simulated = ? AND took_s IS NOT NULL ORDER BY created_at DESC LIMIT ?"
         )
-        return await self._clerk.do(
-            lambda db: [row["took_s"] for row in db.execute(query, [offer_id, int(simulated), SAMPLE])], "read"
-        )
+
+        def read(db: sqlite3.Connection) -> list[float]:
+            rows = db.execute(query, [offer_id, int(simulated), 4 * SAMPLE]).fetchall()
+            same = [row["took_s"] for row in rows if row["length"] == length]
+            return (same if len(same) >= 3 else [row["took_s"] for row in rows])[:SAMPLE]
+
+        return await self._clerk.do(read, "read")
 
     async def spent(self, since_day: str, owner: str | None = None) -> list[Spent]:
         if not self.exists():
@@ -388,10 +393,11 @@ def _reserve(db: sqlite3.Connection, new: NewTask, budget: Budget, day: str) -> 
 
 
 def _twins(db: sqlite3.Connection, new: NewTask, now: float) -> Iterator[str]:
-    if new.idempotency_key is not None:
+    if new.idempotency_key is not None or new.simulated:
         return
     row = db.execute(
         "SELECT id, created_at FROM tasks WHERE request_digest = ? AND owner = ? AND created_at > ? "
+        "AND simulated = 0 AND state NOT IN ('failed', 'cancelled') "
         "ORDER BY created_at DESC LIMIT 1",
         [new.request_digest, new.owner, now - TWIN_S],
     ).fetchone()

@@ -62,7 +62,7 @@ class Submitter:
             # A process died between sending and recording the answer.
             died = KlingError("the program ended before the answer was recorded")
             doubt = InDoubt(died)
-            if not self._may_repeat(task):
+            if not self._may_repeat(task) or not await self._same_account(task):
                 return await self._uncertain(held, doubt)
         elif self.now() - task.created_at > buying.UNSENT_LIFE_S:
             late = KlingError(
@@ -108,7 +108,7 @@ class Submitter:
             async with self.transport.slot(account):
                 self.marks("submit.before_sent")
                 self.out.add(task.id)
-                if not await self.record.sending(held, self.now()):
+                if not await self.record.sending(held, self.now(), account.mark):
                     raise LostHoldError(task.id)
                 self.marks("submit.before_send")
                 reply = await self.transport.send(account, call)
@@ -185,6 +185,14 @@ class Submitter:
 
     def _may_repeat(self, task: Task) -> bool:
         return bool(task.call.get("idempotency_key")) and self.now() - task.created_at <= buying.KEY_LIFE_S
+
+    async def _same_account(self, task: Task) -> bool:
+        """Whether the vendor knows our idempotency key: processes that share a home may have keys of their own."""
+        try:
+            account = await self.account(task.provider, task.simulated)
+        except KlingError:
+            return False
+        return task.simulated or task.sent_as in ("", account.mark)
 
     def _patient(self, outcome: NotBought, tries: int, began: float, again: float) -> bool:
         if outcome.kind == "unreachable":

@@ -278,11 +278,14 @@ class _Download:
     headers: dict[str, str]
     parts: list[Any]
 
-    async def chunks(self) -> Any:
-        for part in self.parts:
-            if isinstance(part, Exception):
-                raise part
-            yield part
+    async def copy_to(self, take: Any) -> None:
+        def copy() -> None:
+            for part in self.parts:
+                if isinstance(part, Exception):
+                    raise part
+                take(part)
+
+        await asyncio.to_thread(copy)
 
 
 def reply(status: int, body: Any, headers: dict[str, str] | None = None) -> HttpReply:

@@ -1,14 +1,18 @@
-"""When the record itself fails, or somebody else's key is at hand, while it is not known whether an order was taken."""
+"""What a paid clip must survive: a failing record, another key at hand, a vendor that talks nonsense."""
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from tasks.stub import House
+from tasks.stub import House, facts, quiet
 
-from mcp_server.errors import LocalError
+from mcp_server.errors import LocalError, RateLimitedError
+from mcp_server.providers.accounts import Account
+from mcp_server.settings import Secret
+from mcp_server.tasks import looking
 from mcp_server.tasks.desk import Desk
 
 FULL = LocalError("The record of tasks cannot be used: database or disk is full")
@@ -52,3 +56,142 @@ async def test_a_repeat_that_cannot_be_recorded_leaves_the_doubt(house: House, m
     assert task.state == "uncertain"
     assert task.error["money"] == "may_have_been_charged"
     assert task.reserved_usd == Decimal("0.56"), "what may have been charged stays counted"
+
+
+def with_key(house: House, key: str) -> Desk:
+    """A desk of somebody who shares this home and has a key of his own."""
+    known = house.providers[0]
+
+    async def account(provider: str, simulated: bool) -> Account:
+        return Account(facts=known, base_urls=known.base_urls, secret=Secret(key, "test"), simulated=simulated)
+
+    return house.desk(account=account)
+
+
+async def left_in_doubt(house: House, desk: Desk) -> str:
+    """An order whose process is gone between sending and recording the answer."""
+    house.vendor.answers = [asyncio.get_running_loop().create_future()]
+    task, _ = await desk.buy(house.new(keyed=True), wait_s=0)
+    await quiet()
+    assert len(house.vendor.submits) == 0
+    await desk.close(grace_s=0)
+    return task.id
+
+
+@pytest.mark.parametrize(("key", "state"), [("one", "queued"), ("two", "uncertain")])
+async def test_an_order_in_doubt_is_repeated_only_with_the_key_it_was_sent_with(
+    house: House, key: str, state: str
+) -> None:
+    task_id = await left_in_doubt(house, with_key(house, "one"))
+    heir = with_key(house, key)
+    await heir.start()
+
+    task = await house.until(heir, task_id, "queued", "uncertain", "failed", limit_s=60)
+
+    assert task.state == state
+    assert len(house.vendor.submits) == (state == "queued")
+
+
+async def test_a_job_of_another_account_is_not_given_up_as_forgotten(house: House) -> None:
+    first = with_key(house, "one")
+    task, _ = await first.buy(house.new())
+    await first.close()
+    job = house.vendor.jobs.pop("job-1")
+    stranger = with_key(house, "two")
+    await stranger.start()
+    await house.clock.advance(looking.FORGOTTEN_AFTER_S + 600)
+    assert (await stranger.get(task.id)).state == "queued"
+    await stranger.close()
+    house.vendor.jobs["job-1"] = job
+    house.vendor.finish("job-1")
+    heir = with_key(house, "one")
+    await heir.start()
+
+    assert (await house.until(heir, task.id, "succeeded", "failed", limit_s=300)).state == "succeeded"
+
+
+async def test_one_not_found_after_an_outage_does_not_lose_the_job(house: House) -> None:
+    desk = house.desk()
+    task, _ = await desk.buy(house.new())
+    await house.clock.advance(looking.FORGOTTEN_AFTER_S)
+    house.vendor.status_answers = [(503, "down")] * 5 + [(404, {})] + [(503, "down")] * 5 + [(404, {})] * 3
+    house.vendor.finish("job-1")
+
+    assert (await house.until(desk, task.id, "succeeded", "failed", limit_s=2_500)).state == "succeeded"
+
+
+async def test_a_vendor_that_says_come_back_next_year_is_asked_sooner(house: House) -> None:
+    desk = house.desk()
+    task, _ = await desk.buy(house.new())
+    later = RateLimitedError("later", fault="rate_limited", provider="stub", http_status=429, retry_after_s=3e7)
+    house.vendor.status_answers = [later]
+    house.vendor.finish("job-1")
+
+    assert (await house.until(desk, task.id, "succeeded", limit_s=900)).state == "succeeded"
+
+
+@pytest.mark.parametrize(("cost", "money"), [("0", "not_spent"), ("0.3", "charged"), ("-5", "unknown")])
+async def test_a_failed_job_says_what_its_bill_says(house: House, cost: str, money: str) -> None:
+    desk = house.desk()
+    task, _ = await desk.buy(house.new())
+    house.vendor.jobs["job-1"] |= {"status": "failed", "cost": cost}
+
+    task = await house.until(desk, task.id, "failed", limit_s=300)
+
+    assert task.error["money"] == money
+    assert task.reserved_usd == {"0": 0, "0.3": Decimal("0.3"), "-5": Decimal("0.56")}[cost]
+
+
+async def test_a_negative_bill_frees_no_budget(house: House) -> None:
+    desk = house.desk()
+    task, _ = await desk.buy(house.new())
+    house.vendor.finish("job-1", cost="-5")
+
+    task = await house.until(desk, task.id, "succeeded", limit_s=300)
+
+    assert task.reserved_usd == Decimal("0.56")
+    assert task.settlement.basis == "computed"
+
+
+async def test_what_was_done_before_the_cancel_came_is_not_called_stopped(house: House) -> None:
+    house.providers = (facts(cancel="queued"),)
+    desk = house.desk()
+    task, _ = await desk.buy(house.new())
+    real = house.vendor.send
+
+    async def raced(account: Account, call: Any) -> Any:
+        answer = await real(account, call)
+        if call.path.endswith("/cancel"):
+            await desk.record.decide(task.id, ("queued",), "the clip is ready", state="saving", video_url="https://x")
+        return answer
+
+    house.vendor.send = raced  # type: ignore[method-assign]
+    cancelled = await desk.cancel(task.id)
+
+    assert not cancelled.done
+    assert "saving" in cancelled.words
+
+
+async def test_a_rehearsal_repeated_is_not_said_to_be_paid(house: House) -> None:
+    desk = house.desk()
+    await desk.buy(house.new(simulated=True))
+    free, _ = await desk.buy(house.new(simulated=True))
+    real, _ = await desk.buy(house.new())
+    twin, _ = await desk.buy(house.new())
+
+    assert free.warnings == real.warnings == ()
+    assert "both are paid" in twin.warnings[0]
+
+
+async def test_an_order_that_comes_back_while_its_old_hold_still_waits_is_not_left_lying(house: House) -> None:
+    house.vendor.answers = [(429, {})]
+    desk = house.desk()
+    task, _ = await desk.buy(house.new(), wait_s=0)
+    await quiet()
+    # As after a long sleep: another process had it meanwhile, and ended.
+    await desk.record.release([task.id])
+
+    task = await house.until(desk, task.id, "queued", "failed", limit_s=120)
+
+    assert task.state == "queued"
+    assert len(house.vendor.jobs) == 1

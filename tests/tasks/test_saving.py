@@ -15,9 +15,10 @@ from mcp_server.errors import LocalError
 from mcp_server.providers.accounts import Account
 from mcp_server.providers.transport import LostAnswerError
 from mcp_server.settings import Secret
-from mcp_server.tasks import save
+from mcp_server.tasks import files, save
+from mcp_server.tasks.files import NotAVideoError, name_of, sniff
 from mcp_server.tasks.links import LinkRefusedError, check, public
-from mcp_server.tasks.save import NotAVideoError, Saver, name_of, sniff
+from mcp_server.tasks.save import Saver
 
 URL = "https://media.test/job-1.mp4"
 CUT = LostAnswerError("The download broke off (ReadError)")
@@ -215,7 +216,7 @@ async def test_a_disk_in_the_way_keeps_the_task_and_its_link(
             raise OSError(code, os.strerror(code))
         return plain(target, data)
 
-    monkeypatch.setattr(save.os, "write", write)
+    monkeypatch.setattr(files.os, "write", write)
     desk, task = await finished(house)
     await house.clock.advance(200)
     task = await desk.get(task.id)
@@ -288,7 +289,7 @@ async def test_a_file_system_without_hard_links_will_do(house: House, monkeypatc
     def link(*_: Any, **__: Any) -> None:
         raise OSError(errno.EPERM, "no hard links here")
 
-    monkeypatch.setattr(save.os, "link", link)
+    monkeypatch.setattr(files.os, "link", link)
     desk, task = await finished(house)
     task = await house.until(desk, task.id, "succeeded")
 

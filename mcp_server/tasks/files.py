@@ -1,0 +1,262 @@
+"""The files around a clip: the unfinished part, the whole one without a name, the final name."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import io
+import os
+import re
+import unicodedata
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mcp_server.domain.task import Task
+from mcp_server.errors import KlingError, LocalError
+
+_BATCH = 1024 * 1024
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+class NotAVideoError(KlingError):
+    """What came is no clip, or not the whole one."""
+
+    code = "not_a_video"
+    exit_code = 69
+
+
+@dataclass
+class Part:
+    """The unfinished file: its own per claim, so that two writers never share one."""
+
+    path: Path
+    size: int = 0
+    sha256: hashlib._Hash = field(default_factory=hashlib.sha256)  # type: ignore[reportPrivateUsage]
+    tag: str = ""
+    whole: bool = False
+    """Fetched to its end and on the disk, by an earlier try."""
+
+    def restart(self) -> None:
+        """Empty, as if nothing had come."""
+        self.path.unlink(missing_ok=True)
+        self.size = 0
+        self.sha256 = hashlib.sha256()
+        self.tag = ""
+
+
+class Writer:
+    """Writes a part in large pieces, and hashes each while the next is on its way.
+
+    Everything here is called in one worker thread; the hash has one of its own.
+    """
+
+    def __init__(self, part: Part, limit: int) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+        # A link somebody laid under the name is not followed; unbuffered: what counts as written the system has.
+        self._file = io.FileIO(os.open(part.path, flags, 0o644), "wb")
+        self._part = part
+        self._limit = limit
+        self._pieces: list[bytes] = []
+        self._waiting = 0
+        self._hasher = ThreadPoolExecutor(1)
+        self._hashed: Future[None] | None = None
+
+    def take(self, piece: bytes) -> bool:
+        """The next bytes; whether some were handed to the system."""
+        self._pieces.append(piece)
+        self._waiting += len(piece)
+        if self._part.size + self._waiting > self._limit:
+            raise NotAVideoError(f"The clip has more than {self._limit:,} bytes")
+        if self._waiting < _BATCH and self._part.size:
+            return False
+        self._flush()
+        return True
+
+    def close(self) -> None:
+        """Write what is left: a cut keeps what came, and the next try goes on from there."""
+        try:
+            self._flush()
+        finally:
+            self._hasher.shutdown()
+            self._file.close()
+
+    def _flush(self) -> None:
+        data, self._pieces, self._waiting = b"".join(self._pieces), [], 0
+        while data:
+            written = os.write(self._file.fileno(), data)
+            self._part.size += written
+            if self._hashed is not None:
+                self._hashed.result()
+            self._hashed = self._hasher.submit(self._part.sha256.update, data[:written])
+            data = data[written:]
+
+
+def folder_of(output_dir: str) -> Path:
+    folder = Path(output_dir)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder.resolve(strict=True)
+    except OSError as error:
+        raise in_words(error, folder, "") from error
+
+
+def resumable(folder: Path, task_id: str, claim: int) -> Part:
+    """What an earlier try left, as this claim's own copy; else an empty part."""
+    own = f".{task_id}.{claim}."
+    part = Part(folder / f"{own}part")
+    whole = whole_of(folder, task_id)
+    if whole.is_file() and not whole.is_symlink():
+        part.path, part.whole, part.size = whole, True, whole.stat().st_size
+        with whole.open("rb") as file:
+            while chunk := file.read(_BATCH):
+                part.sha256.update(chunk)
+        return part
+    for left in sorted(folder.glob(f".{task_id}.*.part")):
+        tag = left.name.removesuffix(".part").split(".")[-1]
+        if tag.isdigit() or part.size or left.is_symlink():
+            left.unlink(missing_ok=True)
+            continue
+        with contextlib.suppress(OSError):
+            part.path = folder / f"{own}{tag}.part"
+            part.tag = bytes.fromhex(tag[1:]).decode()
+            if left != part.path:
+                part.path.write_bytes(b"")
+            with left.open("rb") as old, part.path.open("ab") as copy:
+                while chunk := old.read(_BATCH):
+                    part.sha256.update(chunk)
+                    part.size += len(chunk)
+                    if left != part.path:
+                        copy.write(chunk)
+            if left != part.path:
+                left.unlink(missing_ok=True)
+    return part
+
+
+def tagged(part: Part) -> Path:
+    """The part under a name that carries the version it is a part of; only a strong one allows to go on later."""
+    stem = ".".join(part.path.name.split(".")[:3])
+    tag = part.tag
+    usable = tag.startswith('"') and len(tag) < 80
+    if not usable:
+        part.tag = ""
+    path = part.path.with_name(f"{stem}.t{tag.encode().hex()}.part" if usable else f"{stem}.part")
+    if path != part.path and part.path.exists():
+        part.path.rename(path)
+    return path
+
+
+def whole_of(folder: Path, task_id: str) -> Path:
+    return folder / f".{task_id}.whole"
+
+
+def remove_parts(folder: Path, task_id: str) -> None:
+    for left in (*folder.glob(f".{task_id}.*.part"), whole_of(folder, task_id)):
+        with contextlib.suppress(OSError):
+            left.unlink(missing_ok=True)
+
+
+def finished(part: Part, whole: Path) -> tuple[str, str]:
+    """The file on the disk for good, and what it is by its own bytes."""
+    with part.path.open("rb") as file:
+        kind = sniff(file.read(64))
+        if kind is None:
+            part.path.unlink(missing_ok=True)
+            raise NotAVideoError("What the link gave is no mp4, mov or webm file")
+        os.fsync(file.fileno())
+    if not part.whole:
+        part.path.replace(whole)
+        part.path, part.whole = whole, True
+    return kind
+
+
+def sniff(head: bytes) -> tuple[str, str] | None:
+    """Suffix and media type of a video by its first bytes."""
+    if head[4:8] == b"ftyp":
+        return (".mov", "video/quicktime") if head[8:10] == b"qt" else (".mp4", "video/mp4")
+    if head[:4] == b"\x1a\x45\xdf\xa3":
+        return (".webm", "video/webm")
+    return None
+
+
+def named(part: Part, folder: Path, task: Task, suffix: str) -> Path:
+    """The part under its final name, which nothing had before, or which held these very bytes."""
+    stem = name_of(task)
+    for number in range(1, 1000):
+        path = folder / (f"{stem}{suffix}" if number == 1 else f"{stem}-{number}{suffix}")
+        try:
+            _claim_name(part.path, path)
+        except FileExistsError:
+            if _same(path, part):
+                break
+            continue
+        break
+    else:
+        raise LocalError(f"There is no free name for {stem}{suffix} in {folder}", money="charged")
+    _syncfolder_of(folder)
+    return path
+
+
+def _claim_name(part: Path, path: Path) -> None:
+    try:
+        os.link(part, path, follow_symlinks=False)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno in _FULL or error.errno in {errno.EROFS, errno.EACCES}:
+            raise
+        # File systems without hard links (exFAT, some shares): the short id in the name keeps this apart.
+        if path.exists():
+            raise FileExistsError(path) from None
+        part.rename(path)
+
+
+def _same(path: Path, part: Part) -> bool:
+    if path.is_symlink() or not path.is_file() or path.stat().st_size != part.size:
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest() == part.sha256.digest()
+
+
+def _syncfolder_of(folder: Path) -> None:
+    if os.name == "nt":
+        return
+    target = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(target)
+    finally:
+        os.close(target)
+
+
+def name_of(task: Task) -> str:
+    """`2026-11-21-neon-city-ab12cd`: when, what, which; a simulation says so."""
+    day = datetime.fromtimestamp(task.created_at, UTC).date().isoformat()
+    words = re.findall(r"[^\W_]+", unicodedata.normalize("NFC", task.prompt).lower())
+    slug = ""
+    for word in words[:6]:
+        if len(f"{slug}-{word}".encode()) > 60:
+            break
+        slug = f"{slug}-{word}"
+    simulated = "-simulated" if task.simulated else ""
+    return f"{day}{slug or '-' + task.mode}{simulated}-{task.id[-6:]}"
+
+
+def in_words(error: OSError, folder: Path, task_id: str) -> LocalError:
+    if error.errno in _FULL and task_id:
+        # A full disk needs the room more than we need the first half of a clip.
+        remove_parts(folder, task_id)
+    reason = {
+        errno.ENOSPC: "the disk is full",
+        errno.EDQUOT: "the disk quota is used up",
+        errno.EROFS: "the disk is read-only",
+        errno.EACCES: "writing there is not allowed",
+        errno.EPERM: "writing there is not allowed",
+        errno.ENOTDIR: "it is not a folder",
+    }.get(error.errno or 0, str(error.strerror or error))
+    return LocalError(
+        f"The clip cannot be saved in {folder}: {reason}",
+        next_step="Make room or choose another folder; saving is tried again, and video_url stays usable",
+        money="charged",
+    )
