@@ -4,35 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Unpack, cast
+from typing import Unpack
 
-from mcp_server.domain.task import FINISHED, MOVES, State, Task
-from mcp_server.errors import BudgetError, KeyConflictError, LocalError, UnknownTaskError
+from mcp_server.domain.task import State, Task
+from mcp_server.errors import LocalError, UnknownTaskError
 from mcp_server.tasks.clerk import BUSY_MS, Clerk, busy
 from mcp_server.tasks.living import Living, place
+from mcp_server.tasks.ordering import reserve, same_order, twins
 from mcp_server.tasks.record import Budget, Changes, Event, Filter, Held, NewTask, Spent, day_of
-from mcp_server.tasks.schema import INSERT, OPEN, UPDATE, NewerFileError, changing, migrate, row_of, task_from, task_of
+from mcp_server.tasks.rows import apply, held_by, note, read_task, save
+from mcp_server.tasks.schema import INSERT, OPEN, NewerFileError, migrate, row_of, task_from, task_of
+from mcp_server.tasks.searching import added, where_of
 
-TWIN_S = 20.0
-"""Two equal orders this close together are worth a word: an agent that repeats itself pays twice."""
 SAMPLE = 40
 """So many past clips say how long the next one takes."""
-_LIKE_SIGNS = re.compile(r"[%_\\]")
-_ESCAPED = r"\\\g<0>"
 _CHUNK = 500
 """Ids in one query; SQLite takes at least 999 values."""
-
-
-class IllegalMoveError(Exception):
-    """A change of state that DESIGN does not know: a defect of this program."""
 
 
 @dataclass
@@ -86,7 +80,7 @@ class SqliteRecord:
     async def find(self, wanted: Filter) -> list[Task]:
         if not self.exists():
             return []
-        where, values = _where(wanted)
+        where, values = where_of(wanted)
         order = "DESC" if wanted.newest_first else "ASC"
         query = f"SELECT * FROM tasks {where} ORDER BY created_at {order}, id {order} LIMIT ?"  # noqa: S608
         return await self._clerk.do(
@@ -106,12 +100,12 @@ class SqliteRecord:
 
     async def sending(self, held: Held, at: float, sent_as: str = "") -> bool:
         def write(db: sqlite3.Connection) -> bool:
-            task = _mine(db, held, self.process)
+            task = held_by(db, held, self.process)
             # A call that left before may leave again only where a vendor's idempotency key makes it the same purchase.
             if task is None or task.state != "submitting" or (task.sent_at and not task.call.get("idempotency_key")):
                 return False
             sent = replace(task, sent_at=at, sent_as=sent_as, attempts=task.attempts + 1)
-            _save(db, sent, task, self.now(), "the paid call leaves")
+            save(db, sent, task, self.now(), "the paid call leaves")
             return True
 
         return await self._clerk.do(write, "money")
@@ -120,8 +114,8 @@ class SqliteRecord:
         self, held: Held, what: str = "", *, money: bool = False, **changes: Unpack[Changes]
     ) -> Task | None:
         def write(db: sqlite3.Connection) -> Task | None:
-            task = _mine(db, held, self.process)
-            return None if task is None or task.finished else _apply(db, task, changes, self.now(), what)
+            task = held_by(db, held, self.process)
+            return None if task is None or task.finished else apply(db, task, changes, self.now(), what)
 
         return await self._clerk.do(write, "money" if money else "write")
 
@@ -131,10 +125,10 @@ class SqliteRecord:
         states = frozenset(expected)
 
         def write(db: sqlite3.Connection) -> Task | None:
-            task = _task(db, task_id)
+            task = read_task(db, task_id)
             if task is None or task.state not in states:
                 return None
-            changed = _apply(db, task, changes, self.now(), what)
+            changed = apply(db, task, changes, self.now(), what)
             db.execute("UPDATE tasks SET holder = NULL, claim = claim + 1 WHERE id = ?", [task_id])
             return changed
 
@@ -142,10 +136,10 @@ class SqliteRecord:
 
     async def withdraw(self, task_id: str) -> Task | None:
         def write(db: sqlite3.Connection) -> Task | None:
-            task = _task(db, task_id)
+            task = read_task(db, task_id)
             if task is None or task.state != "submitting" or task.sent_at is not None or task.job_id:
                 return None
-            return _apply(
+            return apply(
                 db,
                 task,
                 {"state": "cancelled", "reserved_usd": Decimal(0), "note": "Cancelled before anything was sent."},
@@ -222,7 +216,7 @@ class SqliteRecord:
             sums: dict[tuple[str, str, str], Spent] = {}
             for row in db.execute(query, [since_day, owner, owner]):
                 key = (row["day"], row["provider"], row["model"])
-                sums[key] = _added(sums.get(key), task_from(row), row["day"])
+                sums[key] = added(sums.get(key), task_from(row), row["day"])
             return list(sums.values())
 
         return await self._clerk.do(read, "read")
@@ -259,13 +253,13 @@ class SqliteRecord:
             query = "SELECT * FROM tasks WHERE owner = ? AND idempotency_key = ?"
             row = db.execute(query, [new.owner, new.idempotency_key]).fetchone()
             if row is not None:
-                return Held(_same_order(task_from(row), new), row["claim"]), False
+                return Held(same_order(task_from(row), new), row["claim"]), False
         now = self.now()
-        reserved = _reserve(db, new, budget, day_of(now))
-        task = task_of(new, now, (*new.warnings, *_twins(db, new, now)), reserved)
+        reserved = reserve(db, new, budget, day_of(now))
+        task = task_of(new, now, (*new.warnings, *twins(db, new, now)), reserved)
         self._register(db)
         db.execute(INSERT, row_of(task, self.process, 1))
-        _event(db, task, now, "ordered")
+        note(db, task, now, "ordered")
         return Held(task, 1), True
 
     def _register(self, db: sqlite3.Connection) -> None:
@@ -316,134 +310,3 @@ def _ready(db: sqlite3.Connection) -> sqlite3.Connection:
     db.execute("PRAGMA foreign_keys = ON")
     migrate(db)
     return db
-
-
-def _task(db: sqlite3.Connection, task_id: str) -> Task | None:
-    row = db.execute("SELECT * FROM tasks WHERE id = ?", [task_id]).fetchone()
-    return None if row is None else task_from(row)
-
-
-def _mine(db: sqlite3.Connection, held: Held, process: str) -> Task | None:
-    row = db.execute(
-        "SELECT * FROM tasks WHERE id = ? AND holder = ? AND claim = ?", [held.task.id, process, held.claim]
-    ).fetchone()
-    return None if row is None else task_from(row)
-
-
-def _apply(db: sqlite3.Connection, task: Task, changes: Changes, now: float, what: str) -> Task:
-    changed = replace(task, **cast("dict[str, Any]", changes))
-    _save(db, changed, task, now, what)
-    return replace(changed, **_times(changed, now))
-
-
-def _save(db: sqlite3.Connection, changed: Task, before: Task, now: float, what: str) -> None:
-    moved = changed.state != before.state
-    if moved and changed.state not in MOVES[before.state]:
-        raise IllegalMoveError(f"{before.id}: {before.state} → {changed.state}")
-    changed = replace(changed, **_times(changed, now))
-    db.execute(UPDATE, changing(changed))
-    if moved or what:
-        _event(db, changed, now, what or changed.status)
-
-
-def _times(changed: Task, now: float) -> dict[str, float | None]:
-    finished_at = (changed.finished_at or now) if changed.state in FINISHED else None
-    return {"updated_at": now, "finished_at": finished_at}
-
-
-def _event(db: sqlite3.Connection, task: Task, now: float, what: str) -> None:
-    db.execute("INSERT INTO events (task_id, at, state, what) VALUES (?, ?, ?, ?)", [task.id, now, task.state, what])
-
-
-def _same_order(task: Task, new: NewTask) -> Task:
-    if task.request_digest == new.request_digest:
-        return task
-    raise KeyConflictError(
-        f"The idempotency key {new.idempotency_key!r} already stands for another request",
-        why=f"it belongs to task {task.id}, which was ordered with other words or settings",
-        next_step=f"Use a new key for a new clip, or get_task {task.id}",
-        details={"task_id": task.id},
-    )
-
-
-def _reserve(db: sqlite3.Connection, new: NewTask, budget: Budget, day: str) -> Decimal:
-    """What this purchase takes from the day's budget; BudgetError when it does not fit."""
-    if new.simulated:
-        return Decimal(0)
-    if budget.daily_usd is None:
-        return new.reserve_usd or Decimal(0)
-    if new.reserve_usd is None:
-        if new.allow_unknown_price:
-            return Decimal(0)
-        raise BudgetError(
-            "A daily budget is set and nobody publishes this price",
-            next_step="Choose an offer with a known price, or allow the unknown price explicitly",
-            details={"daily_budget_usd": str(budget.daily_usd)},
-        )
-    rows = db.execute("SELECT reserved_usd FROM tasks WHERE day = ? AND reserved_usd != '0'", [day])
-    used = sum((Decimal(row["reserved_usd"]) for row in rows), Decimal(0))
-    if used + new.reserve_usd > budget.daily_usd:
-        raise BudgetError(
-            f"This would pass the daily budget: {used} of {budget.daily_usd} USD are spent or reserved, "
-            f"this costs {new.reserve_usd}",
-            next_step="Raise KLING_DAILY_BUDGET_USD, choose a cheaper offer, or wait for tomorrow (UTC)",
-            details={"daily_budget_usd": str(budget.daily_usd), "used_usd": str(used)},
-        )
-    return new.reserve_usd
-
-
-def _twins(db: sqlite3.Connection, new: NewTask, now: float) -> Iterator[str]:
-    if new.idempotency_key is not None or new.simulated:
-        return
-    row = db.execute(
-        "SELECT id, created_at FROM tasks WHERE request_digest = ? AND owner = ? AND created_at > ? "
-        "AND simulated = 0 AND state NOT IN ('failed', 'cancelled') "
-        "ORDER BY created_at DESC LIMIT 1",
-        [new.request_digest, new.owner, now - TWIN_S],
-    ).fetchone()
-    if row is not None:
-        ago = max(0, round(now - row["created_at"]))
-        yield f"The same was ordered {ago} s ago as {row['id']}; both are paid. An idempotency_key prevents this"
-
-
-def _where(wanted: Filter) -> tuple[str, list[Any]]:
-    parts: list[str] = []
-    values: list[Any] = []
-    if wanted.states:
-        parts.append(f"state IN ({','.join('?' * len(wanted.states))})")
-        values += wanted.states
-    for column, value in (
-        ("provider", wanted.provider),
-        ("owner", wanted.owner),
-        ("idempotency_key", wanted.key),
-    ):
-        if value is not None:
-            parts.append(f"{column} = ?")
-            values.append(value)
-    if wanted.simulated is not None:
-        parts.append("simulated = ?")
-        values.append(int(wanted.simulated))
-    if wanted.since is not None:
-        parts.append("created_at >= ?")
-        values.append(wanted.since)
-    for word in (wanted.text or "").split():
-        parts.append("prompt LIKE ? ESCAPE '\\'")
-        values.append(f"%{_LIKE_SIGNS.sub(_ESCAPED, word)}%")
-    return (f"WHERE {' AND '.join(parts)}" if parts else ""), values
-
-
-def _added(so_far: Spent | None, task: Task, day: str) -> Spent:
-    zero = Decimal(0)
-    spent = so_far or Spent(
-        day=day, provider=task.provider, model=task.model, tasks=0,
-        quoted_usd=zero, settled_usd=zero, counted_usd=zero, unknown=0,
-    )  # fmt: skip
-    settled = task.settlement.usd if task.settlement else None
-    return replace(
-        spent,
-        tasks=spent.tasks + 1,
-        quoted_usd=spent.quoted_usd + (task.quote_usd or zero),
-        settled_usd=spent.settled_usd + (settled or zero),
-        counted_usd=spent.counted_usd + task.reserved_usd,
-        unknown=spent.unknown + (settled is None and task.quote_usd is None),
-    )

@@ -14,7 +14,7 @@ from mcp_server.providers.transport import LostAnswerError, UnreachableError
 from mcp_server.tasks import looking, schedule
 from mcp_server.tasks.living import SILENCE_S
 from mcp_server.tasks.record import Filter, Held
-from mcp_server.tasks.sqlite_record import IllegalMoveError
+from mcp_server.tasks.rows import IllegalMoveError
 
 
 async def bought(house: House, desk: Any = None, **changes: Any) -> tuple[Any, Any]:
