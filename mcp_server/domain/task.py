@@ -135,6 +135,8 @@ class Task:
 
     sent_at: float | None = None
     """Set, durably, immediately before the paid call goes out."""
+    sent_as: str = ""
+    """Which account it was sent with (`Account.mark`): another one's idempotency keys and jobs are not ours."""
     accepted_at: float | None = None
     """When the vendor's yes was recorded."""
     ready_at: float | None = None

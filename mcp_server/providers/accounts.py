@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -24,6 +25,12 @@ class Account:
     simulated: bool = False
     trusted_origins: frozenset[str] = field(default_factory=frozenset[str])
     """Origins results may come from besides the provider's own media hosts: an overridden base URL."""
+
+    @property
+    def mark(self) -> str:
+        """Tells accounts apart in the record, where no key may stand; nothing can be read from it."""
+        said = f"{self.base_urls.get('api', '')} {self.secret.value if self.secret else ''}"
+        return sha256(said.encode(errors="surrogateescape")).hexdigest()[:12]
 
     def url(self, path: str, host: str = "api") -> str:
         """The whole address; a base URL that already ends in `/v1` says no more than one without it."""

@@ -175,7 +175,7 @@ class Record(Protocol):
         ...
 
     async def sending(self, held: Held, at: float, sent_as: str = "") -> bool:
-        """Note, durably, that the paid call leaves now with this account; False when it may not (cancelled, not ours)."""
+        """Note, durably, that the paid call leaves now, and as whose; False when it may not (cancelled, not ours)."""
         ...
 
     async def change(
