@@ -70,7 +70,7 @@ async def bare(url: str, folder: Path, count: int) -> list[float]:
 
 def main(count: int) -> None:
     rows: dict[str, Any] = {"count": count}
-    with serving(QuickVendor(takes=lambda number: 10_000.0)) as vendor, tempfile.TemporaryDirectory(dir=ROOT) as folder:
+    with serving(QuickVendor(takes=lambda _: 10_000.0)) as vendor, tempfile.TemporaryDirectory(dir=ROOT) as folder:
         rows["bare httpx + 1 fsync"] = quantiles(asyncio.run(bare(vendor.url, Path(folder), count)))
         for name, at_once in (("one after the other", 1), ("20 at once", 20), ("all at once", count)):
             home = Path(folder) / name

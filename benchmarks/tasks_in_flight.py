@@ -1,7 +1,7 @@
 """One process with many tasks in flight, in real time: `python benchmarks/tasks_in_flight.py TASKS SECONDS [--long]`.
 
-The vendor is a process of its own. The tasks were bought before and are taken over, spread evenly over their life, as in a
-steady state; durations are log-normal (median 110 s, sigma 0.25; with --long nothing ends meanwhile), five providers
+The vendor is a process of its own. The tasks were bought before and are taken over, spread evenly over their life,
+as in a steady state; durations are log-normal (median 110 s, sigma 0.25; with --long nothing ends meanwhile), five providers
 with four turns each, forty earlier clips to learn from. Measured is this process only.
 """
 
@@ -65,13 +65,11 @@ async def fill(home: Path, tasks: int, *, long: bool) -> None:
 async def follow(url: str, home: Path, seconds: float) -> dict[str, object]:
     providers = tuple(facts(name) for name in NAMES)
     accounts = {
-        each.id: Account(
-            facts=each, base_urls={"api": url}, secret=Secret("k", "t"), trusted_origins=frozenset({url})
-        )
+        each.id: Account(facts=each, base_urls={"api": url}, secret=Secret("k", "t"), trusted_origins=frozenset({url}))
         for each in providers
     }
 
-    async def reach(provider: str, _: bool) -> Account:
+    async def reach(provider: str, _: bool) -> Account:  # noqa: FBT001 - the desk's own signature
         return accounts[provider]
 
     desk = Desk(
@@ -81,7 +79,7 @@ async def follow(url: str, home: Path, seconds: float) -> dict[str, object]:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     await desk.start()
     took = time.process_time()
-    while not len(desk._table):
+    while not len(desk._table):  # noqa: ASYNC110 - no event for this outside the measurement
         await asyncio.sleep(0.05)
     takeover = time.process_time() - took
     begun, used = time.perf_counter(), time.process_time()
@@ -117,7 +115,10 @@ def main(tasks: int, seconds: float, *, long: bool) -> None:
             home = Path(folder)
             # Another process fills, so that its memory is not counted here.
             subprocess.run([sys.executable, __file__, "fill", folder, str(tasks), str(int(long))], check=True, cwd=ROOT)
-            rows: dict[str, object] = {"tasks": tasks, "durations": "none ends" if long else f"{MEDIAN} s, sigma {SIGMA}"}
+            rows: dict[str, object] = {
+                "tasks": tasks,
+                "durations": "none ends" if long else f"{MEDIAN} s, sigma {SIGMA}",
+            }
             rows |= asyncio.run(follow(url, home, seconds))
             numbers = httpx.get(f"{url}/numbers").json()
             lags = sorted(numbers["lags"])

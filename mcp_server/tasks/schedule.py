@@ -83,6 +83,8 @@ def gap(age: float, pace: Pace, *, stretch: float = 1.0, nearest: float = NEARES
     """Seconds until the next look at a job that has run for `age` seconds; `stretch` for more jobs than looks."""
     age = max(0.0, age)
     farthest = min(FARTHEST_S, max(nearest, pace.median / 3, age / 4))
+    # A job far beyond all others is not due every moment: something is wrong with it.
+    nearest = min(farthest, max(nearest, (age - pace.median * exp(2.5 * pace.sigma)) / 8))
     if age < EARLY_S:
         farthest = min(farthest, max(nearest, 3.0, 2 * age))
     scale = _constant(pace.sigma) * sqrt(pace.median) / (2 * pace.lag_s * stretch)

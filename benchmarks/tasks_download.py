@@ -1,0 +1,132 @@
+"""Saving a clip (fetched, hashed, synced, named) beside `curl -o` on loopback: `python benchmarks/tasks_download.py [MB]`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from tasks.stub import facts, new_task  # noqa: E402
+
+from mcp_server.providers.accounts import Account  # noqa: E402
+from mcp_server.providers.transport import Transport  # noqa: E402
+from mcp_server.settings import Secret  # noqa: E402
+from mcp_server.tasks.marks import Marks  # noqa: E402
+from mcp_server.tasks.save import Saver  # noqa: E402
+from mcp_server.tasks.schema import task_of  # noqa: E402
+
+SERVER = """
+import os, socket, sys
+path = sys.argv[1]; size = os.path.getsize(path)
+listener = socket.create_server(("127.0.0.1", 0)); print(listener.getsockname()[1], flush=True)
+while True:
+    line, _ = listener.accept()
+    while True:
+        head = b""
+        while not head.endswith(b"\\r\\n\\r\\n"):
+            got = line.recv(65536)
+            if not got: break
+            head += got
+        if not head: break
+        line.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: %d\\r\\n\\r\\n" % size)
+        with open(path, "rb") as file: line.sendfile(file)
+    line.close()
+"""
+
+
+def main(megabytes: int) -> None:
+    with tempfile.TemporaryDirectory(dir=ROOT) as name:
+        folder = Path(name)
+        clip = folder / "clip.mp4"
+        with clip.open("wb") as file:
+            file.write(b"\x00\x00\x00\x18ftypisom")
+            for _ in range(megabytes):
+                file.write(os.urandom(1024 * 1024))
+        server = subprocess.Popen([sys.executable, "-c", SERVER, clip], stdout=subprocess.PIPE, text=True)
+        try:
+            assert server.stdout is not None
+            url = f"http://127.0.0.1:{server.stdout.readline().strip()}/clip.mp4"
+            rows = measure(url, folder, clip.stat().st_size)
+        finally:
+            server.kill()
+            server.wait()
+    print(json.dumps(rows | {"megabytes": megabytes}, indent=1))
+
+
+def measure(url: str, folder: Path, size: int) -> dict[str, object]:
+    curl: list[float] = []
+    whole: list[float] = []
+    ours: list[float] = []
+    used: list[float] = []
+    for number in range(5):
+        target = folder / f"curl-{number}"
+        began = time.perf_counter()
+        subprocess.run(["curl", "-s", "-o", target, url], check=True)
+        curl.append(time.perf_counter() - began)
+        # What a script would have to add to know what we know.
+        subprocess.run(["sha256sum", target], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(["sync", target], check=True)
+        whole.append(time.perf_counter() - began)
+        target.unlink()
+        cpu = time.process_time()
+        began = time.perf_counter()
+        path = asyncio.run(save(url, folder / "out", number))
+        ours.append(time.perf_counter() - began)
+        used.append(time.process_time() - cpu)
+        assert path.stat().st_size == size
+        path.unlink()
+    per = size / 1e6
+    return {
+        "curl_mb_s": round(per / min(curl)), "curl_sha256sum_sync_mb_s": round(per / min(whole)),
+        "ours_mb_s": round(per / min(ours)),
+        "ours_fetched_and_hashed_mb_s": round(per / min(FETCHED)),
+        "ours_fetched_and_hashed_of_curl": round(min(curl) / min(FETCHED), 2),
+        "ours_of_curl": round(min(curl) / min(ours), 2),
+        "ours_of_curl_sha256sum_sync": round(min(whole) / min(ours), 2), "ours_cpu_s": round(min(used), 2),
+        "rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+    }  # fmt: skip
+
+
+FETCHED: list[float] = []
+
+
+class Watch(Marks):
+    """Times what lies between the first request and the last byte in the file, before it is synced."""
+
+    def __call__(self, point: str) -> None:
+        if point == "save.before_fetch":
+            self.began = time.perf_counter()
+        if point == "save.fetched":
+            FETCHED.append(time.perf_counter() - self.began)
+
+
+async def save(url: str, out: Path, number: int) -> Path:
+    transport = Transport(now=time.time)
+    saver = Saver(transport=transport, now=time.time, marks=Watch())
+    origin = url.rsplit("/", 1)[0]
+    account = Account(facts=facts(), base_urls={}, secret=Secret("k", "t"), trusted_origins=frozenset({origin}))
+    new = new_task(f"kv-bench-{number}", output_dir=out)
+    task = replace(task_of(new, time.time(), (), Decimal(0)), video_url=url)
+
+    async def mine() -> bool:
+        return True
+
+    artifact = await saver.save(task, 1, account, mine)
+    await saver.tidy(task)
+    await transport.aclose()
+    return Path(artifact.path)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 300)
