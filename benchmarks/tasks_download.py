@@ -1,4 +1,4 @@
-"""Saving a clip (fetched, hashed, synced, named) beside `curl -o` on loopback: `python benchmarks/tasks_download.py [MB]`."""
+"""Saving a clip beside `curl -o` on loopback: `python benchmarks/tasks_download.py [MB]`."""
 
 from __future__ import annotations
 

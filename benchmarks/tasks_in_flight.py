@@ -1,8 +1,8 @@
 """One process with many tasks in flight, in real time: `python benchmarks/tasks_in_flight.py TASKS SECONDS [--long]`.
 
 The vendor is a process of its own. The tasks were bought before and are taken over, spread evenly over their life,
-as in a steady state; durations are log-normal (median 110 s, sigma 0.25; with --long nothing ends meanwhile), five providers
-with four turns each, forty earlier clips to learn from. Measured is this process only.
+as in a steady state; durations are log-normal (median 110 s, sigma 0.25; with --long nothing ends meanwhile),
+five providers with four turns each, forty earlier clips to learn from. Measured is this process only.
 """
 
 from __future__ import annotations

@@ -22,12 +22,13 @@ from typing import Any, Literal, TypeVar
 
 from mcp_server import providers
 from mcp_server.domain.catalog import Catalog, Provider
-from mcp_server.domain.task import Artifact, Job, Task
-from mcp_server.errors import KlingError, LocalError, RequestError
+from mcp_server.domain.task import Artifact, Task
+from mcp_server.errors import KlingError, LocalError
 from mcp_server.providers.accounts import Account
 from mcp_server.providers.base import Wire
 from mcp_server.providers.transport import Transport
-from mcp_server.tasks import money, schedule
+from mcp_server.tasks import schedule
+from mcp_server.tasks.deciding import Cancelled, Decider
 from mcp_server.tasks.following import SAVES_AT_ONCE, SAVING, Followed, Timetable
 from mcp_server.tasks.living import BEAT_S
 from mcp_server.tasks.looking import Looker, lane_of
@@ -41,16 +42,6 @@ _log = logging.getLogger("kling_video.tasks")
 T = TypeVar("T")
 GRACE_S = 10.0
 """How long `close` waits for vendors' answers to orders that are on their way."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cancelled:
-    """What became of a wish to stop."""
-
-    task: Task
-    done: bool
-    words: str
-    """A sentence for the person."""
 
 
 @dataclass
@@ -108,6 +99,20 @@ class Desk:
             examine=self.examine,
         )
         self._table = Timetable(step=self._looker.step, turns=self._turns, monotonic=self.monotonic, sleep=self.sleep)
+        self._decider = Decider(
+            record=self.record,
+            transport=self.transport,
+            catalog=self.catalog,
+            wire=self.wire,
+            account=self.account,
+            now=self.now,
+            marks=self.marks,
+            table=self._table,
+            changed=self._changed,
+            start=self.start,
+            adopt=self._adopt,
+            usd_per_credit=self.usd_per_credit,
+        )
 
     async def start(self) -> None:
         """Look after unfinished tasks nobody living looks after, from now until `close`."""
@@ -179,74 +184,21 @@ class Desk:
 
     async def cancel(self, task_id: str, owner: str | None = None) -> Cancelled:
         """Stop it where it can be stopped, and say so where it cannot."""
-        task = await self.record.get(task_id, owner)
-        if task.finished:
-            return Cancelled(task, task.state == "cancelled", f"It is already {task.state}")
-        if task.state == "saving":
-            return Cancelled(task, False, "The clip is made and paid; it is only being saved")
-        if task.state == "submitting":
-            if (withdrawn := await self.record.withdraw(task_id)) is not None:
-                self._changed(withdrawn)
-                return Cancelled(withdrawn, True, "It was cancelled before anything was sent. Nothing was charged")
-            task = await self.record.get(task_id)
-            if task.state == "submitting":
-                return Cancelled(task, False, "The order is on its way to the vendor; ask again in a moment")
-        return await asyncio.shield(self._spawn(self._cancel_job(task)))
+        return await asyncio.shield(self._spawn(self._decider.cancel(task_id, owner)))
 
     async def stop_following(self, task_id: str, owner: str | None = None) -> Task:
         """Look after it no more; the vendor goes on, and bills it."""
-        await self.record.get(task_id, owner)
-        return await self._decide(
-            task_id, ("queued", "running", "saving"), "following stopped, as asked", stopped_following=True
-        )
+        return await self._decider.stop_following(task_id, owner)
 
     async def resume(self, task_id: str, owner: str | None = None) -> Task:
         """Look after it again."""
-        task = await self.record.get(task_id, owner)
-        if not task.stopped_following or task.finished:
-            return task
-        await self.start()
-        task = await self._decide(
-            task_id, ("queued", "running", "saving"), "following again, as asked", stopped_following=False
-        )
-        await self._adopt()
-        return task
+        return await self._decider.resume(task_id, owner)
 
     async def settle_uncertain(
         self, task_id: str, *, bought: bool, job_id: str | None = None, owner: str | None = None
     ) -> Task:
         """What the user found in the vendor's dashboard: not bought, bought, or bought as this job (then followed)."""
-        task = await self.record.get(task_id, owner)
-        if task.state != "uncertain":
-            raise RequestError(f"Task {task_id} is {task.state}; only an uncertain one is settled by hand")
-        if bought and job_id:
-            await self.start()
-            task = await self._decide(
-                task_id,
-                ("uncertain",),
-                f"bought as {job_id}, says the user",
-                state="queued",
-                job_id=job_id,
-                accepted_at=self.now(),
-                error=None,
-            )
-            await self._adopt()
-            return task
-        error = {
-            **(task.error or {}),
-            "next_step": "" if bought else "Order again if the clip is still wanted",
-            "money": "charged" if bought else "not_spent",
-        }
-        settlement = money.settled(task, None, usd_per_credit=self.usd_per_credit)
-        return await self._decide(
-            task_id,
-            ("uncertain",),
-            "it was charged, says the user" if bought else "it was not bought, says the user",
-            state="failed",
-            error=error,
-            reserved_usd=money.counted(task, settlement) if bought else Decimal(0),
-            settlement=settlement if bought else None,
-        )
+        return await self._decider.settle_uncertain(task_id, bought=bought, job_id=job_id, owner=owner)
 
     async def spend(self, days: int = 30, owner: str | None = None) -> list[Spent]:
         """What was quoted, settled and counted, by day, provider and model."""
@@ -353,50 +305,6 @@ class Desk:
                 self._submit(held)
             else:
                 await self._follow(held, 0.0)
-
-    async def _cancel_job(self, task: Task) -> Cancelled:
-        facts = self.catalog.providers[task.provider]
-        wire = self.wire(facts)
-        call = wire.cancel(Job(id=task.job_id or "", status=task.status, links=task.job_links))
-        if call is None:
-            return Cancelled(task, False, f"{facts.name} has no way to cancel: it goes on and is billed")
-        account = await self.account(task.provider, task.simulated)
-        self.marks("cancel.before_ask")
-        async with self.transport.slot(account):
-            reply = await self.transport.send(account, call)
-        answer = wire.read_cancel(reply)
-        self.marks("cancel.answered")
-        if not answer.done:
-            self._table.hurry(task.id)
-            words = f"{facts.name} does not stop it any more ({answer.words}): it goes on and is billed"
-            return Cancelled(await self.record.get(task.id), False, words)
-        settlement = money.unmade(task, None, facts, usd_per_credit=self.usd_per_credit)
-        decided = await self.record.decide(
-            task.id,
-            ("queued", "running"),
-            f"cancelled by the vendor, as asked ({answer.words})",
-            state="cancelled",
-            status=answer.words,
-            settlement=settlement,
-            reserved_usd=money.counted(task, settlement),
-        )
-        self._table.drop(task.id)
-        if decided is None:
-            # Somebody recorded its end while we asked.
-            task = await self.record.get(task.id)
-            said = f"{facts.name} says {answer.words!r}, but the task is already {task.state}"
-            return Cancelled(task, task.state == "cancelled", said)
-        self._changed(decided)
-        return Cancelled(decided, True, f"{facts.name} stopped it")
-
-    async def _decide(self, task_id: str, expected: tuple[Any, ...], what: str, **changes: Any) -> Task:
-        task = await self.record.decide(task_id, expected, what, **changes)
-        if task is None:
-            task = await self.record.get(task_id)
-            raise RequestError(f"Task {task_id} is {task.state}: this cannot be done with it")
-        self._table.drop(task_id)
-        self._changed(task)
-        return task
 
     def _turns(self, followed: Followed) -> int:
         if followed.lane == SAVING:

@@ -16,12 +16,24 @@ TWIN_S = 20.0
 
 def same_order(task: Task, new: NewTask) -> Task:
     """The task this key stands for; KeyConflictError when it was another order."""
+    if task.simulated and not new.simulated:
+        raise rehearsed(task)
     if task.request_digest == new.request_digest:
         return task
     raise KeyConflictError(
         f"The idempotency key {new.idempotency_key!r} already stands for another request",
         why=f"it belongs to task {task.id}, which was ordered with other words or settings",
         next_step=f"Use a new key for a new clip, or get_task {task.id}",
+        details={"task_id": task.id},
+    )
+
+
+def rehearsed(task: Task) -> KeyConflictError:
+    """The refusal of a purchase under a key that was only rehearsed with: a simulation is not what was ordered now."""
+    return KeyConflictError(
+        f"The idempotency key {task.idempotency_key!r} was used in a rehearsal: task {task.id} is a simulation",
+        why="a vendor key is set now, so this would be a real purchase",
+        next_step="Use a new key to buy it, or provider=sandbox with a new key to rehearse again",
         details={"task_id": task.id},
     )
 
