@@ -16,6 +16,8 @@ from mcp_server.errors import RequestError
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator, ValidationError
 
+    from mcp_server.domain.catalog import Offer
+
 _ARGUMENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "prompt": ("prompt",),
     "negative_prompt": ("negative_prompt",),
@@ -46,6 +48,15 @@ _ARGUMENTS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Our argument → what vendors and their pages call it, so that a refusal can name the way in."""
 
+_DECIDING: Final = frozenset(_ARGUMENTS) - {
+    "prompt",
+    "negative_prompt",
+    "aspect_ratio",
+    "cfg_scale",
+    "seed",
+    "shots",
+}
+"""Arguments that decide the route, the checks or the price: said as a native field, they would pass all three by."""
 _ARGUMENT_OF: Final = {field: argument for argument, fields in _ARGUMENTS.items() for field in fields}
 _SHOWN = 60
 _CONDITIONAL = frozenset({"allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas"})
@@ -63,6 +74,35 @@ _BOUNDS: Final[Mapping[str, str]] = {
     "maxProperties": "at most {} fields",
     "pattern": "text of the form {}",
 }
+
+
+def check_options(body: Mapping[str, Any], options: Mapping[str, Any], offer: Offer) -> None:
+    """Nothing, or a RequestError when `options` say what an argument says, past its checks and its price."""
+    wanted = {*offer.requires_options, *(name.removeprefix("options.") for rule in offer.rules for name in rule.when)}
+    listed = "shots" in offer.takes and not offer.shots_in_prompt
+    deciding = _DECIDING | ({"shots"} if listed else frozenset[str]())
+    found = tuple(
+        f"`options.{path}` decides what is made and billed{_instead(path.rpartition('.')[2])}"
+        for path in _laid(body, options, "")
+        if path not in wanted and _ARGUMENT_OF.get(path.rpartition(".")[2]) in deciding
+    )
+    if found:
+        raise RequestError(
+            "`options` may only add what no argument says",
+            problems=found,
+            why="; ".join(found),
+            next_step="Take these out of `options`",
+        )
+
+
+def _laid(body: Mapping[str, Any], options: Mapping[str, Any], where: str) -> Iterator[str]:
+    """Paths of the fields that `options` add, at every depth at which the body has fields of its own."""
+    for name, value in options.items():
+        path, there = f"{where}.{name}" if where else name, body.get(name)
+        if isinstance(there, dict) and isinstance(value, dict):
+            yield from _laid(cast("dict[str, Any]", there), cast("dict[str, Any]", value), path)
+        elif name not in body:
+            yield path
 
 
 def merge_options(body: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:

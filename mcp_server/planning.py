@@ -128,6 +128,7 @@ class Planner:
         sendable = request or media.placed(plan.request, local)
         adapter = wire(self.catalog.providers[plan.offer.provider])
         call = adapter.submit(replace(plan.checked, request=sendable), key=key)
+        gate.check_options(call.json, plan.request.options, plan.offer)
         body = gate.merge_options(call.json, plan.request.options)
         gate.check_body(plan.offer.provider, call.schema, body)
         return replace(call, json=body)
@@ -142,7 +143,12 @@ class Planner:
             wishes = words.read(text, catalog=self.catalog)
         if source is not None:
             explicit["source_task"] = source.job_id
-            explicit.setdefault("provider", source.provider)
+            if explicit.setdefault("provider", source.provider) not in (source.provider, SANDBOX):
+                raise RequestError(
+                    f"The clip of {arguments.source_task} was made by {source.provider}, "
+                    f"and {explicit['provider']} does not have it",
+                    next_step="Leave provider out, or give the clip's address in `video`",
+                )
         request, notes = merge.request_from(explicit, wishes, catalog=self.catalog)
         # A bare scene is no order by itself; whoever calls these tools with one means it as the prompt.
         if wishes is not None and wishes.none and not wishes.bare and not explicit.get("prompt"):
@@ -185,6 +191,7 @@ class Planner:
                     misfits.append(fit)
                     continue
                 quote = pricing.quote(fit, self.catalog.prices, day=day, usd_per_credit=self.settings.usd_per_credit)
+                quote = pricing.unsettled(quote, self.catalog.providers[offer.provider])
                 (mine if offer.provider in usable else others).append(quote)
             if mine:
                 return mine, others, misfits

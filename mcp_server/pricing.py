@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
-from mcp_server.domain.catalog import Offer, Price
+from mcp_server.domain.catalog import Offer, Price, Provider
 from mcp_server.domain.quote import Quote
-from mcp_server.domain.request import CheckedRequest
+from mcp_server.domain.request import CheckedRequest, native_option
 
 
 def quote(
@@ -39,6 +40,17 @@ def quote(
     amount = rate * checked.duration
     arithmetic = f"{checked.duration} s × {each} = {money(amount, price.currency)}"
     return _known(checked, price, rate, amount, arithmetic, usd_per_credit)
+
+
+def unsettled(quote: Quote, provider: Provider) -> Quote:
+    """The quote, or an unknown one where the caller's native fields may move the bill in ways nobody documents."""
+    options = quote.checked.request.options
+    moving = [name for name in provider.open_price_options if native_option(options, name) is not None]
+    if not moving:
+        return quote
+    named = " and ".join(f"`options.{name}`" for name in moving)
+    arithmetic = f"unknown: nobody says what {named} adds to {quote.arithmetic}"
+    return replace(quote, amount=None, usd=None, usd_at_most=None, arithmetic=arithmetic)
 
 
 def price_of(checked: CheckedRequest, prices: Iterable[Price], day: date) -> Price | None:

@@ -80,7 +80,7 @@ def _provider(folder: Path) -> Provider:
         row["id"] = folder.name
         _known(row, _PROVIDER_FIELDS, "field")
         _dated(row, "checked")
-        for name in ("media_inputs", "media_hosts", "unknown"):
+        for name in ("media_inputs", "media_hosts", "open_price_options", "unknown"):
             row[name] = tuple(row.get(name, ()))
         for name in ("statuses", "faults", "http_faults"):
             row[name] = {str(key).lower(): value for key, value in row.get(name, {}).items()}

@@ -171,6 +171,8 @@ class Provider:
     http_faults: Mapping[str, str]
     media_inputs: tuple[str, ...]
     """`https`, `data`, `upload`: how pictures and clips get in."""
+    open_price_options: tuple[str, ...] = ()
+    """Native fields of which nobody says what they add to the bill."""
     upload_max_bytes: int | None = None
     media_hosts: tuple[str, ...] = ()
     """Hosts results come from; empty when the vendor names none."""
