@@ -69,7 +69,7 @@ class Settings:
 
     def folder(self, name: str | None) -> Path:
         """The folder a caller named for a clip; the default one when none was."""
-        return _path(name, self.user_home) or self.output_dir
+        return _path(name if name and name.strip() else None, self.user_home) or self.output_dir
 
     @property
     def database(self) -> Path:
@@ -90,7 +90,14 @@ class Settings:
     @property
     def usd_per_credit(self) -> Decimal | None:
         """What the user says a kling3api credit costs; nobody publishes it."""
-        return self._money("KLING3API_USD_PER_CREDIT")
+        worth = self._money("KLING3API_USD_PER_CREDIT")
+        if worth == 0:
+            raise ArgumentError(
+                "KLING3API_USD_PER_CREDIT is 0",
+                why="every price in credits would be nothing, and no limit would hold",
+                next_step="Set it to what one credit cost you, or unset it",
+            )
+        return worth
 
     @property
     def sandbox_faults(self) -> str:

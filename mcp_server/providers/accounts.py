@@ -66,15 +66,24 @@ def sandbox_account(facts: Provider, base_url: str) -> Account:
 
 def checked_base(url: str, variable: str) -> str:
     """A base URL that may carry a key: https, or http on this machine."""
-    parts = urlsplit(url)
-    plain_is_fine = parts.scheme == "http" and is_loopback(parts.hostname or "")
-    if not parts.hostname or (parts.scheme != "https" and not plain_is_fine) or parts.username or parts.query:
+    if not _fits(url):
         raise ArgumentError(
             f"{variable} is not a base URL this program will send a key to",
-            why="it must be https://…, or http:// on this machine, without a user name or a query",
+            why="it must be https://…, or http:// on this machine, without a user name, a query or a fragment",
             next_step=f"Correct {variable} or unset it",
         )
     return url.rstrip("/")
+
+
+def _fits(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return False
+    if not host or "@" in parts.netloc or parts.query or parts.fragment:
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
 
 
 def is_loopback(host: str) -> bool:
