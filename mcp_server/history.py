@@ -31,7 +31,8 @@ def amended(said: Mapping[str, Any], changes: Mapping[str, Any], wishes: Wishes 
         wished = {name: value for name in _WISHES if (value := getattr(wishes, name)) is not None}
         if wishes.vendor_model is not None:
             wished["model"] = wishes.vendor_model
-    kept = {name: value for name, value in said.items() if name != "idempotency_key"}
+    # The key stands for the earlier clip, and so did the yes to a price nobody knows.
+    kept = {name: value for name, value in said.items() if name not in ("idempotency_key", "accept_unknown_price")}
     if wished.keys() | changes.keys() >= {"model"} and "tier" not in wished.keys() | changes.keys():
         # A vendor's own id fixes the tier; the one named then may not be sold under it.
         kept.pop("tier", None)

@@ -21,8 +21,13 @@ class ConfirmationNeededError(BudgetError):
     code = "confirmation_needed"
 
 
-def within(plan: Plan, arguments: VideoArguments, settings: Settings, *, confirmed: bool) -> None:
-    """Nothing, or the refusal that says the price and what to do; nothing was sent."""
+def within(
+    plan: Plan, arguments: VideoArguments, settings: Settings, *, confirmed: bool, agreed: str | None = None
+) -> None:
+    """Nothing, or the refusal that says the price and what to do; nothing was sent.
+
+    `agreed` is the arithmetic that was shown to whoever confirmed.
+    """
     most = most_of(plan.quote)
     limit = None if arguments.max_cost_usd is None else Decimal(str(arguments.max_cost_usd))
     price = plan.quote.arithmetic
@@ -38,7 +43,9 @@ def within(plan: Plan, arguments: VideoArguments, settings: Settings, *, confirm
         )
     if plan.simulated:
         return
-    permitted = confirmed or bool(arguments.accept_unknown_price)
+    if agreed is not None and agreed != price:
+        raise _unconfirmed(plan, f"The price was {agreed} when it was agreed to; now it is {price}")
+    permitted = confirmed or (most is None and bool(arguments.accept_unknown_price))
     if most is None and settings.daily_budget_usd is not None and not permitted:
         raise BudgetError(
             f"A daily budget is set, but the price is not known: {price}",
@@ -48,13 +55,17 @@ def within(plan: Plan, arguments: VideoArguments, settings: Settings, *, confirm
     if above is None or permitted or limit is not None:
         return
     if most is None or most > above:
-        raise ConfirmationNeededError(
-            f"This costs {price}; the user wants to be asked above ${above}",
-            next_step="Ask the user, then call again with max_cost_usd at least that price"
-            if most is not None
-            else "Ask the user, then call again with accept_unknown_price",
-            details={"usd": reporting.plain(plan.quote.usd), "arithmetic": price},
-        )
+        raise _unconfirmed(plan, f"This costs {price}; the user wants to be asked above ${above}")
+
+
+def _unconfirmed(plan: Plan, what: str) -> ConfirmationNeededError:
+    return ConfirmationNeededError(
+        what,
+        next_step="Ask the user, then call again with max_cost_usd at least that price"
+        if most_of(plan.quote) is not None
+        else "Ask the user, then call again with accept_unknown_price",
+        details={"usd": reporting.plain(plan.quote.usd), "arithmetic": plan.quote.arithmetic},
+    )
 
 
 def own_files(arguments: VideoArguments, owner: str) -> None:

@@ -83,20 +83,31 @@ class Service:
         )
 
     async def generate(
-        self, arguments: VideoArguments, *, owner: str = "", wait_s: float = 10.0, confirmed: bool = False
+        self,
+        arguments: VideoArguments,
+        *,
+        owner: str = "",
+        wait_s: float = 10.0,
+        confirmed: bool = False,
+        agreed: str | None = None,
     ) -> TaskAnswer:
         """Buy one clip, once. Answers when the vendor has accepted, at the latest after `wait_s`.
 
+        `agreed` is the price, as arithmetic, that somebody said yes to: another one is not paid.
         Cancelling this coroutine never cancels the purchase: the process owns it.
         """
+        from mcp_server.tasks.ordering import rehearsed
         from mcp_server.tasks.record import NewTask, new_id
 
         limits.own_files(arguments, owner)
         said = arguments.given()
-        if (known := await self._known(arguments.idempotency_key, digest(said), owner)) is not None:
+        known = await self._known(arguments.idempotency_key, digest(said), owner)
+        if known is not None and not (known.simulated and self._may_buy(arguments)):
             return await self._answer(known, bought_now=True, known=True)
         plan = self.planner.plan(arguments, day=self.today, source=await self._source(arguments, owner))
-        limits.within(plan, arguments, self.settings, confirmed=confirmed)
+        if known is not None and not plan.simulated:
+            raise rehearsed(known)
+        limits.within(plan, arguments, self.settings, confirmed=confirmed, agreed=agreed)
         checked = plan.checked
         task_id = new_id(self.now())
         new = NewTask(
@@ -108,7 +119,8 @@ class Service:
             tier=plan.offer.tier,
             mode=plan.offer.mode,
             prompt=checked.prompt or " / ".join(shot.prompt for shot in checked.request.shots),
-            request=said,
+            # Off-peak orders have no deadline, whether an argument or the words said so.
+            request=said | ({"off_peak": True} if plan.request.off_peak else {}),
             request_digest=digest(said),
             call=self.planner.call(plan, key=task_id, request=await self._sendable(plan)),
             route=plan.route.because,
@@ -256,6 +268,10 @@ class Service:
         found = await self.desk.find(Filter(key=key, owner=owner, limit=1))
         # Another request under the same key is the record's to refuse, in the transaction that would create it.
         return found[0] if found and found[0].request_digest == wanted else None
+
+    def _may_buy(self, arguments: VideoArguments) -> bool:
+        """Whether these arguments could cost money now."""
+        return arguments.provider != reporting.SANDBOX and bool(self.planner.signed_in)
 
     async def _sendable(self, plan: Plan) -> VideoRequest | None:
         """Local media are handed over first: that is free, and an order may name only what the vendor has."""

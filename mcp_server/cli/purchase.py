@@ -37,27 +37,28 @@ class Purchase:
         """Buy, follow, tell; the exit code."""
         with Interrupt() as interrupt:
             try:
-                confirmed = await self._agreed(interrupt)
+                agreed = await self._agreed(interrupt)
                 # From here on, what is pressed comes too late to stop the order.
                 interrupt.check()
             except (Interrupted, KeyboardInterrupt):
                 self.screen.note("\nStopped before anything was ordered. Nothing was charged.")
                 return words.INTERRUPTED
-            if confirmed is None:
+            if agreed is None:
                 self.screen.note("Not ordered. Nothing was charged.")
                 return 78
-            return await self._buy(interrupt, confirmed=confirmed)
+            return await self._buy(interrupt, agreed)
 
-    async def _agreed(self, interrupt: Interrupt) -> bool | None:
-        """Whether the price was agreed to; False when nobody had to be asked, None when they said no."""
+    async def _agreed(self, interrupt: Interrupt) -> str | None:
+        """The price that was agreed to; empty when nobody had to be asked, None when they said no."""
         estimate = await interrupt.unless(self.service.estimate(self.arguments))
         show_route(self.screen, estimate)
+        price = estimate.chosen.cost.arithmetic
         if self.yes:
-            return True
+            return price
         question = self._question(estimate)
         if question is None or not self.screen.can_ask:
-            return False
-        return True if self.screen.ask(question) else None
+            return ""
+        return price if self.screen.ask(question) else None
 
     def _question(self, estimate: Estimate) -> str | None:
         """What to ask, if the price is one to ask about."""
@@ -72,8 +73,10 @@ class Purchase:
             return None
         return f"Buy it for {words.cost(cost)}?"
 
-    async def _buy(self, interrupt: Interrupt, *, confirmed: bool) -> int:
-        order = asyncio.ensure_future(self.service.generate(self.arguments, wait_s=_ACCEPT_S, confirmed=confirmed))
+    async def _buy(self, interrupt: Interrupt, agreed: str) -> int:
+        order = asyncio.ensure_future(
+            self.service.generate(self.arguments, wait_s=_ACCEPT_S, confirmed=bool(agreed), agreed=agreed or None)
+        )
         try:
             # Ctrl-C must not lose the id of what may be bought by then: the order is waited for, then cancelled.
             task = await interrupt.unless(_unharmed(order))

@@ -20,11 +20,13 @@ async def generate_video(call: Call) -> CallToolResult | InputRequiredResult:
     service = await call.services.ready()
     try:
         return order_reply(await service.generate(call.arguments, owner=call.owner))
-    except ConfirmationNeededError as error:
+    except ConfirmationNeededError as asked:
+        error = asked
         agreed = await confirm.ask(call, error)
         if agreed is not True:
             return agreed
-    return order_reply(await service.generate(call.arguments, owner=call.owner, confirmed=True))
+    agreed_price = str(error.details["arithmetic"])
+    return order_reply(await service.generate(call.arguments, owner=call.owner, confirmed=True, agreed=agreed_price))
 
 
 async def cancel_task(call: Call) -> CallToolResult:
