@@ -9,7 +9,7 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from mcp_server.domain.task import Task
+from mcp_server.domain.task import JobReport, Task
 from mcp_server.tasks.waiting import set_within
 
 Step = Callable[["Followed"], Awaitable[float | None]]
@@ -17,6 +17,25 @@ Step = Callable[["Followed"], Awaitable[float | None]]
 
 SAVING = "saving"
 SAVES_AT_ONCE = 8
+
+
+@dataclass(slots=True)
+class Streak:
+    """Looks in a row that ended alike."""
+
+    looks: int = 0
+    since: float = 0.0
+    """Monotonic time of the first of them."""
+
+    def goes_on(self, now: float) -> None:
+        """One more."""
+        if not self.looks:
+            self.since = now
+        self.looks += 1
+
+    def ends(self) -> None:
+        """Another kind of answer came."""
+        self.looks = 0
 
 
 @dataclass(slots=True)
@@ -32,10 +51,12 @@ class Followed:
     """Monotonic time at which this process began."""
     failures: int = 0
     asked_again: int = 0
-    missing: int = 0
-    """Looks in a row at which the vendor did not know the job."""
-    missing_since: float = 0.0
-    """Monotonic time of the first of them."""
+    missing: Streak = field(default_factory=Streak)
+    """Looks at which the vendor did not know the job."""
+    bare: Streak = field(default_factory=Streak)
+    """Looks at which the job had ended, and neither its clip nor the reason was to be had."""
+    last_word: JobReport | None = None
+    """How the present look says it ended, until the rest is known."""
     last_running: float | None = None
     """Wall time of the last look that showed it unfinished."""
     gone: bool = False

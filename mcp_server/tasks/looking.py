@@ -16,7 +16,7 @@ from mcp_server.providers.base import Wire
 from mcp_server.providers.transport import Transport
 from mcp_server.tasks import money, schedule
 from mcp_server.tasks.files import NotAVideoError
-from mcp_server.tasks.following import SAVING, Followed
+from mcp_server.tasks.following import SAVING, Followed, Streak
 from mcp_server.tasks.links import LinkRefusedError
 from mcp_server.tasks.marks import Marks
 from mcp_server.tasks.record import Changes, Held, Record
@@ -28,6 +28,8 @@ FORGOTTEN_AFTER_S = 3_900.0
 """A vendor that does not know the job for this long, at every look, does not know it any more. Longer than an
 hour: a gateway that is being repaired answers 404, too."""
 FORGOTTEN_LOOKS = 5
+REASON_AFTER_S = 120.0
+"""How long the reason of a failed job is asked for; that it failed is known."""
 UNSAVED_LIFE_S = 7 * 86_400.0
 """How long saving is tried where the vendor does not say how long its link lives."""
 LATER_AT_MOST_S = 300.0
@@ -35,6 +37,12 @@ LATER_AT_MOST_S = 300.0
 LATE_GRACE_S = 3_600.0
 """A deadline is only believed after this much watching of our own: the wall clock may have been set."""
 FRESH_LINKS = 6
+
+
+class NamelessClipError(KlingError):
+    """The vendor says that the clip is done, and does not say where it is."""
+
+    code = "nameless_clip"
 
 
 @dataclass
@@ -107,16 +115,21 @@ class Looker:
         wire = self.wire(facts)
         account = await self.account(task.provider, task.simulated)
         job = Job(id=task.job_id or "", status=task.status, links=task.job_links)
+        followed.last_word = None
         self.marks("follow.before_look")
         async with self.transport.slot(account):
             reply = await self.transport.send(account, wire.status(job, self.catalog.offer(task.offer_id)))
         report = wire.read_status(job, reply)
         if report.needs_result and (call := wire.result(job)) is not None:
+            followed.last_word = report
             async with self.transport.slot(account):
                 reply = await self.transport.send(account, call)
             report = wire.read_result(job, reply)
         self.marks("follow.answered")
-        followed.failures = followed.missing = 0
+        if report.state != "succeeded" or report.video_urls:
+            followed.failures = 0
+            followed.bare.ends()
+        followed.missing.ends()
         return await self._seen(followed, report, facts)
 
     async def _seen(self, followed: Followed, report: JobReport, facts: Provider) -> float | None:
@@ -127,7 +140,9 @@ class Looker:
             case "succeeded" if report.video_urls:
                 return await self._ready(followed, report, facts)
             case "succeeded":
-                return await self._trouble(followed, KlingError(f"{facts.name} says it is done and names no clip"))
+                followed.last_word = report
+                error = NamelessClipError(f"{facts.name} says it is done and names no clip")
+                return await self._trouble(followed, error)
             case "failed" | "cancelled":
                 settlement = money.unmade(task, report.charged, facts, usd_per_credit=self.usd_per_credit)
                 await self._note(
@@ -243,8 +258,10 @@ class Looker:
         """Something is in the way: the task stays what it is, and says why it does not move."""
         followed.failures += 1
         if not isinstance(error, ProviderError) or error.fault != "not_found":
-            followed.missing = 0
+            followed.missing.ends()
         elif await self._forgotten(followed, error):
+            return None
+        if await self._ended_bare(followed, error):
             return None
         if followed.task.state == "saving" and self._too_late(followed):
             followed.asked_again = FRESH_LINKS
@@ -260,10 +277,8 @@ class Looker:
 
     async def _forgotten(self, followed: Followed, error: ProviderError) -> bool:
         """Whether the vendor has lost the job for good; new jobs may not be known everywhere at once."""
-        if not followed.missing:
-            followed.missing_since = self.monotonic()
-        followed.missing += 1
-        if followed.missing < FORGOTTEN_LOOKS or self.monotonic() - followed.missing_since < FORGOTTEN_AFTER_S:
+        followed.missing.goes_on(self.monotonic())
+        if not self._long(followed.missing, FORGOTTEN_AFTER_S):
             return False
         account = await self.account(followed.task.provider, followed.task.simulated)
         if not followed.task.simulated and followed.task.sent_as not in ("", account.mark):
@@ -281,6 +296,41 @@ class Looker:
             },
         )
         return True
+
+    async def _ended_bare(self, followed: Followed, error: KlingError) -> bool:
+        """Whether the vendor's last word has to do: it says that the job ended, and the rest is not to be had."""
+        word, facts = followed.last_word, self.catalog.providers[followed.task.provider]
+        # A clip that was made is not given up because its address cannot be asked for just now.
+        if word is None or (word.state == "succeeded" and not isinstance(error, NamelessClipError)):
+            followed.bare.ends()
+            return False
+        followed.bare.goes_on(self.monotonic())
+        patience = REASON_AFTER_S if word.state == "failed" else FORGOTTEN_AFTER_S
+        if followed.task.state == "saving" or not self._long(followed.bare, patience):
+            return False
+        if word.state == "failed":
+            await self._seen(followed, word, facts)
+            return True
+        settlement = money.settled(followed.task, word.charged, usd_per_credit=self.usd_per_credit)
+        await self._note(
+            followed,
+            "done, and no clip is named",
+            state="failed",
+            status=word.status,
+            settlement=settlement,
+            reserved_usd=money.counted(followed.task, settlement),
+            error={
+                **error.as_dict(),
+                "fault": "unreadable",
+                "why": f"its word was {word.status!r} at every look for an hour",
+                "next_step": "Look for the clip in the vendor's dashboard",
+                "money": "charged" if settlement.basis == "reported" else "may_have_been_charged",
+            },
+        )
+        return True
+
+    def _long(self, streak: Streak, patience: float) -> bool:
+        return streak.looks >= FORGOTTEN_LOOKS and self.monotonic() - streak.since >= patience
 
     async def _overdue(self, followed: Followed, limit: float, word: str) -> None:
         name = self.catalog.providers[followed.task.provider].name

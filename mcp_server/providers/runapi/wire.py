@@ -73,14 +73,11 @@ class Wire(StatusOnly):
         if not word:
             raise self._without(reply, body, "a status")
         state = state_of(self.facts, word)
-        urls = _addresses(body.get("videos")) if state == "succeeded" else ()
-        if state == "succeeded" and not urls:
-            raise unreadable(self.facts, reply, "a clip in `videos`")
         cost = number(mapping(body.get("usage")).get("cost"))
         return JobReport(
             state=state,
             status=word,
-            video_urls=urls,
+            video_urls=_addresses(body.get("videos")) if state == "succeeded" else (),
             failure=failure(self.facts, words(body) or word, code(body)) if state == "failed" else None,
             charged=cost if cost is not None and cost >= 0 else None,
         )

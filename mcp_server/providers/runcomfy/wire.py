@@ -78,8 +78,6 @@ class Wire:
         broken: VendorFailure | None = None
         if state == "failed" or (state == "succeeded" and not urls and body.get("error")):
             state, broken = "failed", self._failure(body)
-        elif state == "succeeded" and not urls:
-            raise unreadable(self.facts, reply, "a clip in `output`")
         cost = number(body.get("cost"))
         return JobReport(
             state=state,
