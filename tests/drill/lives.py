@@ -70,7 +70,7 @@ def vendors(folder: Path, seconds: float = 0.4) -> Iterator[Vendors]:
         yield Vendors(variables, control)
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 @dataclass
