@@ -23,13 +23,16 @@ CHOSEN = [
 ] + [("runcomfy", "cancel.before_ask"), ("runcomfy", "cancel.answered")]
 
 
+ONCE = list(dict.fromkeys(CHOSEN))
+
+
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vendors]:
     with vendors(tmp_path_factory.mktemp("vendors")) as playing:
         yield playing
 
 
-@pytest.mark.parametrize(("provider", "point"), list(dict.fromkeys(CHOSEN)), ids="/".join)
+@pytest.mark.parametrize(("provider", "point"), ONCE, ids=["/".join(pair) for pair in ONCE])
 def test_killed_at_a_point_and_started_again(house: Vendors, tmp_path: Path, provider: str, point: str) -> None:
     outcome = crash(tmp_path / "life", house, provider, point)
 
