@@ -15,6 +15,7 @@ from mcp_server.domain.task import Job
 from mcp_server.errors import ProviderError
 from mcp_server.providers import REGISTRY, wire
 from mcp_server.providers.base import Balance, HttpReply
+from mcp_server.providers.reading import number
 
 FIELDS = [
     "amount", "balance_cents", "balance_usd", "charged", "code", "consumed_credits", "content", "cost", "currency",
@@ -81,3 +82,16 @@ def test_any_json_is_read_or_refused(provider: str, answer: HttpReply) -> None:
         assert all(url.startswith(("https://", "http://")) for url in report.video_urls)
         if report.state == "succeeded":
             assert facts.statuses[report.status.lower()] == "succeeded"
+
+
+@pytest.mark.parametrize("said", ["1e999999999", "-1E+400", "1e-999999999", "9" * 400])
+def test_a_number_nobody_could_mean_is_no_number(said: str) -> None:
+    """Written out in full it would fill the memory, and no bill or waiting time looks like this."""
+    assert number(said) is None
+    assert number(Decimal(said)) is None
+
+
+def test_ordinary_numbers_are_numbers() -> None:
+    assert [number(text) for text in ("0", "0.00", "1e3", "-5", "123456789.01")] == [
+        Decimal(text) for text in ("0", "0.00", "1e3", "-5", "123456789.01")
+    ]

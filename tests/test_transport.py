@@ -362,3 +362,21 @@ async def test_numbers_arrive_exactly(vendor: Vendor, transport: Transport) -> N
     body = (await transport.send(account(vendor.url), LOOK)).body
 
     assert str(body["cost"]) == "0.1126"
+
+
+@pytest.mark.parametrize("key", ["sk-MARKED\n0123", "sk-MARKED\x00123", "sk-MARKED ö 12", "sk-MARKED 0123"])
+async def test_what_cannot_be_a_key_is_neither_sent_nor_shown(key: str, vendor: Vendor, transport: Transport) -> None:
+    with pytest.raises(NotSignedInError, match="UNIALL_API_KEY") as refused:
+        await transport.send(account(vendor.url, key=key), ORDER)
+
+    assert "MARKED" not in str(refused.value)
+    assert vendor.asked == []
+
+
+async def test_half_a_character_in_an_answer_does_not_stop_the_record(vendor: Vendor, transport: Transport) -> None:
+    vendor.answers = [(200, '{"id": "job-1", "status": "\\ud83d", "more": ["\\uDC00", {"\\ud800": 1}]}', {})]
+
+    reply = await transport.send(account(vendor.url), ORDER)
+
+    assert reply.body["id"] == "job-1"
+    json.dumps(reply.body, ensure_ascii=False).encode()

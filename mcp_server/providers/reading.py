@@ -11,6 +11,8 @@ from mcp_server.domain.task import VendorFailure
 from mcp_server.errors import NotSignedInError, ProviderError, ProviderFault, RateLimitedError
 from mcp_server.providers.base import HttpReply
 
+_FARTHEST = 18
+"""Powers of ten beyond which nothing a vendor counts can lie; written out, such a number fills the memory."""
 JobWord = Literal["queued", "running", "succeeded", "failed", "cancelled", "unknown"]
 
 _NEXT_STEP: Mapping[str, str] = {
@@ -52,7 +54,9 @@ def number(value: Any) -> Decimal | None:
         found = Decimal(text(value))
     except InvalidOperation:
         return None
-    return found if found.is_finite() else None
+    if not found.is_finite() or (found and abs(found.adjusted()) > _FARTHEST):
+        return None
+    return found
 
 
 def percent(value: Any) -> int | None:
@@ -118,6 +122,15 @@ def unreadable(facts: Provider, reply: HttpReply, missing: str) -> ProviderError
 def not_signed_in(facts: Provider) -> NotSignedInError:
     """The error for a provider without a key."""
     return NotSignedInError(f"There is no key for {facts.name}", next_step=_sign_in(facts))
+
+
+def no_key(facts: Provider, origin: str) -> NotSignedInError:
+    """The error for a key that no vendor can have given out; it is not shown."""
+    return NotSignedInError(
+        f"The key for {facts.name} ({origin}) is none",
+        why="it has blanks, line breaks or letters in it that a key cannot have",
+        next_step=_sign_in(facts),
+    )
 
 
 def _sign_in(facts: Provider) -> str:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import re
 import socket
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, cast
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
@@ -28,7 +29,7 @@ from mcp_server import __version__
 from mcp_server.errors import KlingError
 from mcp_server.providers.accounts import Account, is_loopback
 from mcp_server.providers.base import HttpCall, HttpReply
-from mcp_server.providers.reading import not_signed_in, number
+from mcp_server.providers.reading import no_key, not_signed_in, number
 
 TIMEOUT = httpx.Timeout(connect=10, read=60, write=60, pool=None)
 """A vendor that has not answered a submit after a minute is treated as lost, not asked again."""
@@ -49,6 +50,9 @@ TEXT_LIMIT = 4_000
 BODY_LIMIT = 8 * 1024 * 1024
 
 
+_ONE_WORD = re.compile(r"^[!-~]+\Z")
+"""What a key looks like: printable ASCII without blanks."""
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 _NOT_SENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -236,6 +240,9 @@ class Transport:
         if not (call.bare or call.public):
             if account.secret is None:
                 raise not_signed_in(account.facts)
+            if not _ONE_WORD.match(account.secret.value):
+                # The client would refuse it as a header, and quote it.
+                raise no_key(account.facts, account.secret.origin)
             headers["Authorization"] = f"Bearer {account.secret.value}"
         content = call.content
         if call.json is not None:
@@ -325,9 +332,21 @@ def encode(body: Any) -> bytes:
 def decode(text: str) -> Any:
     """JSON with exact numbers; None when it is not JSON."""
     try:
-        return json.loads(text, parse_float=Decimal)
+        found = json.loads(text, parse_float=Decimal)
+        # JSON may escape half a character, which neither the record nor an answer can hold.
+        return _whole(found) if _HALF.search(text) else found
     except (ValueError, RecursionError):
         return None
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_whole(part) for part in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        return {_whole(name): _whole(part) for name, part in cast("dict[str, Any]", value).items()}
+    return value
 
 
 def _number(value: object) -> float:
