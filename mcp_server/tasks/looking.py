@@ -9,12 +9,12 @@ from decimal import Decimal
 from typing import Unpack
 
 from mcp_server.domain.catalog import Catalog, Provider
-from mcp_server.domain.task import Artifact, Job, JobReport, Settlement, Task, VendorFailure
+from mcp_server.domain.task import Artifact, Job, JobReport, Task
 from mcp_server.errors import KlingError, LocalError, ProviderError
 from mcp_server.providers.accounts import Account
 from mcp_server.providers.base import Wire
 from mcp_server.providers.transport import Transport
-from mcp_server.tasks import money, schedule
+from mcp_server.tasks import endings, money, schedule
 from mcp_server.tasks.files import NotAVideoError
 from mcp_server.tasks.following import SAVING, Followed, Streak
 from mcp_server.tasks.links import LinkRefusedError
@@ -153,7 +153,7 @@ class Looker:
                     ready_at=self.now(),
                     settlement=settlement,
                     reserved_usd=money.counted(task, settlement),
-                    error=None if report.state == "cancelled" else _failed(report.failure, facts, settlement),
+                    error=None if report.state == "cancelled" else endings.failed(report.failure, facts, settlement),
                     note="",
                 )
                 return None
@@ -244,13 +244,7 @@ class Looker:
             followed,
             "the clip cannot be fetched",
             state="failed",
-            error={
-                **error.as_dict(),
-                "fault": "expired" if isinstance(error, LinkExpiredError) else "unreadable",
-                "why": error.why or "the clip was made, and asking the vendor again gave no better link",
-                "next_step": error.next_step or "Try video_url by hand, or look for the clip in the vendor's dashboard",
-                "money": "charged",
-            },
+            error=endings.unfetchable(error, expired=isinstance(error, LinkExpiredError)),
         )
         return None
 
@@ -288,12 +282,7 @@ class Looker:
             followed,
             "the vendor does not know the job any more",
             state="failed",
-            error={
-                **error.as_dict(),
-                "what": f"{self.catalog.providers[followed.task.provider].name} does not know this job any more",
-                "next_step": "Look for it in the vendor's dashboard; what became of it is not known here",
-                "money": "may_have_been_charged",
-            },
+            error=endings.forgotten(error, self.catalog.providers[followed.task.provider]),
         )
         return True
 
@@ -319,13 +308,7 @@ class Looker:
             status=word.status,
             settlement=settlement,
             reserved_usd=money.counted(followed.task, settlement),
-            error={
-                **error.as_dict(),
-                "fault": "unreadable",
-                "why": f"its word was {word.status!r} at every look for an hour",
-                "next_step": "Look for the clip in the vendor's dashboard",
-                "money": "charged" if settlement.basis == "reported" else "may_have_been_charged",
-            },
+            error=endings.nameless(error, word.status, settlement),
         )
         return True
 
@@ -333,20 +316,12 @@ class Looker:
         return streak.looks >= FORGOTTEN_LOOKS and self.monotonic() - streak.since >= patience
 
     async def _overdue(self, followed: Followed, limit: float, word: str) -> None:
-        name = self.catalog.providers[followed.task.provider].name
         await self._note(
             followed,
             "the deadline has passed",
             state="failed",
             status=word,
-            error={
-                "code": "deadline",
-                "fault": "expired",
-                "what": f"{name} had not finished after {limit / 3600:.0f} hours",
-                "why": f"its last word was {word!r}",
-                "next_step": "It may still finish, and be charged: look in the vendor's dashboard",
-                "money": "may_have_been_charged",
-            },
+            error=endings.overdue(self.catalog.providers[followed.task.provider], limit, word),
         )
 
     async def _note(
@@ -382,18 +357,3 @@ def lane_of(task: Task) -> str:
     if task.state == "saving":
         return SAVING
     return f"{task.provider}:{task.simulated}"
-
-
-def _failed(failure: VendorFailure | None, facts: Provider, settlement: Settlement) -> dict[str, object]:
-    found = failure or VendorFailure(fault="unknown", words="")
-    reported = "unknown" if settlement.basis != "reported" else "charged" if settlement.amount else "not_spent"
-    return {
-        "code": "provider_error",
-        "fault": found.fault,
-        "provider": facts.id,
-        "what": f"{facts.name} could not make the clip",
-        "why": found.words or "it gives no reason",
-        "vendor_words": found.words,
-        "vendor_code": found.code,
-        "money": "not_spent" if settlement.basis == "rolled_back" else reported,
-    }
