@@ -55,5 +55,13 @@ def added(so_far: Spent | None, task: Task, day: str) -> Spent:
         quoted_usd=spent.quoted_usd + (task.quote_usd or zero),
         settled_usd=spent.settled_usd + (settled or zero),
         counted_usd=spent.counted_usd + task.reserved_usd,
-        unknown=spent.unknown + (settled is None and task.quote_usd is None),
+        unknown=spent.unknown + (settled is None and _may_cost(task)),
     )
+
+
+def _may_cost(task: Task) -> bool:
+    """Whether a task without a settled sum costs something nobody knows."""
+    if not task.finished:
+        return task.quote_usd is None
+    never_sent = task.state == "cancelled" and task.sent_at is None
+    return not never_sent and (task.error or {}).get("money") != "not_spent"

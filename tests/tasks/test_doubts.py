@@ -195,3 +195,18 @@ async def test_an_order_that_comes_back_while_its_old_hold_still_waits_is_not_le
 
     assert task.state == "queued"
     assert len(house.vendor.jobs) == 1
+
+
+async def test_what_may_have_been_charged_is_not_added_up_as_free(house: House) -> None:
+    house.vendor.answers = ["lost", (422, {}), None, None]
+    desk = house.desk()
+    lost, _ = await desk.buy(house.new(prompt="one"))
+    refused, _ = await desk.buy(house.new(prompt="two", quote_usd=None, reserve_usd=None))
+    failed, _ = await desk.buy(house.new(prompt="three"))
+    house.vendor.jobs[failed.job_id] |= {"status": "failed"}
+    await house.until(desk, failed.id, "failed", limit_s=300)
+
+    (row,) = await desk.spend(1)
+
+    assert (lost.state, refused.state) == ("uncertain", "failed")
+    assert row.unknown == 2, "the lost one, and the one whose vendor does not say what a failure costs"
