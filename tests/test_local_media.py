@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from buyers import service
 
+from mcp_server import catalog
 from mcp_server.domain.arguments import VideoArguments
-from mcp_server.errors import RequestError
+from mcp_server.domain.request import VideoRequest
+from mcp_server.errors import ProviderError, RequestError
+from mcp_server.providers import intake
+from mcp_server.providers.accounts import Account
+from mcp_server.providers.base import HttpCall, HttpReply
+from mcp_server.settings import Secret
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGP4z8DwHwAFAAH/iZk9HQAAAABJRU5ErkJggg=="
@@ -87,3 +94,22 @@ async def test_an_estimate_uploads_nothing(picture: Path, tmp_path: Path) -> Non
     await buyer.close()
     assert estimate.chosen.provider == "runapi"
     assert not (tmp_path / "home").exists()
+
+
+async def test_a_vendor_does_not_send_a_file_to_another_program_of_this_machine() -> None:
+    facts = catalog.load().providers["runapi"]
+    inside = {"signed_id": "s", "upload_url": "http://127.0.0.1:5984/_users", "headers": {}}
+
+    class Line:
+        sent: ClassVar[list[HttpCall]] = []
+
+        async def ask(self, _account: Account, call: HttpCall) -> HttpReply:
+            self.sent.append(call)
+            return HttpReply(status=200, body=inside)
+
+    account = Account(facts=facts, base_urls=facts.base_urls, secret=Secret("k", "test"))
+    request = VideoRequest(prompt="a boat", image=f"data:image/png;base64,{base64.b64encode(PIXEL).decode()}")
+    with pytest.raises(ProviderError, match="upload address"):
+        await intake.sendable(request, {"image": "data"}, account, Line())  # type: ignore[arg-type]
+
+    assert [call.path for call in Line.sent] == ["/api/v1/files/prepare"]

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from mcp_server.domain.request import VideoRequest
+from mcp_server.errors import ProviderError
 from mcp_server.providers import media, uploads
+from mcp_server.providers.accounts import origin
+from mcp_server.providers.addresses import unfit
 from mcp_server.providers.media import Kind, Material
 
 if TYPE_CHECKING:
@@ -33,6 +36,13 @@ async def sendable(
 async def _uploaded(material: Material, account: Account, transport: Transport) -> str:
     steps = uploads(account.facts)
     target = steps.read_prepared(await transport.ask(account, steps.prepare(material.name, material.content)))
+    if origin(target.url) not in account.trusted_origins and (reason := unfit(target.url)):
+        raise ProviderError(
+            f"{account.facts.name} names an upload address that is not followed ({reason})",
+            fault="unreadable",
+            provider=account.facts.id,
+            next_step="Give a public https address of the file instead",
+        )
     async with transport.slot(account):
         reply = await transport.send(account, steps.put(target, material.content))
     steps.read_put(reply)
