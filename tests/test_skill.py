@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -182,3 +184,24 @@ def test_the_router_agrees_with_the_evaluation(row: dict[str, object]) -> None:
         return
     assert not wishes.none
     assert {name: getattr(wishes, name) for name in row["router"]} == row["router"]
+
+
+COMMAND_LINES = sorted(
+    {
+        line.split("  #")[0].strip()
+        for path in (places.skill_page(), ROOT / "README.md", *places.skill().glob("*.md"))
+        for block in re.findall(r"^```(?:bash|sh|console)?\n(.*?)^```", path.read_text(encoding="utf-8"), re.M | re.S)
+        for line in block.splitlines()
+        if line.startswith("kling-video ") and line.split()[1] in COMMANDS
+    }
+)
+
+
+@pytest.mark.parametrize("line", COMMAND_LINES)
+def test_every_command_that_is_shown_can_be_given(line: str) -> None:
+    _, name, *rest = shlex.split(line)
+    module = importlib.import_module(f"mcp_server.cli.{name}")
+    if not hasattr(module, "flags"):
+        pytest.skip(f"{name} reads its own arguments")
+
+    module.flags().parse_intermixed_args(rest)

@@ -19,6 +19,7 @@ def flags() -> parser.Parser:
     """The command's flags."""
     made = parser.command("task", WHAT)
     made.add_argument("task", metavar="TASK")
+    made.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help="wait up to this long for its end")
     made.add_argument("--sheet", action="store_true", help="also make a contact sheet (one JPEG) beside the clip")
     made.add_argument("--last-frame", action="store_true", help="also write the last frame as PNG beside the clip")
     return made
@@ -30,7 +31,7 @@ def run(argv: list[str]) -> int:
     screen = Screen(as_json=given.json)
 
     async def look(service: Service) -> tuple[TaskAnswer, dict[str, str]]:
-        (task,) = await service.get([given.task])
+        (task,) = await service.get([given.task], wait_s=given.wait)
         pictures: dict[str, str] = {}
         if given.sheet:
             pictures["sheet_path"] = str(await service.sheet(given.task))
