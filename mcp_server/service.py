@@ -67,9 +67,7 @@ class Service:
 
     async def estimate(self, arguments: VideoArguments, *, owner: str = "") -> Estimate:
         """What it would cost, here and elsewhere; spends nothing."""
-        limits.own_files(arguments, owner)
-        plan = self.planner.plan(arguments, day=self.today, source=await self._source(arguments, owner), buying=False)
-        self.planner.call(plan, key="estimate")
+        plan = await self.planned(arguments, owner=owner)
         signed_in = self.planner.signed_in
         return Estimate(
             chosen=reporting.line(plan.quote, has_key=plan.offer.provider in signed_in),
@@ -82,6 +80,13 @@ class Service:
             next_step=self._after_estimate(plan),
         )
 
+    async def planned(self, arguments: VideoArguments, *, owner: str = "") -> Plan:
+        """What would be bought, checked down to the vendor's schema; nothing is sent."""
+        limits.own_files(arguments, owner)
+        plan = self.planner.plan(arguments, day=self.today, source=await self._source(arguments, owner), buying=False)
+        self.planner.call(plan, key="estimate")
+        return plan
+
     async def generate(
         self,
         arguments: VideoArguments,
@@ -90,10 +95,12 @@ class Service:
         wait_s: float = 10.0,
         confirmed: bool = False,
         agreed: str | None = None,
+        still: Callable[[], bool] = lambda: True,
     ) -> TaskAnswer:
         """Buy one clip, once. Answers when the vendor has accepted, at the latest after `wait_s`.
 
-        `agreed` is the price, as arithmetic, that somebody said yes to: another one is not paid.
+        `agreed` is the price, as arithmetic, that somebody said yes to: another one is not paid. `still` is asked
+        last of all whether it is wanted yet.
         Cancelling this coroutine never cancels the purchase: the process owns it.
         """
         from mcp_server.tasks.ordering import rehearsed
@@ -136,6 +143,8 @@ class Service:
             output_dir=str(self.settings.folder(arguments.output_dir)),
             ordered=_ordered(plan),
         )
+        if not still():
+            raise limits.StoppedError("It was stopped before it was ordered")
         task, created = await self.desk.buy(new, wait_s=wait_s)
         return await self._answer(task, bought_now=True, known=not created)
 

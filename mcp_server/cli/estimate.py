@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mcp_server.cli import parser, session, words
+from mcp_server.cli import live, parser, session, words
 from mcp_server.cli.screen import Screen
 
 if TYPE_CHECKING:
     from mcp_server.domain.answers import Estimate, OfferLine
+    from mcp_server.domain.arguments import VideoArguments
+    from mcp_server.service import Service
 
 WHAT = "Price a clip without ordering it: the offer that would be chosen, and every other one that fits."
 
@@ -17,6 +19,7 @@ def flags() -> parser.Parser:
     """The command's flags."""
     made = parser.command("estimate", WHAT)
     parser.add_video_flags(made)
+    made.add_argument("--live", action="store_true", help="also ask vendors that tell today's price for nothing")
     return made
 
 
@@ -25,12 +28,19 @@ def run(argv: list[str]) -> int:
     given = flags().parse_intermixed_args(argv)
     arguments = parser.video_arguments(given)
     screen = Screen(as_json=given.json)
-    found = session.run(lambda service: service.estimate(arguments))
+    found, today = session.run(lambda service: _priced(service, arguments, ask=given.live))
     if given.json:
-        screen.facts(found.facts())
-    else:
-        _show(screen, found)
+        screen.facts(found.facts() | ({"live": [one.facts() for one in today]} if given.live else {}))
+        return 0
+    _show(screen, found)
+    for sentence in live.told(today) if given.live else ():
+        screen.note(sentence)
     return 0
+
+
+async def _priced(service: Service, arguments: VideoArguments, *, ask: bool) -> tuple[Estimate, list[live.Live]]:
+    found = await service.estimate(arguments)
+    return found, await live.asked(service, await service.planned(arguments)) if ask else []
 
 
 def _show(screen: Screen, found: Estimate) -> None:

@@ -180,6 +180,8 @@ class Provider:
     idempotent: bool = False
     webhook: str = ""
     balance: bool = False
+    live_prices: bool = False
+    """Whether the vendor says, for nothing, what an order would cost today."""
     refunds_failures: bool | None = None
     """Whether failed jobs are documented to cost nothing; None: not documented."""
     result_life_days: int | None = None

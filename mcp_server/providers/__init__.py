@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 if TYPE_CHECKING:
     from mcp_server.domain.catalog import Provider
-    from mcp_server.providers.base import Uploads, Wire
+    from mcp_server.providers.base import LivePrices, Uploads, Wire
 
 REGISTRY: Final = ("runapi", "kling3api", "octopusx", "uniall", "runcomfy")
 """In the order that breaks ties between equal prices."""
@@ -23,3 +23,8 @@ def uploads(facts: Provider) -> Uploads:
     """How this vendor takes local files; asked only where `media_inputs` says that it does."""
     made: Uploads = import_module(f"mcp_server.providers.{facts.id}.uploads").Files(facts)
     return made
+
+
+def live_prices(facts: Provider) -> LivePrices:
+    """How this vendor is asked what an order would cost today; asked only where `live_prices` says that it answers."""
+    return cast("LivePrices", import_module(f"mcp_server.providers.{facts.id}.pricing_calls"))

@@ -133,6 +133,29 @@ class Uploads(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveQuote:
+    """What a vendor says, today, that one order would cost."""
+
+    usd: Decimal | None
+    """None when it has no price for it."""
+    basis: str
+    """How sure, in the vendor's word: `exact`, …"""
+    as_of: str
+
+
+class LivePrices(Protocol):
+    """How a vendor is asked for today's price of an order; asking costs nothing."""
+
+    def quote_call(self, order: HttpCall) -> HttpCall:
+        """The question. `order` is the paid call as it would go out."""
+        ...
+
+    def read_quote(self, facts: Provider, reply: HttpReply) -> LiveQuote:
+        """The sum, in dollars."""
+        ...
+
+
 class Wire(Protocol):
     """One vendor's protocol. `read_*` raise ProviderError when the answer is a refusal or cannot be read."""
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Final, cast
 
 from mcp_server.domain.catalog import Provider
-from mcp_server.providers.base import HttpCall, HttpReply
+from mcp_server.providers.base import HttpCall, HttpReply, LiveQuote
 from mcp_server.providers.reading import mapping, number, text, unreadable
 from mcp_server.providers.runapi.answers import accepted, dollars
 from mcp_server.providers.runapi.wire import BASE
@@ -44,17 +44,6 @@ class Schedule:
             found = mapping(found).get(_written(body.get(key)))
         cents = number(found)
         return None if cents is None or cents < 0 else dollars(cents)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveQuote:
-    """What the vendor would set aside for one order."""
-
-    usd: Decimal | None
-    """None when it has no price for it."""
-    basis: str
-    """How sure, in the vendor's word: `exact`, …"""
-    as_of: str
 
 
 def schedules_call(*, action: str = "", model: str = "") -> HttpCall:
