@@ -71,7 +71,8 @@ def _of_refusal(error: ProviderError) -> Outcome:
     status = error.http_status
     if status == 429 and error.fault == "rate_limited":
         return NotBought(error, error.retry_after_s or 5.0, "later")
-    refused = status is not None and 300 <= status < 500 and status != 408
+    # 303 is how a server answers an order that it took; 408 comes from a machine that stopped listening.
+    refused = status is not None and 300 <= status < 500 and status not in {303, 408}
     # Some vendors refuse in the body of a 2xx; "internal error" there is as open as a 5xx.
     said_so = status is not None and status < 300 and error.fault not in {"unreadable", "provider_fault"}
     if refused or said_so:

@@ -210,3 +210,13 @@ async def test_what_may_have_been_charged_is_not_added_up_as_free(house: House) 
 
     assert (lost.state, refused.state) == ("uncertain", "failed")
     assert row.unknown == 2, "the lost one, and the one whose vendor does not say what a failure costs"
+
+
+async def test_see_other_is_the_answer_to_an_order_that_was_taken(house: House) -> None:
+    house.vendor.answers = [(303, {}, {"location": "/jobs/1"})]
+    desk = house.desk()
+
+    task, _ = await desk.buy(house.new())
+
+    assert task.state == "uncertain"
+    assert task.reserved_usd == Decimal("0.56")
