@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from mcp_server import reporting
-from mcp_server.errors import BudgetError, RequestError
+from mcp_server.errors import BudgetError, KlingError, RequestError
 
 if TYPE_CHECKING:
     from mcp_server.domain.arguments import VideoArguments
@@ -19,6 +19,13 @@ class ConfirmationNeededError(BudgetError):
     """The price is above what the user wants to be asked about."""
 
     code = "confirmation_needed"
+
+
+class StoppedError(KlingError):
+    """The person changed their mind in time."""
+
+    code = "stopped"
+    exit_code = 130
 
 
 def within(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from buyers import service, settings
 
 from mcp_server.domain.arguments import VideoArguments
 from mcp_server.errors import ArgumentError, BudgetError, KeyConflictError, RequestError
-from mcp_server.limits import ConfirmationNeededError
+from mcp_server.limits import ConfirmationNeededError, StoppedError
 from mcp_server.providers.accounts import checked_base
 
 
@@ -23,6 +24,7 @@ def wish(**more) -> VideoArguments:
     return VideoArguments(**{"prompt": "a paper boat", "model": "kling-3.0", "tier": "pro", **more})
 
 
+PIXEL = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGP4z8DwHwAFAAH/iZk9HQAAAABJRU5ErkJggg=="
 SIGNED_IN = {"RUNCOMFY_TOKEN": "t", "RUNCOMFY_BASE_URL": "http://127.0.0.1:9"}
 
 
@@ -168,3 +170,24 @@ def test_a_credit_worth_nothing_is_no_price(tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="KLING3API_USD_PER_CREDIT"):
         _ = settings(tmp_path, KLING3API_USD_PER_CREDIT="0").usd_per_credit
     assert settings(tmp_path, KLING3API_USD_PER_CREDIT="0.01").usd_per_credit == Decimal("0.01")
+
+
+async def test_a_wish_to_stop_that_comes_while_files_go_up_orders_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buyer = service(tmp_path)
+    stop = asyncio.Event()
+    handed_over = buyer.__class__._sendable
+
+    async def pressed_meanwhile(self, plan):
+        found = await handed_over(self, plan)
+        stop.set()
+        return found
+
+    monkeypatch.setattr(buyer.__class__, "_sendable", pressed_meanwhile)
+
+    with pytest.raises(StoppedError, match="Nothing was charged"):
+        await buyer.generate(wish(image=PIXEL, mode="image-to-video"), still=lambda: not stop.is_set())
+
+    assert (await buyer.tasks()).tasks == []
+    await buyer.close()

@@ -74,13 +74,22 @@ class Purchase:
         return f"Buy it for {words.cost(cost)}?"
 
     async def _buy(self, interrupt: Interrupt, agreed: str) -> int:
+        stop = asyncio.Event()
         order = asyncio.ensure_future(
-            self.service.generate(self.arguments, wait_s=_ACCEPT_S, confirmed=bool(agreed), agreed=agreed or None)
+            self.service.generate(
+                self.arguments,
+                wait_s=_ACCEPT_S,
+                confirmed=bool(agreed),
+                agreed=agreed or None,
+                still=lambda: not stop.is_set(),
+            )
         )
         try:
             # Ctrl-C must not lose the id of what may be bought by then: the order is waited for, then cancelled.
             task = await interrupt.unless(_unharmed(order))
         except Interrupted:
+            # Files may still be going up: then nothing is ordered at all.
+            stop.set()
             self.screen.note(f"\nThe order is on its way; it is cancelled as soon as its vendor answers. {_SECOND}")
             task = await self._twice(interrupt, _unharmed(order))
             if task is not None:
