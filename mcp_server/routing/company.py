@@ -189,7 +189,7 @@ def _negate_following(items: list[Item], at: int) -> None:
         elif not item.has(lex.SOFT | lex.ARTICLE | lex.LABEL | lex.NOT_JOIN | lex.VERB | lex.LINK):
             break
         index += 1
-    items[at].roles = lex.SOFT if hit else WORD
+    items[at].roles = lex.SOFT if hit else WORD | (items[at].roles & lex.STATE)
 
 
 def _negate(item: Item) -> bool:

@@ -41,8 +41,8 @@ def _match(found: Sequence[Token], lexicon: Lexicon) -> list[Item]:
             item.sign = token.kind
         elif token.kind == tok.ID:
             item = _named(token, lexicon)
-        elif (longest := lexicon.longest(found, at, _word_end(found, at, items))) is not None:
-            entry, step = _uncounted(found, at, longest, lexicon)
+        elif (longest := lexicon.longest(found, at, _word_end(found, at, items, lexicon))) is not None:
+            entry, step = _released(found, at, longest, lexicon)
             roles = entry.roles if entry.roles & ORDER else entry.roles | WORD
             item = Item(token.start, found[step - 1].end, roles, entry=entry, first=token.key)
             if token.kind == tok.NUMBER and step == at + 1:
@@ -62,21 +62,26 @@ def _match(found: Sequence[Token], lexicon: Lexicon) -> list[Item]:
     return items
 
 
-def _word_end(found: Sequence[Token], at: int, before: Sequence[Item]) -> int | None:
+def _word_end(found: Sequence[Token], at: int, before: Sequence[Item], lexicon: Lexicon) -> int | None:
     """What starts within a strange word ends with it: "사무라이 영상" has no "이 영상" in it."""
     if not found[at].glued or not before or not before[-1].has(WORD):
         return None
     end = at + 1
-    while end < len(found) and found[end].glued:
+    while end < len(found) and found[end].glued and end - at < lexicon.depth:
         end += 1
     return end
 
 
-def _uncounted(found: Sequence[Token], at: int, longest: tuple[Entry, int], lexicon: Lexicon) -> tuple[Entry, int]:
-    """“kling 3 cats”, “kling 3 seconds”: a bare number is a version only where nothing is being counted."""
-    _, end = longest
+def _released(found: Sequence[Token], at: int, longest: tuple[Entry, int], lexicon: Lexicon) -> tuple[Entry, int]:
+    """“kling master file” is not “kling master”; and “kling 3 cats” counts cats, as “kling 3 seconds” does seconds."""
+    entry, end = longest
+    if end - at < 2 or end >= len(found) or not entry.roles & lex.NAME:
+        return longest
     last = found[end - 1]
-    if end - at < 2 or end >= len(found) or last.kind != tok.NUMBER or last.glued or "." in last.key:
+    beyond = lexicon.longest(found, end - 1)
+    if beyond is not None and beyond[1] > end and beyond[0].roles & lex.WISH and not last.glued:
+        return lexicon.longest(found, at, end - 1) or longest
+    if last.kind != tok.NUMBER or last.glued or "." in last.key:
         return longest
     counted = lexicon.longest(found, end)
     plural = found[end].key.isascii() and len(found[end].key) > 3 and found[end].key.endswith("s")

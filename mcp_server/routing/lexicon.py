@@ -55,6 +55,7 @@ GENRE: Final = 1 << 31
 ZONE, EDGE, STANDALONE, ANYWHERE = range(4)
 """Where a wish may fire: beside the name; alone at an end of the text; alone anywhere; in any place."""
 _SCOPES: Final = {"zone": ZONE, "edge": EDGE, "clause": STANDALONE, "any": ANYWHERE}
+_LONGEST_ENDING: Final = 2
 _NO_KEYS: Final[frozenset[str]] = frozenset()
 
 Set = tuple[str, Any]
@@ -109,6 +110,8 @@ class Lexicon:
     def __init__(self, manifest: Manifest, catalog: Catalog) -> None:
         self.names = names(catalog)
         self._root: dict[str, Any] = {}
+        self.depth = 1
+        """Tokens of the longest phrase: nothing needs to be looked at further ahead."""
         self.pairs: list[Pair] = []
         self._compile(manifest)
         self._compile_names()
@@ -116,7 +119,7 @@ class Lexicon:
         self.name_not_before = _keys(name["not_before"])
         self.name_not_after = _keys(name["not_after"])
         self.not_typos = _keys(name["not_typos"])
-        self.blocked_before = {field: _keys(words) for field, words in manifest["blocked_before"].items()}
+        self._blocked = {field: _endings(words) for field, words in manifest["blocked_before"].items()}
         self.closing = {field: _keys(words) for field, words in manifest["closing_prepositions"].items()}
         self.longest_sold = max((max(offer.durations, default=0) for offer in catalog.offers), default=0)
         """Seconds; what is longer than anything sold is taken for an order only where it is surely one."""
@@ -136,6 +139,11 @@ class Lexicon:
                 best = (cast("Entry", entry), index)
         return best
 
+    def blocks(self, field: str, before: Sequence[str]) -> bool:
+        """Whether words that end like this make the measure after them part of the scene."""
+        endings = self._blocked.get(field, frozenset())
+        return any(tuple(before[-length:]) in endings for length in range(1, _LONGEST_ENDING + 1))
+
     def entry(self, phrase: str) -> Entry | None:
         """What exactly this phrase means."""
         node: Any = self._root
@@ -146,8 +154,9 @@ class Lexicon:
         return node.get("")
 
     def _add(self, phrase: str) -> Entry:
-        node = self._root
-        for key in phrase_keys(phrase):
+        node, keys = self._root, phrase_keys(phrase)
+        self.depth = max(self.depth, len(keys))
+        for key in keys:
             node = node.setdefault(key, {})
         return cast("Entry", node.setdefault("", Entry()))
 
@@ -258,7 +267,9 @@ def phrase_keys(phrase: str) -> list[str]:
     return [token.key for token in tokens.tokenise(plain, quotes=False)]
 
 
-_PHRASE_KINDS: Final = frozenset((tokens.WORD, tokens.NUMBER, tokens.MARK, tokens.RATIO, tokens.CLAUSE))
+_PHRASE_KINDS: Final = frozenset(
+    (tokens.WORD, tokens.NUMBER, tokens.MARK, tokens.RATIO, tokens.CLAUSE, tokens.SENTENCE)
+)
 _GRAMMAR: Final = {
     "article": ARTICLE,
     "verb": VERB,
@@ -301,6 +312,10 @@ def _all(phrases: Mapping[str, Sequence[str]] | Sequence[str]) -> Iterable[str]:
 def _keys(words: Iterable[str]) -> frozenset[str]:
     """Words as they are compared; of several words, the first decides."""
     return frozenset(keys[0] for word in words if (keys := phrase_keys(word)))
+
+
+def _endings(words: Iterable[str]) -> frozenset[tuple[str, ...]]:
+    return frozenset(tuple(phrase_keys(word)) for word in words)
 
 
 def _single_words(groups: Iterable[Mapping[str, Any]]) -> dict[str, str]:

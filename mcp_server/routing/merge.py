@@ -174,7 +174,7 @@ def _mode(given: Explicit, values: Mapping[str, Any], notes: list[str], catalog:
     decided = mode_of(given)
     if decided is not None:
         if said is not None:
-            notes.append(f"the words say {said}, but {' and '.join(sorted(media))} make it {decided}")
+            notes.append(f"the words say {said}; with {' and '.join(sorted(media))} it is {decided}")
         return decided
     return _only_mode(values, catalog)
 

@@ -14,7 +14,8 @@ def forgive(items: list[Item], lexicon: Lexicon) -> None:
     """Words one edit away from "kling", or from a tier beside the name."""
     named = any(item.has(lex.NAME) for item in items)
     for at, item in enumerate(items):
-        if at and item.first in _PRO_SLIPS_ALONE and items[at - 1].has(lex.NAME) and not item.has(lex.WISH):
+        lonely = item.end - item.start == len("pro") and item.first in _PRO_SLIPS_ALONE
+        if lonely and at and items[at - 1].has(lex.NAME) and not item.has(lex.WISH):
             _tier_slip(items, at, lexicon)
         if not item.has(WORD) or item.entry is not None or item.glued or (at + 1 < len(items) and items[at + 1].glued):
             continue
@@ -36,7 +37,7 @@ def _tier_slip(items: list[Item], at: int, lexicon: Lexicon) -> None:
     item = items[at]
     word = item.first
     following = items[at + 1] if at + 1 < len(items) else None
-    closed = following is None or following.has(BREAK | lex.WISH)
+    closed = following is None or following.has(BREAK)
     for meant, tier in lexicon.tier_words.items():
         if len(meant) >= 5:
             near = _is_slip(word, meant, lexicon) and not word.startswith(meant)

@@ -191,7 +191,7 @@ class Order:
                 if not self._may_close(at, cut, end):
                     break
                 cut = at
-            elif item.has(lex.NAME) or (cut < end and at == cut - 1 and item.has(lex.SOFT)):
+            elif item.has(lex.NAME) or (cut < end and at == cut - 1 and self._leads_to(item)):
                 cut = at
         verbs = any(item.has(lex.VERB | lex.LEAD) for item in self.items[low:end])
         if cut == end:
@@ -203,10 +203,14 @@ class Order:
         self._take(cut, end)
         self.firm = firm
 
+    def _leads_to(self, item: Item) -> bool:
+        return item.has(lex.SOFT) or item.first in self.lexicon.closing["provider"]
+
     def _may_close(self, at: int, cut: int, end: int) -> bool:
         item = self.items[at]
         before = self.items[at - 1]
-        if any(before.first in self.lexicon.blocked_before.get(field, ()) for field, _ in item.sets):
+        leading = [self.items[index].first for index in range(max(0, at - 2), at)]
+        if any(self.lexicon.blocks(field, leading) for field, _ in item.sets):
             return False
         if any(self._is_scenery(field, value) for field, value in item.sets):
             return False

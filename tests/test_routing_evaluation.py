@@ -1,0 +1,44 @@
+"""The labelled requests: both halves, whole requests, field by field."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from labelled import labelled, labels, read
+
+TUNING = labelled("tuning")
+HELD_OUT = labelled("held_out")
+ALL = [*TUNING, *HELD_OUT]
+
+
+def test_the_set_is_large_in_seven_languages_and_full_of_traps() -> None:
+    assert len(ALL) >= 400
+    assert len(HELD_OUT) >= 200
+    assert {row["lang"] for row in ALL} == {"en", "zh", "ja", "ko", "es", "fr", "de"}
+    for rows in (TUNING, HELD_OUT):
+        assert sum(row["kind"] == "trap" for row in rows) >= len(rows) / 4
+        assert min(Counter(row["lang"] for row in rows).values()) >= 20
+    assert not {row["text"] for row in TUNING} & {row["text"] for row in HELD_OUT}
+
+
+@pytest.mark.parametrize("row", TUNING, ids=lambda row: row["text"][:50])
+def test_every_request_of_the_tuning_half_is_read_as_labelled(row: dict[str, Any]) -> None:
+    assert labels(read(row["text"])) == row["want"]
+
+
+@pytest.mark.parametrize("row", [row for row in HELD_OUT if row["kind"] == "plain"], ids=lambda row: row["text"])
+def test_every_plain_form_of_the_other_half_is_read_as_labelled(row: dict[str, Any]) -> None:
+    assert labels(read(row["text"])) == row["want"]
+
+
+def test_the_half_nobody_tuned_on_is_read_right_in_98_of_100_requests() -> None:
+    right = sum(labels(read(row["text"])) == row["want"] for row in HELD_OUT)
+    assert right / len(HELD_OUT) >= 0.98
+
+
+@pytest.mark.parametrize("field", ["tier", "mode", "model", "provider", "duration", "aspect_ratio", "audio", "none"])
+def test_each_field_of_that_half_is_right_in_99_of_100_requests(field: str) -> None:
+    right = sum(labels(read(row["text"])).get(field) == row["want"].get(field) for row in HELD_OUT)
+    assert right / len(HELD_OUT) >= 0.99
