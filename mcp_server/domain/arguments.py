@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from mcp_server.domain.words import Mode, Tier
@@ -12,7 +12,15 @@ from mcp_server.domain.words import Mode, Tier
 # `anyOf null` confuses several clients; an argument that was not given is simply absent.
 type_none = SkipJsonSchema[None]
 
-Seconds = Annotated[int, Field(strict=True, ge=1, le=600)]
+
+def _whole(value: Any) -> Any:
+    """5.0 as 5: JSON knows one kind of number, and so does JSON Schema."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# Outermost, so that the limits stay the number's own.
+Whole = BeforeValidator(_whole)
+Seconds = Annotated[int, Field(strict=True, ge=1, le=600), Whole]
 
 
 class _Strict(BaseModel):
@@ -48,7 +56,7 @@ class VideoArguments(_Strict):
     audio: bool | type_none = None
     """Sound; often costs more."""
     cfg_scale: Annotated[float, Field(ge=0, le=1)] | type_none = None
-    seed: int | type_none = None
+    seed: Annotated[int, Whole] | type_none = None
     image: str | type_none = None
     """First frame: https URL, local path or data: URI."""
     end_image: str | type_none = None

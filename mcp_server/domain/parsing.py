@@ -25,7 +25,7 @@ _KINDS = {
     "model_type": "an object",
     "model_attributes_type": "an object",
 }
-_MEMBER = re.compile(r"^(str|int|float|bool|none|constrained-\w+|(list|dict|literal)\[.*)$")
+_MEMBER = re.compile(r"^(str|int|float|bool|none|constrained-\w+|function-before.*|(list|dict|literal)\[.*)$")
 """What pydantic puts between two names when a union stands there; no argument is called so."""
 _BOUNDS = {
     "greater_than_equal": ("at least", "ge"),

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from mcp_server.domain.answers import Estimate, Models, TaskAnswer, TaskList
-from mcp_server.domain.arguments import VideoArguments
+from mcp_server.domain.arguments import VideoArguments, Whole
 from mcp_server.domain.task import State
 from mcp_server.domain.words import Mode, Tier
 
@@ -66,7 +66,7 @@ class ListTasksArguments(_Strict):
     """Words of the prompt."""
     state: State | Literal["unfinished"] | _absent = None
     provider: str | _absent = None
-    limit: Annotated[int, Field(ge=1, le=100)] = 20
+    limit: Annotated[int, Field(ge=1, le=100), Whole] = 20
 
 
 class TasksAnswer(TaskAnswer):
