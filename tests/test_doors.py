@@ -105,7 +105,7 @@ def test_the_first_command_sets_everything_up_and_the_second_runs_the_tests() ->
     assert "\n" not in first
     assert "\n" not in second
     assert "venv" in first
-    assert second.endswith("pytest")
+    assert second.endswith("python -m pytest -n auto")
 
 
 def test_the_picture_is_small() -> None:
