@@ -105,7 +105,8 @@ def test_every_name_of_a_model_is_that_model_or_the_mode_it_is_named_after(alias
 
 def vendor_ids() -> Iterator[Any]:
     for offer in catalog.load().offers:
-        for vendor_id in {offer.vendor_model, offer.vendor_model_audio} - {""}:
+        # In one order: workers of one run must collect the same.
+        for vendor_id in sorted({offer.vendor_model, offer.vendor_model_audio} - {""}):
             yield pytest.param(vendor_id, offer, id=f"{vendor_id} {offer.tier} {offer.mode}")
 
 

@@ -225,3 +225,45 @@ async def test_building_and_closing_touch_nothing(tmp_path: Path) -> None:
     await buyer.close()
 
     assert list(tmp_path.iterdir()) == []
+
+
+async def lost(buyer) -> str:
+    """An order whose answer was lost: taken and charged by the vendor, and nobody here knows its number."""
+    task = await buyer.generate(wish(provider="runcomfy"))
+    assert task.state == "uncertain"
+    return task.task_id
+
+
+@pytest.mark.parametrize(("bought", "money"), [(False, "not_spent"), (True, "charged")])
+async def test_what_the_dashboard_shows_closes_an_uncertain_order(bought: bool, money: str, tmp_path: Path) -> None:
+    buyer = service(tmp_path, KLING_SANDBOX_FAULTS="runcomfy=drop_after_accept")
+    task_id = await lost(buyer)
+
+    task = await buyer.settle(task_id, bought=bought)
+
+    await buyer.close()
+    assert (task.state, task.error["money"]) == ("failed", money)
+
+
+async def test_with_the_vendors_number_a_lost_order_still_becomes_a_file(tmp_path: Path) -> None:
+    buyer = service(tmp_path, KLING_SANDBOX_FAULTS="runcomfy=drop_after_accept")
+    task_id = await lost(buyer)
+    with closing(sqlite3.connect(tmp_path / "home" / "sandbox.db")) as db:
+        (job_id,) = db.execute("select id from jobs").fetchone()
+
+    await buyer.settle(task_id, bought=True, job_id=job_id)
+    (task,) = await buyer.get([task_id], wait_s=2_000)
+
+    await buyer.close()
+    assert task.state == "succeeded"
+    assert Path(task.video_path).exists()
+
+
+async def test_only_what_is_uncertain_is_settled_by_hand(tmp_path: Path) -> None:
+    buyer = service(tmp_path)
+    task = await buyer.generate(wish())
+
+    with pytest.raises(RequestError, match="only an uncertain one"):
+        await buyer.settle(task.task_id, bought=False)
+
+    await buyer.close()

@@ -14,6 +14,7 @@ COMMANDS: Final[dict[str, str]] = {
     "wait": "wait for tasks and get their files",
     "again": "buy an earlier clip once more, with changes",
     "cancel": "stop a task where its vendor can",
+    "settle": "say what became of an order whose answer was lost",
     "open": "show a finished clip",
     "spend": "what was spent, by day, provider or model",
     "auth": "store, show or remove keys",
