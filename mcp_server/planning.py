@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
-from decimal import Decimal
 from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -107,7 +106,8 @@ class Planner:
         usable_quotes, other_quotes, misfits = self._shortlist(request, usable, given, day)
         route = choose.choose(request, usable_quotes, misfits, self.catalog)
         others = sorted(
-            (quote for quote in (*usable_quotes, *other_quotes) if quote is not route.quote), key=_cheapest_first
+            (quote for quote in (*usable_quotes, *other_quotes) if quote is not route.quote),
+            key=lambda quote: quote.price_rank,
         )
         warnings = (*notes, *route.quote.checked.warnings, *route.warnings)
         return Plan(
@@ -213,11 +213,3 @@ def _without_key(offer: Offer, catalog: Catalog) -> Misfit:
     return Misfit(
         offer=offer, problems=(f"{offer.id} fits, but there is no key for {facts.name} ({facts.key_variable})",)
     )
-
-
-def _cheapest_first(quote: Quote) -> tuple[int, Decimal]:
-    if quote.usd is not None:
-        return 0, quote.usd
-    if quote.usd_at_most is not None:
-        return 1, quote.usd_at_most
-    return 2, Decimal(0)

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcp_server import catalog
+from mcp_server.catalog import REGISTRY
 from mcp_server.domain.task import Job
 from mcp_server.errors import ProviderError
-from mcp_server.providers import REGISTRY, wire
+from mcp_server.providers import wire
 from mcp_server.providers.base import Balance, HttpReply
 from mcp_server.providers.reading import number
 

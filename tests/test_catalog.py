@@ -14,10 +14,11 @@ from fact_copies import NEW_MODEL, NEW_OFFER, NEW_PRICE, NEW_SCHEMA, copied
 from orders import GIVEN, allowed_ratios, allowed_seconds, ordinary, outside
 
 from mcp_server import catalog, gate, places, pricing, validation
+from mcp_server.catalog import REGISTRY
 from mcp_server.domain.catalog import Offer
 from mcp_server.domain.request import CheckedRequest, Misfit, VideoRequest
 from mcp_server.errors import ProviderFault, RequestError
-from mcp_server.providers import REGISTRY, wire
+from mcp_server.providers import wire
 from mcp_server.providers.reading import JobWord
 
 FACTS = catalog.load()

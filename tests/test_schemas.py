@@ -16,7 +16,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from mcp_server import catalog, places
-from mcp_server.providers import REGISTRY
+from mcp_server.catalog import REGISTRY
 
 EXAMPLES = Path(__file__).parent / "examples"
 SCHEMAS = sorted(path for name in REGISTRY for path in (places.schemas() / name).glob("*.json"))

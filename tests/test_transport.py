@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from mcp_server import catalog
+from mcp_server.catalog import REGISTRY
 from mcp_server.errors import NotSignedInError, ProviderError
-from mcp_server.providers import REGISTRY, wire
+from mcp_server.providers import wire
 from mcp_server.providers.accounts import Account, sandbox_account
 from mcp_server.providers.base import HttpCall
 from mcp_server.providers.transport import BODY_LIMIT, LostAnswerError, Transport, UnreachableError

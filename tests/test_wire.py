@@ -26,10 +26,11 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from mcp_server import catalog, gate, places, validation
+from mcp_server.catalog import REGISTRY
 from mcp_server.domain.request import CheckedRequest, Shot, VideoRequest
 from mcp_server.domain.task import Job
 from mcp_server.errors import ProviderError
-from mcp_server.providers import REGISTRY, wire
+from mcp_server.providers import wire
 from mcp_server.providers.base import HttpCall, HttpReply
 
 CASES = Path(__file__).parent / "cases"

@@ -13,13 +13,14 @@ from datetime import date
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, Final, cast, get_args
 
 from mcp_server.domain.catalog import Catalog, Disagreement, Model, Offer, Price, PriceUnit, Provider, Rule
 from mcp_server.domain.words import INPUTS, MODES, TIERS, Audio
 from mcp_server.places import PACKAGE
 
-_ORDER = ("runapi", "kling3api", "octopusx", "uniall", "runcomfy")
+REGISTRY: Final = ("runapi", "kling3api", "octopusx", "uniall", "runcomfy")
+"""The vendors, in the order that breaks ties between equal prices."""
 _OFFER_FIELDS = frozenset(f.name for f in fields(Offer))
 _RULE_FIELDS = frozenset(f.name for f in fields(Rule))
 _PRICE_FIELDS = frozenset(f.name for f in fields(Price))
@@ -36,9 +37,9 @@ class FactError(ValueError):
 def load(root: Path = PACKAGE) -> Catalog:
     """The whole catalog. `root` is the package folder, or a copy of it with other facts."""
     models = {model.id: model for model in _models(root / "catalog" / "models.toml")}
-    folders = [root / "providers" / name for name in _ORDER]
+    folders = [root / "providers" / name for name in REGISTRY]
     folders += sorted(
-        path.parent for path in (root / "providers").glob("*/provider.toml") if path.parent.name not in _ORDER
+        path.parent for path in (root / "providers").glob("*/provider.toml") if path.parent.name not in REGISTRY
     )
     providers: dict[str, Provider] = {}
     offers: list[Offer] = []

@@ -34,6 +34,15 @@ class Quote:
     note: str = ""
     """What is worth knowing about this rate, as `prices.toml` says it."""
 
+    @property
+    def price_rank(self) -> tuple[int, Decimal]:
+        """For sorting: known sums before upper bounds before prices nobody publishes."""
+        if self.usd is not None:
+            return 0, self.usd
+        if self.usd_at_most is not None:
+            return 1, self.usd_at_most
+        return 2, Decimal(0)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:

@@ -1,16 +1,13 @@
-"""The vendors: one line each."""
+"""What speaks with the vendors; each adapter is imported when somebody needs it."""
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from mcp_server.domain.catalog import Provider
     from mcp_server.providers.base import LivePrices, Uploads, Wire
-
-REGISTRY: Final = ("runapi", "kling3api", "octopusx", "uniall", "runcomfy")
-"""In the order that breaks ties between equal prices."""
 
 
 def wire(facts: Provider) -> Wire:

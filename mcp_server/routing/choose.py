@@ -62,7 +62,7 @@ def choose(request: VideoRequest, quotes: Sequence[Quote], misfits: Sequence[Mis
         offer = quote.checked.offer
         tier = TIERS.index(offer.tier)
         best_first = -tier if request.prefer == "best" else 0
-        return best_first, *_price(quote), tier, order.get(offer.provider, len(order))
+        return best_first, *quote.price_rank, tier, order.get(offer.provider, len(order))
 
     ranked = sorted(quotes, key=rank)
     return Route(
@@ -73,15 +73,6 @@ def choose(request: VideoRequest, quotes: Sequence[Quote], misfits: Sequence[Mis
     )
 
 
-def _price(quote: Quote) -> tuple[int, Decimal]:
-    """Known sums before upper bounds before prices nobody publishes."""
-    if quote.usd is not None:
-        return 0, quote.usd
-    if quote.usd_at_most is not None:
-        return 1, quote.usd_at_most
-    return 2, Decimal(0)
-
-
 def _because(request: VideoRequest, ranked: Sequence[Quote]) -> str:
     """One sentence: what was taken, by which rule, at which price, and what came next."""
     taken, fitting = ranked[0], len(ranked)
@@ -89,7 +80,7 @@ def _because(request: VideoRequest, ranked: Sequence[Quote]) -> str:
         why = "the only offer that can do all of this"
     elif request.prefer == "best":
         why = f"the highest tier of {fitting} offers that can do this"
-    elif _price(taken)[0] == 2:
+    elif taken.price_rank[0] == 2:
         why = f"the first of {fitting} offers that can do this, none with a known price"
     else:
         bound = "price" if taken.usd is not None else "upper bound of a price"
