@@ -24,7 +24,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 import httpx  # noqa: E402
 from tasks.stub import Wire, catalog, facts, new_task  # noqa: E402
 
+from mcp_server import gate  # noqa: E402
 from mcp_server.providers.accounts import Account  # noqa: E402
+from mcp_server.providers.intake import Intake  # noqa: E402
 from mcp_server.providers.transport import Transport  # noqa: E402
 from mcp_server.settings import Secret  # noqa: E402
 from mcp_server.tasks.desk import Desk  # noqa: E402
@@ -72,9 +74,10 @@ async def follow(url: str, home: Path, seconds: float) -> dict[str, object]:
     async def reach(provider: str, _: bool) -> Account:  # noqa: FBT001 - the desk's own signature
         return accounts[provider]
 
+    transport = Transport(now=time.time)
     desk = Desk(
-        record=SqliteRecord(home / "tasks.db", now=time.time), transport=Transport(now=time.time),
-        account=reach, catalog=catalog(*providers), wire=Wire,
+        record=SqliteRecord(home / "tasks.db", now=time.time), transport=transport, account=reach,
+        catalog=catalog(*providers), intake=Intake(transport, check=gate.check_body), wire=Wire,
     )  # fmt: skip
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     await desk.start()

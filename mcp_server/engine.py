@@ -47,18 +47,22 @@ class _Parts:
         return self._catalog
 
     def desk(self) -> Desk:
+        from mcp_server import gate
         from mcp_server.inspection import apart
+        from mcp_server.providers.intake import Intake
         from mcp_server.providers.transport import Transport
         from mcp_server.tasks.desk import Desk
         from mcp_server.tasks.record import Budget
         from mcp_server.tasks.sqlite_record import SqliteRecord
 
         clock = self.clock
+        transport = Transport(now=clock.now, sleep=clock.sleep)
         return Desk(
             record=SqliteRecord(self.settings.database, now=clock.now, monotonic=clock.monotonic),
-            transport=Transport(now=clock.now, sleep=clock.sleep),
+            transport=transport,
             account=self.account,
             catalog=self.load(),
+            intake=Intake(transport, check=gate.check_body),
             now=clock.now,
             monotonic=clock.monotonic,
             sleep=clock.sleep,

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from mcp_server.domain.arguments import VideoArguments
     from mcp_server.domain.catalog import Catalog
-    from mcp_server.domain.request import VideoRequest
-    from mcp_server.domain.task import State, Task
+    from mcp_server.domain.task import LocalMedium, State, Task
     from mcp_server.providers.accounts import Account
+    from mcp_server.providers.base import HttpCall
     from mcp_server.settings import Settings
     from mcp_server.tasks.desk import Desk
 
@@ -117,6 +117,7 @@ class Service:
         limits.within(plan, arguments, self.settings, confirmed=confirmed, agreed=agreed)
         checked = plan.checked
         task_id = new_id(self.now())
+        call, local_media = await self._call(plan, task_id)
         new = NewTask(
             id=task_id,
             provider=plan.offer.provider,
@@ -129,7 +130,7 @@ class Service:
             # Off-peak orders have no deadline, whether an argument or the words said so.
             request=said | ({"off_peak": True} if plan.request.off_peak else {}),
             request_digest=digest(said),
-            call=self.planner.call(plan, key=task_id, request=await self._sendable(plan)),
+            call=call,
             route=plan.route.because,
             warnings=plan.warnings,
             quote=reporting.cost(plan.quote).facts(),
@@ -142,6 +143,7 @@ class Service:
             owner=owner,
             output_dir=str(self.settings.folder(arguments.output_dir)),
             ordered=_ordered(plan),
+            local_media=local_media,
         )
         if not still():
             raise limits.StoppedError("It was stopped before it was ordered")
@@ -286,15 +288,16 @@ class Service:
         """Whether these arguments could cost money now."""
         return arguments.provider != reporting.SANDBOX and bool(self.planner.signed_in)
 
-    async def _sendable(self, plan: Plan) -> VideoRequest | None:
-        """Local media are handed over first: that is free, and an order may name only what the vendor has."""
+    async def _call(self, plan: Plan, key: str) -> tuple[HttpCall, tuple[LocalMedium, ...]]:
+        """The paid call, and the local media it needs: only looked at now, handed over once the order is recorded."""
+        call = self.planner.call(plan, key=key)
         if all(kind == "https" for kind in plan.given.values()):
-            return None
-        from mcp_server.providers.intake import sendable
+            return call, ()
+        from mcp_server.providers.intake import stood_in
 
-        self.planner.call(plan, key="check")
-        account = await self.account(plan.offer.provider, plan.simulated)
-        return await sendable(plan.request, plan.given, account, self.desk.transport)
+        facts = self.catalog.providers[plan.offer.provider]
+        request, local_media = await stood_in(plan.request, plan.given, facts, key)
+        return self.planner.call(plan, key=key, request=request), local_media
 
     async def _source(self, arguments: VideoArguments, owner: str) -> SourceTask | None:
         name = arguments.source_task

@@ -71,19 +71,21 @@ class _Lines:
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
-        self._last: dict[str, tuple[str, int, int | None]] = {}
+        self._last: dict[str, tuple[str, int, int | None, str]] = {}
 
     async def see(self, tasks: Sequence[TaskAnswer]) -> None:
         for task in tasks:
-            face = (task.state, (task.progress or 0) // 25, task.queue_position)
+            face = (task.state, (task.progress or 0) // 25, task.queue_position, task.note)
             if self._last.get(task.task_id) != face:
                 self._last[task.task_id] = face
                 self._screen.note(f"{task.task_id}  {says(task)}")
 
 
 def says(task: TaskAnswer) -> str:
-    """`rendering 40%`, `in the queue, place 3`."""
+    """`rendering 40%`, `in the queue, place 3`, `ordering: Handing over first.png to RunAPI`."""
     text = _SAYS.get(task.state, task.state)
+    if task.state == "submitting" and task.note:
+        text += f": {task.note}"
     if task.finished_at is None and task.progress is not None and task.state != "saving":
         text += f" {task.progress}%"
     if task.state == "queued" and task.queue_position:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 ASK_ABOVE_USD = Decimal(1)
 """Where a person is asked who has set no limit of their own (KLING_CONFIRM_ABOVE_USD)."""
 _ACCEPT_S = 10.0
+_LOOK_S = 0.5
 _SECOND = "Ctrl-C again leaves."
 
 
@@ -88,7 +89,7 @@ class Purchase:
             # Ctrl-C must not lose the id of what may be bought by then: the order is waited for, then cancelled.
             task = await interrupt.unless(_unharmed(order))
         except Interrupted:
-            # Files may still be going up: then nothing is ordered at all.
+            # Files may still be looked at: then nothing is ordered at all.
             stop.set()
             self.screen.note(f"\nThe order is on its way; it is cancelled as soon as its vendor answers. {_SECOND}")
             task = await self._twice(interrupt, _unharmed(order))
@@ -97,22 +98,35 @@ class Purchase:
             # Closing waits a moment for answers that cost money: an order nobody knows the fate of is worse.
             self.screen.note("\nLeaving. The order may have been taken: `kling-video tasks` shows what came of it.")
             return words.INTERRUPTED
-        if not self.wait:
-            return self._ordered(task)
-        self.screen.note(f"Task {task.task_id} · Ctrl-C cancels")
+        if self.wait or task.state == "submitting":
+            self.screen.note(f"Task {task.task_id} · Ctrl-C cancels")
         try:
+            if not self.wait:
+                return self._ordered(await interrupt.unless(self._sent(task)))
             (task,) = await follow(self.service, [task.task_id], screen=self.screen, interrupt=interrupt)
         except Interrupted:
             return await self._cancel(interrupt, task)
         return tell(self.screen, task)
 
+    async def _sent(self, task: TaskAnswer) -> TaskAnswer:
+        """The task once its order has left: leaving earlier would take the files that are handed over along."""
+        told = ""
+        while task.state == "submitting":
+            if task.note not in ("", told):
+                told = task.note
+                self.screen.note(told)
+            (task,) = await self.service.get([task.task_id], wait_s=_LOOK_S)
+        return task
+
     def _ordered(self, task: TaskAnswer) -> int:
+        if task.finished_at and task.state != "succeeded":
+            return tell(self.screen, task)
         if self.screen.as_json:
             self.screen.facts(task.facts())
         else:
             self.screen.line(task.task_id)
             self.screen.note(f"Ordered. `kling-video wait {task.task_id}` fetches the clip.")
-        return words.exit_code(task) if task.finished_at and task.state != "succeeded" else 0
+        return 0
 
     async def _cancel(self, interrupt: Interrupt, task: TaskAnswer) -> int:
         """Ask the vendor to stop, and say what that means for the money."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import PurePath
 from typing import Any, Final, Literal, get_args
 
 from mcp_server.errors import ProviderFault
@@ -94,6 +95,29 @@ class Artifact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LocalMedium:
+    """A picture, clip or recording of this machine that was ordered with: these bytes and no others are handed over."""
+
+    place: str
+    """Which input it is, such as `image` or `references[0]`."""
+    path: str
+    """Where the file is, from whatever folder; empty when the request itself holds the bytes (a data: URI)."""
+    bytes: int
+    sha256: str
+    stand_in: str
+    """What the recorded call says in its place."""
+    address: str = ""
+    """Where the vendor keeps it, once it does; stays empty where the bytes go into the order itself."""
+    handed_as: str = ""
+    """Which account it was handed over with (`Account.mark`)."""
+
+    @property
+    def name(self) -> str:
+        """What to call it in a sentence."""
+        return PurePath(self.path).name if self.path else f"`{self.place}`"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """Our durable record of one purchase, made before money moves."""
 
@@ -113,7 +137,7 @@ class Task:
     """The whole request as JSON, to buy it again or to compare keys."""
     request_digest: str
     call: Mapping[str, Any]
-    """The paid call (path, body), so that a restart can resend it where that is safe. Never a secret."""
+    """The paid call (path, body), so that a restart can resend it where that is safe. Never a secret, never a file."""
     route: str
     """Why this offer."""
     warnings: tuple[str, ...]
@@ -132,6 +156,8 @@ class Task:
     output_dir: str
     ordered: Mapping[str, Any]
     """duration, aspect_ratio, resolution, audio as ordered: what the file is compared with."""
+    local_media: tuple[LocalMedium, ...] = ()
+    """What has to be handed over before the call may leave."""
 
     sent_at: float | None = None
     """Set, durably, immediately before the paid call goes out."""

@@ -9,7 +9,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from mcp_server.domain.catalog import Provider
@@ -100,7 +100,7 @@ def inspect(request: VideoRequest, *, simulated: bool = False) -> dict[str, Kind
             problem = f"`{place}` is no address, data: URI or path: {_short(text)}"
         elif kind == "https" and (reason := unfit(text, simulated=simulated)):
             problem = f"`{place}` cannot be sent to a vendor, {reason}: {_short(text)}"
-        elif kind == "data" and _data(text) is None:
+        elif kind == "data" and enclosed_bytes(text) is None:
             problem = f"`{place}` is a data: URI that cannot be read; it should start like data:image/png;base64,"
         if problem:
             problems.append(problem)
@@ -144,10 +144,9 @@ def takes(provider: Provider, kind: Kind) -> bool:
 
 def load(place: str, text: str, provider: Provider, *, read: Callable[[Path, int], bytes] | None = None) -> Material:
     """A data: URI or a local file as bytes of the right sort and size for this provider."""
-    sort = SLOTS[place.partition("[")[0]]
-    limit = min(LIMITS[sort], provider.upload_max_bytes or LIMITS[sort])
-    path = None if kind_of(text) == "data" else _path(text)
-    content = _data(text) if path is None else (read or read_file)(path, limit)
+    limit = min(LIMITS[_sort(place)], provider.upload_max_bytes or LIMITS[_sort(place)])
+    path = located(text)
+    content = enclosed_bytes(text) if path is None else (read or read_file)(path, limit)
     if not content:
         raise RequestError(f"`{place}` is empty")
     if len(content) > limit:
@@ -155,9 +154,26 @@ def load(place: str, text: str, provider: Provider, *, read: Callable[[Path, int
             f"`{place}` is too large: {_size(len(content))}, at most {_size(limit)} for {provider.name}",
             next_step="Make it smaller, or give a public https address instead",
         )
-    found = _recognised(place, sort, content)
+    return recognised(place, path, content)
+
+
+def recognised(place: str, path: Path | None, content: bytes) -> Material:
+    """These bytes as what they are; RequestError when that is not what this place takes."""
+    found = _format(place, _sort(place), content)
     stem = place.replace("[", "-").rstrip("]") if path is None else path.stem
     return Material(format=found, name=f"{stem}{found.suffix}", content=content)
+
+
+def located(text: str) -> Path | None:
+    """Where a local file is, from whatever folder; None for a data: URI."""
+    return None if kind_of(text) == "data" else _path(text).absolute()
+
+
+def said(request: Mapping[str, Any], place: str) -> str:
+    """What the caller gave at this place of the recorded request."""
+    several = _SLOT.match(place)
+    found: str = request["references"][int(several.group(1))] if several else request[place]
+    return found
 
 
 def placed(request: VideoRequest, addresses: Mapping[str, str]) -> VideoRequest:
@@ -189,7 +205,11 @@ def read_file(path: Path, limit: int) -> bytes:
         raise RequestError(f"{path} cannot be read: {reason}") from None
 
 
-def _recognised(place: str, sort: Sort, content: bytes) -> Format:
+def _sort(place: str) -> Sort:
+    return SLOTS[place.partition("[")[0]]
+
+
+def _format(place: str, sort: Sort, content: bytes) -> Format:
     found = sniff(content[:ENOUGH])
     wanted = f"{_CALLED[sort]} is wanted here ({_WANTED[sort]})"
     if found is None:
@@ -203,8 +223,8 @@ def _recognised(place: str, sort: Sort, content: bytes) -> Format:
     return found
 
 
-def _data(text: str) -> bytes | None:
-    """The bytes of a data: URI; None when it is none."""
+def enclosed_bytes(text: str) -> bytes | None:
+    """What a data: URI holds; None when it is none."""
     head, comma, body = text.strip()[len("data:") :].partition(",")
     if not comma:
         return None

@@ -13,7 +13,7 @@ import logging
 import re
 import socket
 import ssl
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -39,6 +39,8 @@ PAID_KEEP_S = 2.0
 """The same for paid calls: one that meets a connection just being closed by the vendor is an answer lost."""
 MEDIA = "media"
 FILES_AT_ONCE = 8
+WRITE_AT_ONCE = 64 * 1024
+"""A body goes out in pieces of this size, each with the write timeout to itself: a slow line is not a dead one."""
 GET_ATTEMPTS = 3
 GET_PAUSE_S = 0.5
 RETRY_STATUS = frozenset({429, 500, 502, 503, 504})
@@ -248,15 +250,29 @@ class Transport:
         if call.json is not None:
             content = encode(call.json)
             headers["Content-Type"] = "application/json"
-        return client.build_request(
+        request = client.build_request(
             call.method, url, content=content, headers=headers, params=dict(call.params) or None
         )
+        if content is not None and len(content) > WRITE_AT_ONCE:
+            request.stream = _Pieces(content)
+        return request
 
     def _reply(self, response: httpx.Response, text: str) -> HttpReply:
         headers = _lower(response.headers)
         if "retry-after" in headers:
             headers["retry-after"] = _seconds(headers["retry-after"], self.now())
         return HttpReply(status=response.status_code, body=decode(text), text=text[:TEXT_LIMIT], headers=headers)
+
+
+@dataclass(frozen=True)
+class _Pieces(httpx.AsyncByteStream):
+    """A long body on its way out."""
+
+    content: bytes
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for start in range(0, len(self.content), WRITE_AT_ONCE):
+            yield self.content[start : start + WRITE_AT_ONCE]
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ KEY_LIFE_S: Final = 3_600.0
 """No vendor says how long it remembers an idempotency key; after an hour it is not relied on."""
 UNSENT_LIFE_S: Final = 600.0
 """An order that a crash kept from leaving is not sent later than this: by then nobody expects it."""
+HAND_OVER_TRIES: Final = 4
 
 _DECIDES_THE_FIRST: Final = frozenset({"bad_input", "content_policy"})
 """Refusals that would have met the first call too; others (money, key, turn) may be newer than it."""
@@ -90,8 +91,19 @@ def after_doubt(outcome: Outcome) -> Outcome:
     return outcome if fault in _DECIDES_THE_FIRST else InDoubt(outcome.error)
 
 
+def hand_over_again_s(error: KlingError, tries: int) -> float | None:
+    """Seconds until a file that did not arrive is handed over once more, which is free; None: it would not help."""
+    if tries >= HAND_OVER_TRIES:
+        return None
+    pause = 2.0 * 2 ** (tries - 1)
+    if isinstance(error, ProviderError):
+        status = error.http_status or 0
+        return max(pause, error.retry_after_s or 0.0) if status in {408, 429} or status >= 500 else None
+    return pause if isinstance(error, (UnreachableError, LostAnswerError)) else None
+
+
 def call_of(task: Task) -> HttpCall:
-    """The paid call as it was recorded."""
+    """The paid call as it was recorded; where local media go with it, stand-ins are in their place."""
     facts = task.call
     return HttpCall(
         method=facts["method"],

@@ -1,6 +1,6 @@
 """The door to everything between "yes, buy it" and a file on disk.
 
-    desk = Desk(record=SqliteRecord(path, now=time.time), transport=…, account=…, catalog=…, now=time.time)
+    desk = Desk(record=SqliteRecord(path, now=time.time), transport=…, account=…, catalog=…, intake=…)
     await desk.start()                               # look after what is unfinished; nothing happens without a record
     task, created = await desk.buy(new, wait_s=10)   # recorded before anything is sent
     tasks = await desk.wait([task.id], until="all", timeout_s=25)
@@ -26,10 +26,12 @@ from mcp_server.domain.task import Artifact, Task
 from mcp_server.errors import KlingError, LocalError
 from mcp_server.providers.accounts import Account
 from mcp_server.providers.base import Wire
+from mcp_server.providers.intake import Intake
 from mcp_server.providers.transport import Transport
 from mcp_server.tasks import schedule
 from mcp_server.tasks.deciding import Cancelled, Decider
 from mcp_server.tasks.following import SAVES_AT_ONCE, SAVING, Followed, Timetable
+from mcp_server.tasks.handing import Handing
 from mcp_server.tasks.living import BEAT_S
 from mcp_server.tasks.looking import Looker, lane_of
 from mcp_server.tasks.marks import Marks
@@ -53,6 +55,8 @@ class Desk:
     account: Callable[[str, bool], Awaitable[Account]]
     """Provider id and `simulated` → how to reach it; may have to start the sandbox first."""
     catalog: Catalog
+    intake: Intake
+    """Hands over the local media of an order before it leaves."""
     now: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -72,6 +76,15 @@ class Desk:
     def __post_init__(self) -> None:
         self.marks = Marks(self.crash_at)
         self._waiters = Waiters(self.record)
+        self._handing = Handing(
+            record=self.record,
+            intake=self.intake,
+            catalog=self.catalog,
+            account=self.account,
+            sleep=self.sleep,
+            marks=self.marks,
+            changed=self._changed,
+        )
         self._submitter = Submitter(
             record=self.record,
             transport=self.transport,
@@ -82,6 +95,7 @@ class Desk:
             sleep=self.sleep,
             marks=self.marks,
             changed=self._changed,
+            handing=self._handing,
         )
         self._looker = Looker(
             record=self.record,
@@ -170,7 +184,7 @@ class Desk:
                 tasks = {task.id: task for task in await self.record.many(wanted)}
                 if on_progress is not None:
                     for task in tasks.values():
-                        face = (task.state, task.status, task.progress, task.queue_position)
+                        face = (task.state, task.status, task.progress, task.queue_position, task.note)
                         if shown.get(task.id) != face:
                             shown[task.id] = face
                             await on_progress(task)

@@ -10,6 +10,8 @@ from typing import Final
 POINTS: Final = (
     "buy.before_record",
     "buy.recorded",
+    "submit.handing_over",
+    "submit.handed_over",
     "submit.before_sent",
     "submit.before_send",
     "submit.answered",

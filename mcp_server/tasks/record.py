@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Literal, Protocol, TypedDict, Unpack
 
-from mcp_server.domain.task import Artifact, Settlement, State, Task
+from mcp_server.domain.task import Artifact, LocalMedium, Settlement, State, Task
 from mcp_server.providers.base import HttpCall
 
 _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -57,6 +57,7 @@ class NewTask:
     """What this may cost at most; None when nobody knows."""
     output_dir: str
     ordered: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    local_media: tuple[LocalMedium, ...] = ()
     route: str = ""
     warnings: tuple[str, ...] = ()
     idempotency_key: str | None = None
@@ -84,6 +85,7 @@ class Changes(TypedDict, total=False):
     """What can become of a task."""
 
     state: State
+    local_media: tuple[LocalMedium, ...]
     sent_at: float | None
     accepted_at: float | None
     ready_at: float | None

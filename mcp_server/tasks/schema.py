@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping
+from dataclasses import asdict
 from decimal import Decimal
 from typing import Any, Final
 
-from mcp_server.domain.task import FINISHED, Artifact, Settlement, Task
+from mcp_server.domain.task import FINISHED, Artifact, LocalMedium, Settlement, Task
 from mcp_server.tasks.record import NewTask, day_of
 
 OPEN: Final = f"state NOT IN ({', '.join(repr(state) for state in sorted(FINISHED))}) AND stopped_following = 0"
@@ -65,6 +66,7 @@ MIGRATIONS: Final = (
       beat_at REAL NOT NULL
     );
     """,
+    "ALTER TABLE tasks ADD COLUMN local_media TEXT NOT NULL DEFAULT '[]';",
 )
 """Each brings the file one version further (`PRAGMA user_version`); never edited, only added to."""
 
@@ -124,6 +126,7 @@ _COLUMNS: Final = (
     "stopped_following",
     "bought",
     "became",
+    "local_media",
     "holder",
     "claim",
 )
@@ -136,6 +139,7 @@ _CHANGING: Final = (
     "finished_at",
     "stopped_following",
     "became",
+    "local_media",
 )
 INSERT: Final = f"INSERT INTO tasks ({', '.join(_COLUMNS)}) VALUES ({', '.join(f':{name}' for name in _COLUMNS)})"  # noqa: S608
 UPDATE: Final = f"UPDATE tasks SET {', '.join(f'{name} = :{name}' for name in _CHANGING)} WHERE id = :id"  # noqa: S608
@@ -205,6 +209,7 @@ def task_of(new: NewTask, now: float, warnings: tuple[str, ...], reserved: Decim
         owner=new.owner,
         output_dir=new.output_dir,
         ordered=new.ordered,
+        local_media=new.local_media,
     )
 
 
@@ -257,6 +262,7 @@ def changing(task: Task) -> dict[str, Any]:
         "finished_at": task.finished_at,
         "stopped_following": int(task.stopped_following),
         "became": _json(became),
+        "local_media": _json([asdict(medium) for medium in task.local_media]),
     }
 
 
@@ -293,12 +299,13 @@ def task_from(row: sqlite3.Row) -> Task:
         took_s=row["took_s"],
         finished_at=row["finished_at"],
         stopped_following=bool(row["stopped_following"]),
+        local_media=tuple(LocalMedium(**medium) for medium in json.loads(row["local_media"])),
         **bought,
         **became,
     )
 
 
-def _json(value: Mapping[str, Any]) -> str:
+def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_plain)
 
 

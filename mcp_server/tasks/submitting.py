@@ -13,19 +13,16 @@ from mcp_server.domain.catalog import Catalog, Provider
 from mcp_server.domain.task import Task
 from mcp_server.errors import KlingError, LocalError
 from mcp_server.providers.accounts import Account
-from mcp_server.providers.base import Wire
+from mcp_server.providers.base import HttpCall, Wire
 from mcp_server.providers.reading import state_of
 from mcp_server.providers.transport import Transport
 from mcp_server.tasks import buying
 from mcp_server.tasks.buying import Bought, InDoubt, NotBought, Outcome
+from mcp_server.tasks.handing import Handing, LostHoldError, noted
 from mcp_server.tasks.marks import Marks
 from mcp_server.tasks.record import Changes, Held, Record
 
 _log = logging.getLogger("kling_video.tasks")
-
-
-class LostHoldError(Exception):
-    """The task is another process's now."""
 
 
 @dataclass
@@ -41,6 +38,7 @@ class Submitter:
     sleep: Callable[[float], Awaitable[None]]
     marks: Marks
     changed: Callable[[Task], None]
+    handing: Handing
     out: set[str] = field(default_factory=set[str])
     """Tasks whose paid call is on its way right now."""
 
@@ -70,11 +68,17 @@ class Submitter:
                 next_step="Order again if the clip is still wanted",
             )
             return await self._give_up(held, NotBought(late, None, "refused"))
+        try:
+            call = await self.handing.call(held)
+        except KlingError:
+            if doubt is None:
+                raise
+            return await self._uncertain(held, doubt)
         tries = 0
         while True:
             tries += 1
             try:
-                outcome = await self._send_once(held)
+                outcome = await self._send_once(held, call, in_doubt=doubt is not None)
             except LocalError:
                 # This call did not leave; what became of an earlier one is as open as it was.
                 if doubt is None:
@@ -99,12 +103,13 @@ class Submitter:
                 case NotBought():
                     return await self._give_up(held, outcome)
 
-    async def _send_once(self, held: Held) -> Outcome:
+    async def _send_once(self, held: Held, call: HttpCall, *, in_doubt: bool) -> Outcome:
         task = held.task
         facts = self.catalog.providers[task.provider]
-        call = buying.call_of(task)
         try:
             account = await self.account(task.provider, task.simulated)
+            if in_doubt and not _known_to(await self.record.get(task.id), account):
+                raise LocalError("Another key is set by now than the one the order was sent with")
             async with self.transport.slot(account):
                 self.marks("submit.before_sent")
                 self.out.add(task.id)
@@ -178,10 +183,8 @@ class Submitter:
         return task
 
     async def _say(self, held: Held, *, money: bool = False, **changes: Unpack[Changes]) -> None:
-        task = await self.record.change(held, changes.get("note", ""), money=money, **changes)
-        if task is None:
-            raise LostHoldError(held.task.id)
-        self.changed(task)
+        what = changes.get("note", "")
+        self.changed(await noted(self.record, held, what, money=money, **changes))
 
     def _may_repeat(self, task: Task) -> bool:
         return bool(task.call.get("idempotency_key")) and self.now() - task.created_at <= buying.KEY_LIFE_S
@@ -192,9 +195,14 @@ class Submitter:
             account = await self.account(task.provider, task.simulated)
         except KlingError:
             return False
-        return task.simulated or task.sent_as in ("", account.mark)
+        return _known_to(task, account)
 
     def _patient(self, outcome: NotBought, tries: int, began: float, again: float) -> bool:
         if outcome.kind == "unreachable":
             return tries < buying.UNREACHABLE_TRIES
         return tries < buying.LATER_TRIES and self.now() + again - began <= buying.LATER_LIMIT_S
+
+
+def _known_to(task: Task, account: Account) -> bool:
+    """Whether this is the account an order went out under; under another its key would buy once more."""
+    return task.simulated or task.sent_as in ("", account.mark)

@@ -11,9 +11,11 @@ from pathlib import Path
 
 from tasks.stub import Wire, catalog, facts, new_task
 
+from mcp_server import gate
 from mcp_server.domain.task import Job
 from mcp_server.providers.accounts import Account
 from mcp_server.providers.base import HttpCall
+from mcp_server.providers.intake import Intake
 from mcp_server.providers.transport import Transport
 from mcp_server.settings import Secret
 from mcp_server.tasks.desk import Desk
@@ -38,11 +40,13 @@ def desk_at(url: str, home: Path, name: str, concurrency: int = 8) -> Desk:
     async def reach(_: str, __: bool) -> Account:
         return account
 
+    transport = Transport(now=time.time)
     return Desk(
         record=SqliteRecord(home / "tasks.db", now=time.time),
-        transport=Transport(now=time.time),
+        transport=transport,
         account=reach,
         catalog=catalog(provider),
+        intake=Intake(transport, check=gate.check_body),
         wire=Named,
     )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mcp_server.domain.catalog import Catalog, Offer, Provider
-from mcp_server.domain.task import Job, JobReport
+from mcp_server.domain.task import Job, JobReport, LocalMedium, Task
 from mcp_server.errors import KlingError
 from mcp_server.providers import reading
 from mcp_server.providers.accounts import Account
@@ -303,12 +303,54 @@ async def everywhere(host: str, port: int) -> list[str]:
 
 
 @dataclass
+class Shelf:
+    """Where the stub vendor keeps what is handed over to it."""
+
+    got: list[str] = field(default_factory=list)
+    answers: list[Any] = field(default_factory=list)
+    """What the next files get: an exception, or a Future to wait for."""
+
+    async def hand_over(self, account: Account, task: Task, medium: LocalMedium) -> str:
+        answer = self.answers.pop(0) if self.answers else None
+        if isinstance(answer, asyncio.Future):
+            answer = await answer
+        if isinstance(answer, Exception):
+            raise answer
+        self.got.append(medium.name)
+        return f"https://stub.test/files/{len(self.got)}"
+
+    async def body(self, task: Task) -> Any:
+        text = json.dumps(task.call["json"])
+        for medium in task.local_media:
+            text = text.replace(medium.stand_in, medium.address)
+        return json.loads(text)
+
+
+def with_files(*names: str, **changes: Any) -> dict[str, Any]:
+    """What an order with these local files says more than another."""
+    media = tuple(
+        LocalMedium(
+            place=f"references[{index}]", path=f"/pictures/{name}", bytes=1, sha256="", stand_in=f"here: {name}"
+        )
+        for index, name in enumerate(names)
+    )
+    body = {"prompt": changes.get("prompt", "a neon city"), "pictures": [medium.stand_in for medium in media]}
+    key = changes.pop("key", None)
+    return {
+        "local_media": media,
+        "call": HttpCall(method="POST", path="/jobs", json=body, schema="submit", paid=True, idempotency_key=key),
+        **changes,
+    }
+
+
+@dataclass
 class House:
     """One home, one vendor, one clock; as many desks as wanted."""
 
     home: Path
     clock: Clock = field(default_factory=Clock)
     vendor: Vendor = field(default_factory=Vendor)
+    shelf: Shelf = field(default_factory=Shelf)
     providers: tuple[Provider, ...] = field(default_factory=lambda: (facts(),))
     desks: list[Desk] = field(default_factory=list)
 
@@ -329,6 +371,7 @@ class House:
             "transport": self.vendor,
             "account": account,
             "catalog": catalog(*self.providers),
+            "intake": self.shelf,
             "now": clock.now,
             "monotonic": clock.monotonic,
             "sleep": clock.sleep,

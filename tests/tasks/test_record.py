@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
@@ -64,6 +65,27 @@ async def test_a_task_comes_back_as_it_was_written(house: House) -> None:
     assert str(back.settlement.usd) == "0.10"
     assert back.warnings == ("one", "two")
     assert back.finished_at == house.clock.now()
+
+
+async def test_a_file_of_the_first_version_grows_and_its_orders_stay_as_they_were(house: House) -> None:
+    new = house.new()
+    house.home.mkdir(exist_ok=True)
+    with closing(sqlite3.connect(house.home / "tasks.db")) as db:
+        for statement in filter(str.strip, schema.MIGRATIONS[0].split(";")):
+            db.execute(statement)
+        row = schema.row_of(schema.task_of(new, 1.0, (), Decimal(0)), None, 1)
+        row = {name: row[name] for name in row if name != "local_media"}
+        db.execute(f"INSERT INTO tasks ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})", row)
+        db.execute("PRAGMA user_version = 1")
+        db.commit()
+    record = house.desk().record
+
+    task = await record.get(new.id)
+    (held,) = await record.claim()
+    assert await record.sending(held, 2.0)
+
+    assert (task.local_media, task.call["json"]["prompt"]) == ((), "a neon city")
+    assert (await record.get(new.id)).sent_at == 2.0
 
 
 async def test_the_file_is_for_its_owner_only_and_waits_for_the_disk_where_money_is(house: House) -> None:
