@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from difflib import get_close_matches
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from mcp_server import gate, pricing, validation
@@ -43,6 +42,8 @@ class Plan:
     """How each picture, clip and recording comes."""
     simulated: bool
     warnings: tuple[str, ...]
+    signed_in: frozenset[str]
+    """Providers that had a key when this was planned."""
 
     @property
     def quote(self) -> Quote:
@@ -73,9 +74,9 @@ class Planner:
     settings: Settings
     catalog: Catalog
 
-    @cached_property
+    @property
     def signed_in(self) -> frozenset[str]:
-        """Providers with a key."""
+        """Providers with a key now: one may be stored or removed while a server runs."""
         return frozenset(
             facts.id
             for facts in self.catalog.providers.values()
@@ -95,11 +96,13 @@ class Planner:
         rehearsal = request.provider == SANDBOX
         if rehearsal:
             request = replace(request, provider=None)
-        simulated = rehearsal or not self.signed_in or (source is not None and source.simulated)
+        signed_in = self.signed_in
+        unread = "" if rehearsal else self._unread()
+        simulated = rehearsal or not signed_in or (source is not None and source.simulated)
         self._known_provider(request.provider)
-        if buying and not simulated and request.provider and request.provider not in self.signed_in:
-            raise not_signed_in(self.catalog.providers[request.provider])
-        usable = frozenset(self.catalog.providers) if simulated else self.signed_in
+        if buying and not simulated and request.provider and request.provider not in signed_in:
+            raise not_signed_in(self.catalog.providers[request.provider], why=unread)
+        usable = frozenset(self.catalog.providers) if simulated else signed_in
         if not buying and request.provider:
             usable |= {request.provider}
         given = media.inspect(request, simulated=simulated)
@@ -116,7 +119,8 @@ class Planner:
             others=tuple(others),
             given=given,
             simulated=simulated,
-            warnings=tuple(dict.fromkeys(warnings)),
+            warnings=tuple(dict.fromkeys(filter(None, (unread, *warnings)))),
+            signed_in=signed_in,
         )
 
     def call(self, plan: Plan, *, key: str, request: VideoRequest | None = None) -> HttpCall:
@@ -162,6 +166,12 @@ class Planner:
                 next_step="Name `provider`, or leave `options` out",
             )
         return request, notes
+
+    def _unread(self) -> str:
+        trouble = self.settings.key_file.trouble
+        return (
+            f"{self.settings.credentials_file} cannot be read ({trouble}): keys in it are not used" if trouble else ""
+        )
 
     def _known_provider(self, name: str | None) -> None:
         if name is None or name in self.catalog.providers:

@@ -68,12 +68,13 @@ class Service:
     async def estimate(self, arguments: VideoArguments, *, owner: str = "") -> Estimate:
         """What it would cost, here and elsewhere; spends nothing."""
         plan = await self.planned(arguments, owner=owner)
-        signed_in = self.planner.signed_in
         return Estimate(
-            chosen=reporting.line(plan.quote, has_key=plan.offer.provider in signed_in),
+            chosen=reporting.line(plan.quote, has_key=plan.offer.provider in plan.signed_in),
             prompt=plan.checked.prompt,
             route=plan.route.because,
-            others=[reporting.line(quote, has_key=quote.checked.offer.provider in signed_in) for quote in plan.others],
+            others=[
+                reporting.line(quote, has_key=quote.checked.offer.provider in plan.signed_in) for quote in plan.others
+            ],
             dropped=dict(plan.route.dropped[:8]),
             warnings=list(plan.warnings),
             simulated=plan.simulated,
@@ -330,7 +331,7 @@ class Service:
             return (
                 "No key is set, so generate_video would run a free simulation of this. "
                 "`kling-video auth PROVIDER` stores a key for the real thing."
-                if not self.planner.signed_in
+                if not plan.signed_in
                 else "generate_video with provider=sandbox rehearses this for free."
             )
         return "Tell the user the price; when they agree, call generate_video with the same arguments."

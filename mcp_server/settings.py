@@ -1,4 +1,4 @@
-"""The environment, read once; nothing else in this package looks at it."""
+"""The environment, read once, and the key files, read again when they change; nothing else here looks at either."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import Any, cast
 
 from mcp_server.errors import ArgumentError
 
 _UNEXPANDED = re.compile(r"^\$\{[^}]*\}$")
 """What a client passes when its own variable was missing: OpenClaw hands `${NAME}` on literally."""
+_TOKEN_NAMES = ("token", "api_key", "access_token")
+"""What vendors' own clients call a key in their files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +32,36 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyFile:
+    """A file of keys as it was found."""
+
+    held: Mapping[str, Any] = field(repr=False, default_factory=dict[str, Any])
+    trouble: str = ""
+    """Why it cannot be read, never what is in it; empty when it can be, or is not there."""
+
+
+class KeyFiles:
+    """Files of keys, each read again only when it changed: `auth` may run beside a server of many days."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, tuple[object, KeyFile]] = {}
+
+    def read(self, path: Path) -> KeyFile:
+        """The file as it is now."""
+        # Looked at before it is read: what is written in between shows at the next look.
+        face = _face(path)
+        if path not in self._known or self._known[path][0] != face:
+            self._known[path] = (face, _read(path))
+        return self._known[path][1]
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything the user can set, as one frozen value."""
+    """Everything the user can set: variables as they were at the start, keys in files as they are now."""
 
     variables: Mapping[str, str] = field(repr=False)
     """Variables that are really set: not empty, not an unexpanded `${NAME}`."""
-    credentials: Mapping[str, str] = field(repr=False, default_factory=dict[str, str])
-    """Keys from `credentials.json`, by variable name."""
+    _key_files: KeyFiles = field(repr=False, compare=False, default_factory=KeyFiles)
 
     @classmethod
     def read(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -46,8 +72,7 @@ class Settings:
             for name, value in source.items()
             if value.strip() and not _UNEXPANDED.match(value.strip())
         }
-        draft = cls(variables)
-        return cls(variables, _credentials(draft.credentials_file))
+        return cls(variables)
 
     def get(self, name: str) -> str | None:
         """A variable, or None when it is unset."""
@@ -78,6 +103,16 @@ class Settings:
     @property
     def credentials_file(self) -> Path:
         return self.home / "credentials.json"
+
+    @property
+    def key_file(self) -> KeyFile:
+        """`credentials.json` with all that is in it."""
+        return self._key_files.read(self.credentials_file)
+
+    @property
+    def credentials(self) -> Mapping[str, str]:
+        """Keys from `credentials.json`, by variable name."""
+        return {name: text for name, value in self.key_file.held.items() if (text := _text(value))}
 
     @property
     def daily_budget_usd(self) -> Decimal | None:
@@ -145,8 +180,10 @@ class Settings:
             return Secret(value, variable)
         if value := self.credentials.get(variable):
             return Secret(value, str(self.credentials_file))
-        if token_file and (value := _token(self.user_home / token_file)):
-            return Secret(value, f"~/{token_file}")
+        if token_file:
+            held = self._key_files.read(self.user_home / token_file).held
+            if value := next(filter(None, (_text(held.get(name)) for name in _TOKEN_NAMES)), ""):
+                return Secret(value, f"~/{token_file}")
         return None
 
     def _address(self, name: str) -> str | None:
@@ -180,24 +217,32 @@ def _path(text: str | None, home: Path) -> Path | None:
     return path if path.is_absolute() else Path.cwd() / path
 
 
-def _credentials(path: Path) -> dict[str, str]:
-    data = _json(path)
-    return {k: v for k, v in data.items() if isinstance(v, str) and v.strip()}
+def _text(value: object) -> str:
+    return value.strip() if isinstance(value, str) else ""
 
 
-def _token(path: Path) -> str | None:
-    data = _json(path)
-    for name in ("token", "api_key", "access_token"):
-        value = data.get(name)
-        if isinstance(value, str) and value.strip():
-            return value.strip()
-    return None
+def _face(path: Path) -> object:
+    """What changes with a file; None when there is none."""
+    try:
+        seen = path.stat()
+    except OSError as error:
+        return None if isinstance(error, FileNotFoundError | NotADirectoryError) else error.errno
+    return seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size, seen.st_ino
 
 
-def _json(path: Path) -> dict[str, object]:
-    # A key file that cannot be read is the same as no key file: `doctor` is where that is looked into.
+def _read(path: Path) -> KeyFile:
     try:
         data: object = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return data if isinstance(data, dict) else {}  # type: ignore[reportUnknownVariableType]
+    except (FileNotFoundError, NotADirectoryError):
+        return KeyFile()
+    except OSError as error:
+        return KeyFile(trouble=error.strerror or type(error).__name__)
+    except json.JSONDecodeError as error:
+        return KeyFile(trouble=f"it is not JSON: {error}")
+    except UnicodeDecodeError:
+        return KeyFile(trouble="it is not UTF-8 text")
+    except (ValueError, RecursionError):
+        return KeyFile(trouble="it is not JSON")
+    if not isinstance(data, dict):
+        return KeyFile(trouble="it is no JSON object of keys")
+    return KeyFile(cast("dict[str, Any]", data))

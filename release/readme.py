@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 from collections.abc import Callable, Iterable
 from datetime import date
@@ -70,7 +71,7 @@ def tools() -> str:
 
 def words() -> str:
     """What becomes of what people say, with no key set and every vendor in the race."""
-    planner = Planner(Settings(variables={}), catalog.load())
+    planner = Planner(Settings(variables={"HOME": os.devnull}), catalog.load())
     return _table(
         ("you say", "it orders", "from, at its newest published price"), (_said(planner, text) for text in _SAID)
     )

@@ -5,10 +5,14 @@ from __future__ import annotations
 import io
 import json
 import stat
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
 
+from mcp_server import catalog
 from mcp_server.__main__ import main
 from mcp_server.cli import auth
 from mcp_server.settings import Settings
@@ -100,7 +104,98 @@ def test_keys_stay_whole_when_the_disk_refuses(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{KEY}\n"))
     assert main(["auth", "runapi"]) == 73
     assert json.loads(path.read_text()) == {"A": "1"}
-    assert [file.name for file in path.parent.iterdir()] == ["credentials.json"], "no draft with keys is left behind"
+    left = sorted(file.name for file in path.parent.iterdir())
+    assert left == ["credentials.json", auth.LOCK], "no draft with keys is left behind"
+    assert (path.parent / auth.LOCK).read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '"a-key"', '{"RUNAPI_API_KEY": "old",}', "RUNAPI_API_KEY=old", b"\xff\xfe{"]
+)
+@pytest.mark.parametrize("command", [["runapi"], ["remove", "runapi"], ["status"], ["status", "--json"]])
+def test_a_key_file_that_cannot_be_understood_is_left_alone(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    text: str | bytes,
+    command: list[str],
+) -> None:
+    path = tmp_path / "home" / "credentials.json"
+    path.parent.mkdir()
+    before = text if isinstance(text, bytes) else text.encode()
+    path.write_bytes(before)
+    monkeypatch.setattr("sys.stdin", typing := io.StringIO(f"{KEY}\n"))
+    assert main(["auth", *command]) == 73
+    assert path.read_bytes() == before
+    assert typing.tell() == 0, "nobody is asked for a key that cannot be stored"
+    said = capsys.readouterr()
+    assert str(path) in said.err
+    assert "move it away" in said.err
+    assert "old" not in said.out + said.err
+    assert "No key at all" not in said.out
+
+
+def test_a_key_file_that_nobody_may_read_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "home" / "credentials.json"
+    path.mkdir(parents=True)
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{KEY}\n"))
+    assert main(["auth", "runapi"]) == 73
+    assert path.is_dir()
+
+
+@pytest.mark.usefixtures("typed")
+def test_what_else_stands_in_the_key_file_stays(tmp_path: Path) -> None:
+    path = tmp_path / "home" / "credentials.json"
+    auth.write(path, {"UNIALL_API_KEY": " padded ", "_note": {"by": "hand"}})
+    assert main(["auth", "runapi"]) == 0
+    assert json.loads(path.read_text()) == {
+        "RUNAPI_API_KEY": KEY,
+        "UNIALL_API_KEY": " padded ",
+        "_note": {"by": "hand"},
+    }
+    secret = Settings.read().secret("UNIALL_API_KEY")
+    assert secret is not None
+    assert secret.value == "padded"
+
+
+def test_no_key_is_lost_when_many_are_stored_at_once(tmp_path: Path) -> None:
+    """Every provider's key by a process of its own, let go at the same moment, three times over."""
+    path = tmp_path / "home" / "credentials.json"
+    providers = catalog.load().providers
+    for key in ("first", "second", "third"):
+        commands = [
+            subprocess.Popen(
+                [sys.executable, "-m", "mcp_server", "auth", name],
+                stdin=subprocess.PIPE,
+                text=True,
+                stdout=subprocess.DEVNULL,
+            )
+            for name in providers
+        ]
+        for command in commands:
+            assert command.stdin is not None
+            command.stdin.write(f"{key}\n")
+            command.stdin.close()
+        assert [command.wait(60) for command in commands] == [0] * len(commands)
+        assert json.loads(path.read_text()) == {facts.key_variable: key for facts in providers.values()}
+
+
+def test_two_changes_in_one_process_take_turns(tmp_path: Path) -> None:
+    """Threads, held up between reading and writing: without turns all but one would be lost."""
+    path = tmp_path / "credentials.json"
+    names = [f"KEY_{number}" for number in range(8)]
+    together = threading.Barrier(len(names))
+
+    def add(name: str) -> None:
+        together.wait(30)
+        auth.change(path, lambda keys: keys | {name: name})
+
+    threads = [threading.Thread(target=add, args=[name]) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(json.loads(path.read_text())) == names
 
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,7 +50,7 @@ async def test_the_same_key_is_the_same_task_even_after_a_restart(tmp_path: Path
 async def test_a_key_that_stands_for_a_task_needs_no_price_again(tmp_path: Path) -> None:
     buyer = service(tmp_path)
     one = await buyer.generate(wish(idempotency_key="k1", image="data:image/png;base64,iVBORw0KGgo="))
-    buyer.planner.catalog = None  # type: ignore[assignment]  # routing again would fail now
+    buyer.planner.plan = None  # type: ignore[assignment]  # routing again would fail now
     two = await buyer.generate(wish(idempotency_key="k1", image="data:image/png;base64,iVBORw0KGgo="))
     await buyer.close()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sqlite3
 import stat
@@ -57,7 +56,7 @@ def files(settings: Settings) -> Iterable[Finding]:
     yield _writable("clips", settings.output_dir, "KLING_OUTPUT_DIR")
     yield _writable("state", settings.home, "KLING_HOME")
     if settings.credentials_file.exists():
-        yield _key_file(settings.credentials_file)
+        yield _key_file(settings)
     if settings.database.exists():
         yield _record(settings.database)
     yield from _numbers(settings)
@@ -132,14 +131,12 @@ def _writable(name: str, folder: Path, variable: str) -> Finding:
     return Finding(about="files", name=name, level="good", what=f"{folder} ({free / 1e9:.0f} GB free{made})")
 
 
-def _key_file(path: Path) -> Finding:
-    try:
-        held: object = json.loads(path.read_text(encoding="utf-8"))
-        mode = stat.S_IMODE(path.stat().st_mode)
-    except (OSError, ValueError) as error:
-        return bad("files", "keys", f"{path} cannot be read ({error})", "Remove it and store the keys again")
-    if not isinstance(held, dict):
-        return bad("files", "keys", f"{path} holds no keys", "Remove it and store the keys again")
+def _key_file(settings: Settings) -> Finding:
+    path, trouble = settings.credentials_file, settings.key_file.trouble
+    if trouble:
+        what = f"{path} cannot be read ({trouble})"
+        return bad("files", "keys", what, "Correct it, or move it away and store the keys again")
+    mode = stat.S_IMODE(path.stat().st_mode)
     if sys.platform != "win32" and mode & 0o077:
         return bad("files", "keys", f"{path} can be read by others ({mode:o})", f"chmod 600 {path}")
     return Finding(about="files", name="keys", level="good", what=f"{path} (readable by you alone)")

@@ -30,7 +30,7 @@ class Account:
     def mark(self) -> str:
         """Tells accounts apart in the record, where no key may stand; nothing can be read from it."""
         said = f"{self.base_urls.get('api', '')} {self.secret.value if self.secret else ''}"
-        return sha256(said.encode(errors="surrogateescape")).hexdigest()[:12]
+        return sha256(said.encode(errors="surrogatepass")).hexdigest()[:12]
 
     def url(self, path: str, host: str = "api") -> str:
         """The whole address; a base URL that already ends in `/v1` says no more than one without it."""

@@ -119,9 +119,9 @@ def unreadable(facts: Provider, reply: HttpReply, missing: str) -> ProviderError
     )
 
 
-def not_signed_in(facts: Provider) -> NotSignedInError:
+def not_signed_in(facts: Provider, *, why: str = "") -> NotSignedInError:
     """The error for a provider without a key."""
-    return NotSignedInError(f"There is no key for {facts.name}", next_step=_sign_in(facts))
+    return NotSignedInError(f"There is no key for {facts.name}", why=why, next_step=_sign_in(facts))
 
 
 def no_key(facts: Provider, origin: str) -> NotSignedInError:

@@ -92,6 +92,57 @@ async def test_an_order_in_doubt_is_repeated_only_with_the_key_it_was_sent_with(
     assert len(house.vendor.submits) == (state == "queued")
 
 
+@pytest.mark.parametrize(
+    ("keys", "state", "submits"),
+    [
+        (("one", "two"), "uncertain", 1),
+        (("one", None), "uncertain", 1),
+        (("one", "one"), "queued", 2),
+        (("one", "two", "one"), "uncertain", 1),
+    ],
+)
+async def test_a_key_that_changes_while_an_answer_is_lost_buys_nothing_anew(
+    house: House, keys: tuple[str | None, ...], state: str, submits: int
+) -> None:
+    """`kling-video auth` beside a server that is about to ask again under its idempotency key."""
+    left = list(keys)
+
+    async def account(_provider: str, simulated: bool) -> Account:
+        key = left.pop(0) if len(left) > 1 else left[0]
+        secret = None if key is None else Secret(key, "test")
+        return Account(facts=facts(), base_urls=facts().base_urls, secret=secret, simulated=simulated)
+
+    house.vendor.answers = ["lost"]
+    desk = house.desk(account=account)
+
+    task, _ = await desk.buy(house.new(keyed=True), wait_s=0)
+    task = await house.until(desk, task.id, "uncertain", "queued", "failed", limit_s=60)
+
+    assert task.state == state, task.error
+    assert len(house.vendor.submits) == submits
+    if state == "uncertain":
+        assert task.error["money"] == "may_have_been_charged"
+        assert "did not answer" in task.error["why"]
+        assert task.sent_as == Account(facts=facts(), base_urls=facts().base_urls, secret=Secret("one", "test")).mark
+
+
+async def test_an_order_that_was_refused_for_now_goes_out_again_under_the_key_set_since(house: House) -> None:
+    left = ["one", "two"]
+
+    async def account(_provider: str, simulated: bool) -> Account:
+        key = left.pop(0) if len(left) > 1 else left[0]
+        return Account(facts=facts(), base_urls=facts().base_urls, secret=Secret(key, "test"), simulated=simulated)
+
+    house.vendor.answers = [(429, {"error": "later"})]
+    desk = house.desk(account=account)
+
+    task, _ = await desk.buy(house.new(), wait_s=0)
+    task = await house.until(desk, task.id, "uncertain", "queued", "failed", limit_s=60)
+
+    assert task.state == "queued", "nothing was bought under the first key"
+    assert task.sent_as == Account(facts=facts(), base_urls=facts().base_urls, secret=Secret("two", "test")).mark
+
+
 async def test_a_job_of_another_account_is_not_given_up_as_forgotten(house: House) -> None:
     first = with_key(house, "one")
     task, _ = await first.buy(house.new())
