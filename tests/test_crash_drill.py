@@ -14,11 +14,19 @@ from mcp_server.tasks.marks import POINTS, Marks
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 
 MONEY = {"submit.before_send", "submit.answered"}
-# Every point once, the vendors in turn; where money is in doubt, one with and one without an idempotency key.
+HANDING = {"submit.handing_over", "submit.handed_over", "submit.before_sent"}
+# Every point once, the vendors in turn; where money is in doubt, one with and one without an idempotency key;
+# where files are handed over, whoever keeps them and whoever gets them inside the order.
 CHOSEN = [
     (provider, point)
     for index, point in enumerate(POINTS)
-    for provider in (("runapi", "kling3api") if point in MONEY else (PROVIDERS[index % len(PROVIDERS)],))
+    for provider in (
+        ("runapi", "kling3api")
+        if point in MONEY
+        else ("runapi", "runcomfy")
+        if point in HANDING
+        else (PROVIDERS[index % len(PROVIDERS)],)
+    )
     if (provider, point) in combinations()
 ] + [("runcomfy", "cancel.before_ask"), ("runcomfy", "cancel.answered")]
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import base64
+from decimal import Decimal
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 from buyers import service
+from tasks.stub import new_task
 
-from mcp_server import catalog
+from mcp_server import catalog, gate
 from mcp_server.domain.arguments import VideoArguments
 from mcp_server.domain.request import VideoRequest
 from mcp_server.errors import ProviderError, RequestError
 from mcp_server.providers import intake
 from mcp_server.providers.accounts import Account
 from mcp_server.providers.base import HttpCall, HttpReply
+from mcp_server.providers.intake import Intake
 from mcp_server.settings import Secret
+from mcp_server.tasks.schema import task_of
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGP4z8DwHwAFAAH/iZk9HQAAAABJRU5ErkJggg=="
@@ -108,8 +112,10 @@ async def test_a_vendor_does_not_send_a_file_to_another_program_of_this_machine(
             return HttpReply(status=200, body=inside)
 
     account = Account(facts=facts, base_urls=facts.base_urls, secret=Secret("k", "test"))
-    request = VideoRequest(prompt="a boat", image=f"data:image/png;base64,{base64.b64encode(PIXEL).decode()}")
+    uri = f"data:image/png;base64,{base64.b64encode(PIXEL).decode()}"
+    _, media = await intake.stood_in(VideoRequest(prompt="a boat", image=uri), {"image": "data"}, facts, "kv-1")
+    task = task_of(new_task(provider="runapi", request={"image": uri}, local_media=media), 1.0, (), Decimal(0))
     with pytest.raises(ProviderError, match="upload address"):
-        await intake.sendable(request, {"image": "data"}, account, Line())  # type: ignore[arg-type]
+        await Intake(Line(), check=gate.check_body).hand_over(account, task, media[0])  # type: ignore[arg-type]
 
     assert [call.path for call in Line.sent] == ["/api/v1/files/prepare"]

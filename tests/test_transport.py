@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
+from httpcore._backends.anyio import AnyIOStream
 
 from mcp_server import catalog
 from mcp_server.catalog import REGISTRY
@@ -18,7 +19,15 @@ from mcp_server.errors import NotSignedInError, ProviderError
 from mcp_server.providers import wire
 from mcp_server.providers.accounts import Account, sandbox_account
 from mcp_server.providers.base import HttpCall
-from mcp_server.providers.transport import BODY_LIMIT, LostAnswerError, Transport, UnreachableError
+from mcp_server.providers.transport import (
+    BODY_LIMIT,
+    TIMEOUT,
+    WRITE_AT_ONCE,
+    LostAnswerError,
+    Transport,
+    UnreachableError,
+    encode,
+)
 from mcp_server.settings import Secret
 
 KEY = "sk-MARKED-0123456789"
@@ -247,6 +256,32 @@ async def test_the_key_goes_to_its_vendor_and_to_nobody_else(vendor: Vendor, tra
         assert clip.status == 200
 
     assert [one.headers.get("authorization") for one in vendor.asked] == [f"Bearer {KEY}", None, None, None]
+
+
+@pytest.mark.parametrize("paid", [False, True], ids=["file", "order"])
+async def test_a_long_body_leaves_in_pieces_each_with_a_time_of_its_own(
+    paid: bool, vendor: Vendor, transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[int] = []
+    write = AnyIOStream.write
+
+    async def watched(stream: AnyIOStream, buffer: bytes, timeout: float | None = None) -> None:
+        written.append(len(buffer))
+        assert timeout == TIMEOUT.write
+        await write(stream, buffer, timeout)
+
+    monkeypatch.setattr(AnyIOStream, "write", watched)
+    content = bytes(range(251)) * 5_000
+    file = HttpCall(method="PUT", path=f"{vendor.url}/store", content=content, bare=True)
+    order = HttpCall(method="POST", path="/v1/videos", json={"image": "x" * len(content)}, paid=True)
+
+    await transport.send(account(vendor.url), order if paid else file)
+
+    (asked,) = vendor.asked
+    assert asked.body == (encode(order.json) if paid else content)
+    assert "transfer-encoding" not in asked.headers
+    assert max(written) <= WRITE_AT_ONCE
+    assert len(written) > len(content) // WRITE_AT_ONCE
 
 
 async def test_without_a_key_nothing_is_sent(vendor: Vendor, transport: Transport) -> None:

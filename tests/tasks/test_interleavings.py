@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import os
 import shutil
 import tempfile
@@ -13,10 +14,11 @@ from typing import Any
 from hypothesis import HealthCheck, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
-from tasks.stub import CLERKS, MP4, SAVING, House, quiet
+from tasks.stub import CLERKS, MP4, SAVING, House, quiet, with_files
 
 from mcp_server.domain.task import FINISHED
-from mcp_server.errors import LocalError
+from mcp_server.errors import LocalError, RequestError
+from mcp_server.providers.transport import UnreachableError
 from mcp_server.tasks.marks import POINTS
 from mcp_server.tasks.record import Filter
 
@@ -31,6 +33,12 @@ ANSWERS: dict[str, Any] = {
 }
 
 
+ARRIVALS: dict[str, Any] = {
+    "at once": lambda: None,
+    "late": lambda: UnreachableError("no route"),
+    "never": lambda: RequestError("the file was changed"),
+}
+"""How a file arrives at the vendor; a slow one does when a rule says so."""
 WAY = [point for point in POINTS if not point.startswith("cancel")]
 
 
@@ -51,6 +59,8 @@ class Machine(RuleBasedStateMachine):
         self.ordered: dict[str, bool] = {}
         self.doubted: set[str] = set()
         self.keyless_sent: dict[str, int] = {}
+        self.bodies: dict[str, str] = {}
+        self.on_the_way: list[asyncio.Future[None]] = []
         self._watch_vendor()
         for slot in (0, 1):
             self.run(self._start(slot))
@@ -63,6 +73,10 @@ class Machine(RuleBasedStateMachine):
 
         async def submit(call: Any) -> Any:
             prompt = call.json["prompt"]
+            body = json.dumps(call.json)
+            assert "here: " not in body, "nothing leaves that only stands for a file"
+            if call.idempotency_key:
+                assert self.bodies.setdefault(prompt, body) == body
             before = set(self.house.vendor.jobs)
             try:
                 reply = await plain(call)
@@ -96,7 +110,7 @@ class Machine(RuleBasedStateMachine):
                     raise KilledError
 
         marks = Watching()
-        desk.marks = desk._submitter.marks = desk._looker.marks = desk._looker.saver.marks = marks
+        desk.marks = desk._handing.marks = desk._submitter.marks = desk._looker.marks = desk._looker.saver.marks = marks
         self.alive[slot] = desk
         await desk.start()
 
@@ -115,8 +129,9 @@ class Machine(RuleBasedStateMachine):
         slot=st.sampled_from([0, 1]),
         keyed=st.booleans(),
         answers=st.lists(st.sampled_from(sorted(ANSWERS)), max_size=2),
+        files=st.lists(st.sampled_from(["slow", *ARRIVALS]), max_size=3),
     )
-    def buy(self, slot: int, keyed: bool, answers: list[str]) -> str:
+    def buy(self, slot: int, keyed: bool, answers: list[str], files: list[str]) -> str:
         if self.alive[slot] is None:
             self.run(self._start(slot))
         desk = self.alive[slot]
@@ -124,7 +139,13 @@ class Machine(RuleBasedStateMachine):
         self.house.vendor.answers = [ANSWERS[name] for name in answers]
         if {"lost", "500", "html"} & set(answers):
             self.doubted.add(prompt)
+        self.house.shelf.answers = [ARRIVALS[name]() if name != "slow" else self._slow() for name in files]
         new = self.house.new(prompt=prompt, keyed=keyed)
+        if files:
+            key = new.id if keyed else None
+            new = self.house.new(
+                new.id, **with_files(*(f"{number}.png" for number in range(len(files))), prompt=prompt, key=key)
+            )
         self.ordered[prompt] = keyed
 
         async def go() -> None:
@@ -135,6 +156,7 @@ class Machine(RuleBasedStateMachine):
 
         self._quietly(go())
         self.house.vendor.answers = []
+        self.house.shelf.answers = []
         return new.id
 
     @rule(target=tasks, slot=st.sampled_from([0, 1]), point=st.sampled_from(["", *WAY]), done=st.booleans())
@@ -143,7 +165,7 @@ class Machine(RuleBasedStateMachine):
         self.points.pop(slot, None)
         if point:
             self.points[slot] = point
-        task_id = self.buy(slot, keyed=False, answers=[])
+        task_id = self.buy(slot, keyed=False, answers=[], files=["at once"])
         if done:
             self.work(succeed=True)
             self.wait(9.0)
@@ -154,6 +176,18 @@ class Machine(RuleBasedStateMachine):
             self.run(work)
         except (KilledError, LocalError):
             pass
+
+    def _slow(self) -> asyncio.Future[None]:
+        self.on_the_way.append(self.loop.create_future())
+        return self.on_the_way[-1]
+
+    @rule()
+    def arrive(self) -> None:
+        """A file that was on its way is there, if anybody still waits for it."""
+        while self.on_the_way:
+            if not (file := self.on_the_way.pop(0)).done():
+                file.set_result(None)
+                return
 
     @rule(slot=st.sampled_from([0, 1]), after=st.sampled_from([0.0, 3.0]))
     def pause(self, slot: int, after: float) -> None:
@@ -253,6 +287,8 @@ class Machine(RuleBasedStateMachine):
         if self.alive[0] is None:
             self.run(self._start(0))
         desk = self.alive[0]
+        while self.on_the_way:
+            self.arrive()
         for _ in range(400):
             for job_id, job in self.house.vendor.jobs.items():
                 if job["status"] == "pending":
