@@ -7,14 +7,11 @@ here is the answer; it surely was not sent (`UnreachableError`); nobody knows (`
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 import re
-import socket
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -29,6 +26,7 @@ from mcp_server import __version__
 from mcp_server.errors import KlingError
 from mcp_server.providers.accounts import Account, is_loopback
 from mcp_server.providers.base import HttpCall, HttpReply
+from mcp_server.providers.downloads import Download, Line
 from mcp_server.providers.reading import no_key, not_signed_in, number
 
 TIMEOUT = httpx.Timeout(connect=10, read=60, write=60, pool=None)
@@ -38,7 +36,6 @@ KEEP_S = 30.0
 PAID_KEEP_S = 2.0
 """The same for paid calls: one that meets a connection just being closed by the vendor is an answer lost."""
 MEDIA = "media"
-FILES_AT_ONCE = 8
 WRITE_AT_ONCE = 64 * 1024
 """A body goes out in pieces of this size, each with the write timeout to itself: a slow line is not a dead one."""
 GET_ATTEMPTS = 3
@@ -98,7 +95,7 @@ class Transport:
     # One small pool per vendor and purpose: httpcore goes through its whole pool for every request.
     _clients: dict[str, httpx.AsyncClient] = field(default_factory=dict[str, httpx.AsyncClient])
     _trust: ssl.SSLContext | None = None
-    _file_line: _Files | None = None
+    _file_line: Line | None = None
 
     @asynccontextmanager
     async def slot(self, account: Account) -> AsyncGenerator[None]:
@@ -173,15 +170,12 @@ class Transport:
             headers["Range"] = f"bytes={start}-"
             if etag:
                 headers["If-Range"] = etag
-        files = self._files()
-        loop = asyncio.get_running_loop()
         try:
-            request = files.client.build_request("GET", url, headers=headers, extensions=extensions)
-            response = await loop.run_in_executor(files.threads, lambda: files.client.send(request, stream=True))
+            download = await self._files().begin(url, headers, extensions)
             try:
-                yield Download(response.status_code, _lower(response.headers), response, files.threads)
+                yield download
             finally:
-                response.close()
+                download.close()
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
             raise LostAnswerError(f"The download broke off ({_reason(error)})") from None
 
@@ -197,8 +191,7 @@ class Transport:
         while self._clients:
             await self._clients.popitem()[1].aclose()
         if self._file_line is not None:
-            self._file_line.client.close()
-            self._file_line.threads.shutdown(wait=False)
+            self._file_line.close()
             self._file_line = None
 
     def _client(self, purpose: str, keep_s: float) -> httpx.AsyncClient:
@@ -206,10 +199,9 @@ class Transport:
             self._clients[purpose] = httpx.AsyncClient(**self._manners(keep_s))
         return self._clients[purpose]
 
-    def _files(self) -> _Files:
+    def _files(self) -> Line:
         if self._file_line is None:
-            threads = ThreadPoolExecutor(FILES_AT_ONCE, thread_name_prefix="kling-files")
-            self._file_line = _Files(httpx.Client(**self._manners(KEEP_S)), threads)
+            self._file_line = Line(httpx.Client(**self._manners(KEEP_S)))
         return self._file_line
 
     def _manners(self, keep_s: float) -> dict[str, Any]:
@@ -273,46 +265,6 @@ class _Pieces(httpx.AsyncByteStream):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for start in range(0, len(self.content), WRITE_AT_ONCE):
             yield self.content[start : start + WRITE_AT_ONCE]
-
-
-@dataclass(frozen=True)
-class _Files:
-    """How files come in: with blocking calls in threads of their own, three times as fast as through the loop."""
-
-    client: httpx.Client
-    threads: ThreadPoolExecutor
-
-
-@dataclass(frozen=True)
-class Download:
-    """A file on its way."""
-
-    status: int
-    headers: Mapping[str, str]
-    response: httpx.Response
-    threads: ThreadPoolExecutor
-
-    async def copy_to(self, take: Callable[[bytes], object]) -> None:
-        """Hand over the bytes as they come, in a worker thread, which has ended when this returns or raises."""
-        copying = asyncio.get_running_loop().run_in_executor(self.threads, self._copy, take)
-        try:
-            await asyncio.shield(copying)
-        except asyncio.CancelledError:
-            self._hang_up()
-            await asyncio.wait({copying})
-            copying.exception()
-            raise
-
-    def _copy(self, take: Callable[[bytes], object]) -> None:
-        for piece in self.response.iter_raw():
-            take(piece)
-
-    def _hang_up(self) -> None:
-        """Wake the thread out of its waiting for bytes."""
-        line = self.response.extensions["network_stream"].get_extra_info("socket")
-        if line is not None:
-            with contextlib.suppress(OSError):
-                line.shutdown(socket.SHUT_RDWR)
 
 
 def _purpose(account: Account, call: HttpCall) -> str:

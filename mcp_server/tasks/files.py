@@ -9,6 +9,7 @@ import io
 import os
 import re
 import unicodedata
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,6 +19,10 @@ from mcp_server.domain.task import Task
 from mcp_server.errors import KlingError, LocalError
 
 _BATCH = 1024 * 1024
+_WRITE_AT_LEAST = 256 * 1024
+_UNHASHED = 2
+"""Pieces that may wait for the hash: enough that reading does not wait, few enough that memory stays flat."""
+_START_WRITING_BACK = 16 * _BATCH
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -62,7 +67,8 @@ class Writer:
         self._pieces: list[bytes] = []
         self._waiting = 0
         self._hasher = ThreadPoolExecutor(1)
-        self._hashed: Future[None] | None = None
+        self._hashed: deque[Future[None]] = deque()
+        self._begun = part.size
 
     def take(self, piece: bytes) -> bool:
         """The next bytes; whether some were handed to the system."""
@@ -70,7 +76,7 @@ class Writer:
         self._waiting += len(piece)
         if self._part.size + self._waiting > self._limit:
             raise NotAVideoError(f"The clip has more than {self._limit:,} bytes")
-        if self._waiting < _BATCH and self._part.size:
+        if self._waiting < _WRITE_AT_LEAST and self._part.size:
             return False
         self._flush()
         return True
@@ -88,10 +94,17 @@ class Writer:
         while data:
             written = os.write(self._file.fileno(), data)
             self._part.size += written
-            if self._hashed is not None:
-                self._hashed.result()
-            self._hashed = self._hasher.submit(self._part.sha256.update, data[:written])
+            if len(self._hashed) == _UNHASHED:
+                self._hashed.popleft().result()
+            self._hashed.append(self._hasher.submit(self._digest, data[:written], self._part.size))
             data = data[written:]
+
+    def _digest(self, data: bytes, end: int) -> None:
+        self._part.sha256.update(data)
+        if end - self._begun >= _START_WRITING_BACK and hasattr(os, "posix_fadvise"):
+            # Linux begins to write what it is told will not be needed; the fsync at the end then finds little to do.
+            os.posix_fadvise(self._file.fileno(), self._begun, end - self._begun, os.POSIX_FADV_DONTNEED)
+            self._begun = end
 
 
 def folder_of(output_dir: str) -> Path:
