@@ -21,6 +21,7 @@ from mcp_server.providers.accounts import Account, sandbox_account
 from mcp_server.providers.base import HttpCall
 from mcp_server.providers.transport import (
     BODY_LIMIT,
+    SLOWEST_BYTES_S,
     TIMEOUT,
     WRITE_AT_ONCE,
     LostAnswerError,
@@ -128,6 +129,54 @@ def account(url: str, provider: str = "uniall", key: str | None = KEY, **changes
     return Account(
         facts=facts, base_urls=dict.fromkeys(facts.base_urls, url), secret=None if key is None else Secret(key, "test")
     )
+
+
+# How long it may take ---------------------------------------------------------------------------------------------
+
+
+async def dripping(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """An answer that never ends and never pauses."""
+    try:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while True:
+            writer.write(b"1\r\n \r\n")
+            await writer.drain()
+            await asyncio.sleep(0)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        pass
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("call", "money"), [(ORDER, "may_have_been_charged"), (LOOK, "not_spent")], ids=["paid", "free"]
+)
+async def test_an_answer_that_drips_for_ever_is_lost_in_the_end(call: HttpCall, money: str, clock: Clock) -> None:
+    server = await asyncio.start_server(dripping, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    transport = Transport(now=clock.now, sleep=clock.sleep, exchange_s=0.1)
+    try:
+        with pytest.raises(LostAnswerError, match="did not answer") as lost:
+            await transport.send(account(url), call)
+    finally:
+        await transport.aclose()
+        server.close()
+
+    assert lost.value.money == money
+
+
+async def test_an_exchange_may_take_longer_by_the_size_of_what_is_sent(vendor: Vendor, clock: Clock) -> None:
+    transport = Transport(now=clock.now, sleep=clock.sleep, exchange_s=0)
+    put = HttpCall(method="PUT", path=f"{vendor.url}/file", content=bytes(SLOWEST_BYTES_S * 20), bare=True)
+    try:
+        with pytest.raises(LostAnswerError):
+            await transport.send(account(vendor.url), LOOK)
+        assert (await transport.send(account(vendor.url), put)).status == 200
+    finally:
+        await transport.aclose()
+
+    assert len(vendor.asked[-1].body) == SLOWEST_BYTES_S * 20
 
 
 # What is repeated --------------------------------------------------------------------------------------------------

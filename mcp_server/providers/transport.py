@@ -31,6 +31,10 @@ from mcp_server.providers.reading import no_key, not_signed_in, number
 
 TIMEOUT = httpx.Timeout(connect=10, read=60, write=60, pool=None)
 """A vendor that has not answered a submit after a minute is treated as lost, not asked again."""
+EXCHANGE_S = 180.0
+"""The same for a whole exchange, which a byte every now and then would keep alive for ever: three such minutes."""
+SLOWEST_BYTES_S = 50_000
+"""What goes out may take longer by its size: about half a megabit, the slowest line a clip is sent over."""
 KEEP_S = 30.0
 """How long an idle connection is kept."""
 PAID_KEEP_S = 2.0
@@ -91,6 +95,8 @@ class Transport:
     now: Callable[[], float]
     """Seconds since the epoch."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    exchange_s: float = EXCHANGE_S
+    """How long one exchange may take, however busily it goes on; what is sent along adds to it."""
     _gates: dict[str, _Gate] = field(default_factory=dict[str, "_Gate"])
     # One small pool per vendor and purpose: httpcore goes through its whole pool for every request.
     _clients: dict[str, httpx.AsyncClient] = field(default_factory=dict[str, httpx.AsyncClient])
@@ -110,20 +116,23 @@ class Transport:
         """Send once. Never repeats; whoever may repeat (a GET, an idempotent POST) says so by calling again."""
         client = self._client(_purpose(account, call), PAID_KEEP_S if call.paid else KEEP_S)
         request = self._request(client, account, call)
+        limit_s = self.exchange_s + int(request.headers.get("content-length", 0)) / SLOWEST_BYTES_S
         try:
-            response = await client.send(request, stream=True)
-            try:
-                text = await _body(response)
-            finally:
-                await response.aclose()
+            async with asyncio.timeout(limit_s):
+                response = await client.send(request, stream=True)
+                try:
+                    text = await _body(response)
+                finally:
+                    await response.aclose()
         except _NOT_SENT as error:
             raise UnreachableError(
                 f"{account.facts.name} could not be reached ({_reason(error)})",
                 next_step="Check the network and proxy settings, then try again",
             ) from None
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, TimeoutError) as error:
+            reason = f"not within {limit_s:.0f} s" if isinstance(error, TimeoutError) else _reason(error)
             raise LostAnswerError(
-                f"{account.facts.name} did not answer ({_reason(error)})",
+                f"{account.facts.name} did not answer ({reason})",
                 money="may_have_been_charged" if call.paid else "not_spent",
             ) from None
         reply = self._reply(response, _without_key(text, account))
