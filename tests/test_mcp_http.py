@@ -25,9 +25,11 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from mcp_server.clock import Clock
 from mcp_server.engine import build
 from mcp_server.errors import ArgumentError
 from mcp_server.settings import Settings
+from mcp_server.tools.bearer import ASK_EVERY_S, KEPT_S
 from mcp_server.tools.http import build_app
 
 both = pytest.mark.parametrize("era", [LEGACY, MODERN])
@@ -68,10 +70,10 @@ def _no_signals() -> Any:
 
 
 @asynccontextmanager
-async def served(shops: Vendors, **more: str) -> AsyncIterator[str]:
+async def served(shops: Vendors, *, clock: Clock | None = None, **more: str) -> AsyncIterator[str]:
     settings = shops.settings(**more)
     port = free_port()
-    app = build_app(settings, host="127.0.0.1", port=port, make=lambda: build(settings))
+    app = build_app(settings, host="127.0.0.1", port=port, make=lambda: build(settings), clock=clock)
     async with running(app, port) as address:
         yield address
 
@@ -144,30 +146,45 @@ class Issuer:
         self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(self.key.public_key()))
         self.keys = {"keys": [{**public, "kid": "one", "use": "sig", "alg": "RS256"}]}
+        self.asked: list[str] = []
+        self.down = False
+        self.hold: asyncio.Event | None = None
 
     def app(self) -> Starlette:
         async def metadata(_request: Any) -> JSONResponse:
+            self.asked.append("metadata")
+            if self.hold is not None:
+                await self.hold.wait()
+            if self.down:
+                return JSONResponse({}, status_code=503)
             return JSONResponse({"issuer": self.address, "jwks_uri": f"{self.address}/keys"})
 
         async def keys(_request: Any) -> JSONResponse:
+            self.asked.append("keys")
             return JSONResponse(self.keys)
 
         return Starlette(routes=[Route("/.well-known/oauth-authorization-server", metadata), Route("/keys", keys)])
 
-    def token(self, audience: str, subject: str = "ada", key: Any = None, **more: Any) -> str:
+    def renew(self, kid: str) -> None:
+        """The key is replaced by another, of another name."""
+        self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(self.key.public_key()))
+        self.keys = {"keys": [{**public, "kid": kid, "use": "sig", "alg": "RS256"}]}
+
+    def token(self, audience: str, subject: str = "ada", key: Any = None, kid: str = "one", **more: Any) -> str:
         claims = {"iss": self.address, "aud": audience, "sub": subject, "exp": int(time.time()) + 600, **more}
         claims = {name: value for name, value in claims.items() if value is not None}
-        return jwt.encode(claims, key or self.key, algorithm="RS256", headers={"kid": "one"})
+        return jwt.encode(claims, key or self.key, algorithm="RS256", headers={"kid": kid})
 
 
 @asynccontextmanager
-async def issued(shops: Vendors) -> AsyncIterator[tuple[str, str, Issuer]]:
+async def issued(shops: Vendors, clock: Clock | None = None) -> AsyncIterator[tuple[str, str, Issuer]]:
     """A server that trusts an issuer: its address, its name, and the issuer."""
     at = free_port()
     issuer = Issuer(f"http://127.0.0.1:{at}")
     audience = "https://video.example.com/mcp"
     settings = {"KLING_HTTP_ISSUER": issuer.address, "KLING_HTTP_URL": audience}
-    async with running(issuer.app(), at), served(shops, **settings) as address:
+    async with running(issuer.app(), at), served(shops, clock=clock, **settings) as address:
         yield address, audience, issuer
 
 
@@ -196,6 +213,92 @@ async def test_only_a_good_token_for_this_very_server_is_let_in(shops: Vendors, 
             about = await client.http.get(f"{address}/.well-known/oauth-protected-resource/mcp")
             assert about.json()["resource"] == audience
             assert about.json()["authorization_servers"] == [issuer.address]
+
+
+class Turned:
+    """A clock to turn."""
+
+    def __init__(self) -> None:
+        self.at = 1_000.0
+
+    @property
+    def clock(self) -> Clock:
+        return Clock(monotonic=lambda: self.at)
+
+
+async def status(address: str, token: str) -> int:
+    async with web(address, MODERN, token) as client:
+        return (await client.send("tools/list")).status_code
+
+
+async def test_strangers_cannot_make_us_ask_the_issuer_again_and_again(shops: Vendors) -> None:
+    time_ = Turned()
+    async with issued(shops, time_.clock) as (address, audience, issuer):
+        assert await status(address, issuer.token(audience)) == 200
+        assert issuer.asked == ["metadata", "keys"]
+        stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        for number in range(20):
+            assert await status(address, issuer.token(audience, key=stranger, kid=f"guess-{number}")) == 401
+        assert issuer.asked == ["metadata", "keys"], "asked a moment ago"
+        time_.at += ASK_EVERY_S
+        together = [status(address, issuer.token(audience, key=stranger, kid=f"more-{number}")) for number in range(20)]
+        assert set(await asyncio.gather(*together)) == {401}
+        assert issuer.asked == ["metadata", "keys"] * 2, "twenty at once share one question"
+        assert await status(address, "nonsense") == 401
+        time_.at += ASK_EVERY_S
+        assert await status(address, "nonsense") == 401
+        assert issuer.asked == ["metadata", "keys"] * 2, "what is no token asks nobody"
+
+
+async def test_a_new_key_of_the_issuer_is_found_and_an_old_one_ends(shops: Vendors) -> None:
+    time_ = Turned()
+    async with issued(shops, time_.clock) as (address, audience, issuer):
+        old = issuer.token(audience)
+        assert await status(address, old) == 200
+        issuer.renew("two")
+        new = issuer.token(audience, kid="two")
+        assert await status(address, new) == 401, "asked a moment ago"
+        assert await status(address, old) == 200
+        time_.at += ASK_EVERY_S
+        assert await status(address, new) == 200
+        assert await status(address, old) == 401, "the issuer publishes that key no more"
+
+        issuer.renew("three")
+        time_.at += KEPT_S
+        assert await status(address, new) == 401, "keys do not count for ever"
+        assert await status(address, issuer.token(audience, kid="three")) == 200
+
+
+async def test_an_issuer_that_is_down_is_asked_now_and_then(shops: Vendors) -> None:
+    time_ = Turned()
+    async with issued(shops, time_.clock) as (address, audience, issuer):
+        issuer.down = True
+        for _ in range(5):
+            assert await status(address, issuer.token(audience)) == 401
+        asked = len(issuer.asked)
+        assert issuer.asked == ["metadata"] * asked
+        issuer.down = False
+        assert await status(address, issuer.token(audience)) == 401, "asked a moment ago"
+        assert len(issuer.asked) == asked
+        time_.at += ASK_EVERY_S
+        assert await status(address, issuer.token(audience)) == 200
+
+
+async def test_while_the_issuer_is_asked_for_a_strange_key_known_ones_open(shops: Vendors) -> None:
+    time_ = Turned()
+    async with issued(shops, time_.clock) as (address, audience, issuer):
+        good = issuer.token(audience)
+        assert await status(address, good) == 200
+        time_.at += ASK_EVERY_S
+        issuer.hold = asyncio.Event()
+        stranger = asyncio.create_task(status(address, issuer.token(audience, kid="guess")))
+        async with asyncio.timeout(20):
+            while len(issuer.asked) < 3:
+                await asyncio.sleep(0.005)
+            assert await status(address, good) == 200
+        assert not stranger.done()
+        issuer.hold.set()
+        assert await stranger == 401
 
 
 @both

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
+import logging
+import math
+import time
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
@@ -11,10 +16,17 @@ import jwt
 from mcp.server.auth.provider import AccessToken
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mcp_server.settings import Secret
 
+_log = logging.getLogger("kling_video.http")
 SIGNATURES = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"]
 """Only with a public key: a shared secret cannot come from a published key set."""
+ASK_EVERY_S = 30.0
+"""A key nobody knows makes us ask the issuer at most this often: anybody can invent names of keys."""
+KEPT_S = 300.0
+"""How long keys count without being asked for again: one the issuer took back must stop to open."""
 METADATA = ("/.well-known/oauth-authorization-server", "/.well-known/openid-configuration")
 
 
@@ -36,16 +48,16 @@ class SharedToken:
 class IssuedToken:
     """Accepts signed tokens of one issuer whose audience is this server."""
 
-    def __init__(self, issuer: str, audience: str) -> None:
+    def __init__(self, issuer: str, audience: str, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._issuer = issuer
         self._audience = audience
-        self._keys: jwt.PyJWKClient | None = None
+        self._keys = _Keys(issuer, monotonic)
 
     async def verify_token(self, token: str) -> AccessToken | None:
         """The caller, or nobody; a token for another server counts as none."""
         try:
-            claims = await anyio.to_thread.run_sync(self._claims, token)
-        except (jwt.PyJWTError, OSError, ValueError, KeyError):
+            claims = await self._claims(token)
+        except (jwt.PyJWTError, ValueError):
             return None
         scope = claims.get("scope", "")
         return AccessToken(
@@ -58,25 +70,64 @@ class IssuedToken:
             claims={"iss": claims["iss"]},
         )
 
-    def _claims(self, token: str) -> dict[str, Any]:
-        if self._keys is None:
-            self._keys = jwt.PyJWKClient(self._key_set(), cache_keys=True, timeout=10)
+    async def _claims(self, token: str) -> dict[str, Any]:
+        header = jwt.get_unverified_header(token)
+        key = await self._keys.named(str(header.get("kid")))
+        if key is None:
+            raise jwt.InvalidKeyError("the issuer has no such key")
         return jwt.decode(
             token,
-            self._keys.get_signing_key_from_jwt(token),
+            key,
             algorithms=SIGNATURES,
             audience=self._audience,
             issuer=self._issuer,
             options={"require": ["exp", "iss", "aud", "sub"]},
         )
 
-    def _key_set(self) -> str:
-        """Where the issuer publishes its keys, as its own metadata says (RFC 8414)."""
-        for path in METADATA:
-            found = _metadata(self._issuer, path)
-            if found is not None and found.get("issuer") == self._issuer:
-                return str(found["jwks_uri"])
-        raise ValueError(f"{self._issuer} publishes no metadata under its own name")
+
+class _Keys:
+    """The keys an issuer publishes: asked for at most once in a while, whatever strangers send and however many."""
+
+    def __init__(self, issuer: str, monotonic: Callable[[], float]) -> None:
+        self._issuer = issuer
+        self._monotonic = monotonic
+        self._known: dict[str, jwt.PyJWK] = {}
+        self._read_at = self._asked_at = -math.inf
+        self._asking = asyncio.Lock()
+
+    async def named(self, kid: str) -> jwt.PyJWK | None:
+        """The key of this name, or None when the issuer had none of it when last asked."""
+        if (found := self._fresh(kid)) is None:
+            # Those who come while somebody asks wait for that answer.
+            async with self._asking:
+                found = self._fresh(kid)
+                if found is None and self._monotonic() - self._asked_at >= ASK_EVERY_S:
+                    await self._ask()
+                    found = self._fresh(kid)
+        return found
+
+    def _fresh(self, kid: str) -> jwt.PyJWK | None:
+        return self._known.get(kid) if self._monotonic() - self._read_at < KEPT_S else None
+
+    async def _ask(self) -> None:
+        self._asked_at = self._monotonic()
+        try:
+            found = await anyio.to_thread.run_sync(_published, self._issuer)
+        except (jwt.PyJWTError, HTTPException, OSError, ValueError, KeyError, AttributeError) as error:
+            _log.warning("The keys of %s cannot be had: %s", self._issuer, error)
+            return
+        self._known = found
+        self._read_at = self._monotonic()
+
+
+def _published(issuer: str) -> dict[str, jwt.PyJWK]:
+    """The keys for signatures, by name, from where the issuer's own metadata says (RFC 8414)."""
+    for path in METADATA:
+        found = _metadata(issuer, path)
+        if found is not None and found.get("issuer") == issuer:
+            keys = jwt.PyJWKClient(str(found["jwks_uri"]), timeout=10).get_signing_keys()
+            return {str(key.key_id): key for key in keys}
+    raise ValueError("it publishes no metadata under its own name")
 
 
 def _metadata(issuer: str, path: str) -> dict[str, Any] | None:

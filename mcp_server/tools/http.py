@@ -12,6 +12,7 @@ from pydantic import AnyHttpUrl
 from starlette.responses import JSONResponse
 
 from mcp_server import __version__
+from mcp_server.clock import Clock
 from mcp_server.errors import ArgumentError
 from mcp_server.tools.bearer import IssuedToken, SharedToken
 from mcp_server.tools.late import make_service
@@ -43,12 +44,13 @@ def build_app(
     host: str,
     port: int,
     make: Callable[[], Service] = make_service,
+    clock: Clock | None = None,
     extra: Callable[[KlingServer], None] | None = None,
 ) -> Starlette:
     """The application, refusing what would let strangers buy."""
     shown_host = f"[{host}]" if ":" in host else host
     own_address = settings.http_url or f"http://{shown_host}:{port}{PATH}"
-    auth, verifier = _who(settings, own_address)
+    auth, verifier = _who(settings, own_address, clock or Clock())
     if verifier is None and not is_loopback(host):
         raise ArgumentError(
             f"{host} can be reached from outside, and nobody would be asked for a token",
@@ -92,7 +94,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _who(settings: Settings, own_address: str) -> tuple[AuthSettings | None, TokenVerifier | None]:
+def _who(settings: Settings, own_address: str, clock: Clock) -> tuple[AuthSettings | None, TokenVerifier | None]:
     if issuer := settings.http_issuer:
         if settings.http_url is None:
             raise ArgumentError(
@@ -104,7 +106,7 @@ def _who(settings: Settings, own_address: str) -> tuple[AuthSettings | None, Tok
         auth = AuthSettings.model_validate(
             {"issuer_url": issuer, "resource_server_url": settings.http_url, "validate_token_resource": True}
         )
-        return auth, IssuedToken(issuer, settings.http_url)
+        return auth, IssuedToken(issuer, settings.http_url, monotonic=clock.monotonic)
     if secret := settings.http_token:
         # No issuer stands behind a shared token; the SDK wants an address and shows it to nobody.
         return AuthSettings(issuer_url=AnyHttpUrl(own_address), resource_server_url=None), SharedToken(secret)
