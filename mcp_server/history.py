@@ -29,6 +29,8 @@ def amended(said: Mapping[str, Any], changes: Mapping[str, Any], wishes: Wishes 
                 next_step="Say tier, length, shape, sound, model or provider; give a new scene with --prompt",
             )
         wished = {name: value for name in _WISHES if (value := getattr(wishes, name)) is not None}
+        if wishes.max_cost_usd is not None:
+            wished["max_cost_usd"] = float(wishes.max_cost_usd)
         if wishes.vendor_model is not None:
             wished["model"] = wishes.vendor_model
     # The key stands for the earlier clip, and so did the yes to a price nobody knows.

@@ -36,7 +36,7 @@ def within(
     `agreed` is the arithmetic that was shown to whoever confirmed.
     """
     most = most_of(plan.quote)
-    limit = None if arguments.max_cost_usd is None else Decimal(str(arguments.max_cost_usd))
+    limit = plan.max_cost_usd
     price = plan.quote.arithmetic
     if limit is not None and most is None:
         raise BudgetError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
+from decimal import Decimal
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,8 @@ class Plan:
     given: Mapping[str, media.Kind]
     """How each picture, clip and recording comes."""
     simulated: bool
+    max_cost_usd: Decimal | None
+    """The most that may be spent, by argument or by the words."""
     warnings: tuple[str, ...]
     signed_in: frozenset[str]
     """Providers that had a key when this was planned."""
@@ -92,7 +95,7 @@ class Planner:
         buying: bool = True,
     ) -> Plan:
         """The route, or the refusal that says what to change."""
-        request, notes = self._request(arguments, source)
+        request, max_cost_usd, notes = self._request(arguments, source)
         rehearsal = request.provider == SANDBOX
         if rehearsal:
             request = replace(request, provider=None)
@@ -119,6 +122,7 @@ class Planner:
             others=tuple(others),
             given=given,
             simulated=simulated,
+            max_cost_usd=max_cost_usd,
             warnings=tuple(dict.fromkeys(filter(None, (unread, *warnings)))),
             signed_in=signed_in,
         )
@@ -137,7 +141,9 @@ class Planner:
         gate.check_body(plan.offer.provider, call.schema, body)
         return replace(call, json=body)
 
-    def _request(self, arguments: VideoArguments, source: SourceTask | None) -> tuple[VideoRequest, tuple[str, ...]]:
+    def _request(
+        self, arguments: VideoArguments, source: SourceTask | None
+    ) -> tuple[VideoRequest, Decimal | None, tuple[str, ...]]:
         explicit: dict[str, Any] = arguments.given()
         text = explicit.pop("request", "")
         wishes = None
@@ -165,7 +171,7 @@ class Planner:
                 "`options` are one vendor's own fields, but no provider is named",
                 next_step="Name `provider`, or leave `options` out",
             )
-        return request, notes
+        return request, merge.most_of(explicit, wishes), notes
 
     def _unread(self) -> str:
         trouble = self.settings.key_file.trouble

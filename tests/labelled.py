@@ -12,7 +12,7 @@ from mcp_server.routing import words
 
 SET = Path(__file__).parent / "routing"
 FIELDS = (
-    "tier mode model provider duration aspect_ratio resolution audio shots prompt none not_tiers prefer off_peak contradiction"
+    "tier mode model provider duration aspect_ratio resolution audio shots prompt none not_tiers prefer off_peak max_cost_usd contradiction"
 ).split()
 
 
@@ -33,6 +33,7 @@ def labels(wishes: Wishes) -> dict[str, Any]:
     found["none"] = None
     found["contradiction"] = bool(wishes.contradictions) or None
     found["not_tiers"] = list(wishes.not_tiers)
+    found["max_cost_usd"] = None if wishes.max_cost_usd is None else str(wishes.max_cost_usd)
     found["shots"] = [
         {"prompt": shot.prompt, **({} if shot.duration is None else {"duration": shot.duration})}
         for shot in wishes.shots

@@ -222,6 +222,7 @@ def test_again_takes_changes_from_words_and_flags() -> None:
     assert _again("9:16 / pro", said) == {"request": said["request"], "tier": "pro", "aspect_ratio": "9:16"}
     assert _again("pro", said, tier="standard")["tier"] == "standard"
     assert _again("", said, prompt="a lake")["prompt"] == "a lake"
+    assert _again("under $2.50", said)["max_cost_usd"] == 2.5
 
 
 def test_again_never_reuses_the_key_that_stands_for_the_first() -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any, get_args
 
 import pytest
 from jsonschema import Draft202012Validator
-from labelled import read
+from labelled import labels, read
 
 from mcp_server import catalog, places
 from mcp_server.domain.words import Mode, Tier
@@ -135,14 +136,113 @@ def pairs() -> Iterator[Any]:
     for group in MANIFEST["pairs"]:
         for language, verbs in group["verbs"].items():
             objects = group["objects"][language]
+            end = " into a video" if group.get("into_clip") else ""
             for verb, thing in [*((verb, objects[0]) for verb in verbs), *((verbs[0], thing) for thing in objects)]:
-                yield pytest.param(verb, thing, group["sets"], id=f"{verb} … {thing}")
+                yield pytest.param(verb, f"{thing}{end}", group["sets"], id=f"{verb} … {thing}")
 
 
 @pytest.mark.parametrize(("verb", "thing", "sets"), list(pairs()))
 def test_a_verb_and_its_object_ask_together(verb: str, thing: str, sets: dict[str, Any]) -> None:
     either = [read(f"kling {verb} {thing}"), read(f"kling {thing} {verb}")]
     assert any({field: getattr(found, field) for field in sets} == sets for found in either)
+
+
+OF_CLIPS = [
+    pytest.param(group, language, owned, noun, id=f"{group['sets']['mode']} … {owned} {noun}")
+    for group in MANIFEST["pairs"]
+    if group.get("of_clips")
+    for language, found in MANIFEST["handed_in"]["owned"].items()
+    for owned in found
+    for noun in MANIFEST["grammar"]["noun"].get(language, [])[:1]
+]
+
+
+@pytest.mark.parametrize(("group", "language", "owned", "noun"), OF_CLIPS)
+def test_a_clip_that_is_there_already_is_an_object(group: Any, language: str, owned: str, noun: str) -> None:
+    assert read(f"kling {group['verbs'][language][0]} {owned} {noun}").mode == group["sets"]["mode"]
+
+
+def test_what_becomes_no_clip_is_no_object() -> None:
+    assert read("kling pro: they turn a photo into a paper plane").mode is None
+    assert read("turn this photo into a painting").none
+
+
+@pytest.mark.parametrize(
+    ("phrase", "note"), [(p, group["note"]) for group in MANIFEST["unclear"] for p in phrases(group["phrases"])]
+)
+def test_words_that_can_mean_several_things_set_nothing_and_are_told(phrase: str, note: str) -> None:
+    found = read(f"kling pro {phrase}: {SCENE}")
+    assert labels(found) == {"tier": "pro", "prompt": SCENE}
+    assert found.notes == (f"“{phrase}”: {note}",)
+
+
+@pytest.mark.parametrize("word", phrases(MANIFEST["counted"]))
+def test_several_clips_are_told_to_be_several_orders(word: str) -> None:
+    found = read(f"kling pro, 3 {word}: {SCENE}")
+    assert labels(found) == {"tier": "pro", "prompt": SCENE}
+    assert found.notes and "one call makes one clip; the words ask for 3" in found.notes[0]
+
+
+@pytest.mark.parametrize("word", phrases(MANIFEST["money"]["limits"]))
+def test_an_amount_with_a_limit_is_the_most_that_may_be_spent(word: str) -> None:
+    either = [read(f"kling {said}: {SCENE}") for said in (f"{word} $2.50", f"$2.50 {word}")]
+    assert [found.max_cost_usd for found in either if found.prompt == SCENE] == [Decimal("2.50")] * 2
+
+
+@pytest.mark.parametrize("word", MANIFEST["money"]["dollars"])
+def test_dollars_have_several_names(word: str) -> None:
+    assert read(f"kling under 2 {word}: {SCENE}").max_cost_usd == 2
+
+
+@pytest.mark.parametrize("word", MANIFEST["money"]["others"])
+def test_a_limit_in_other_money_is_refused_until_it_is_said_in_dollars(word: str) -> None:
+    found = read(f"kling under 2 {word}: {SCENE}")
+    assert (found.max_cost_usd, found.unsettled, found.prompt) == (None, ("max_cost_usd",), SCENE)
+
+
+@pytest.mark.parametrize("phrase", phrases(MANIFEST["kept"]))
+def test_what_no_field_can_order_stays_in_the_prompt_and_hides_no_wish(phrase: str) -> None:
+    found = read(f"kling pro {phrase} 10s: {SCENE}")
+    assert labels(found) == {"tier": "pro", "duration": 10, "prompt": f"{phrase}, {SCENE}"}
+
+
+@pytest.mark.parametrize("word", MANIFEST["negations"]["within"])
+def test_a_word_that_negates_elsewhere_leads_to_the_name(word: str) -> None:
+    assert read(f"vídeo {word} kling: {SCENE}").prompt == SCENE
+    assert read(f"a video, {word} kling please").none
+
+
+@pytest.mark.parametrize("word", MANIFEST["joins"])
+def test_a_word_that_only_joined_goes_with_the_order(word: str) -> None:
+    assert read(f"kling with sound {word} foxes").prompt == "foxes"
+
+
+@pytest.mark.parametrize("word", phrases(MANIFEST["choices"]))
+def test_a_choice_is_left_to_whoever_asked(word: str) -> None:
+    found = read(f"kling 9:16 {word} 1:1: {SCENE}")
+    assert (found.aspect_ratio, found.unsettled, found.prompt) == (None, ("aspect_ratio",), SCENE)
+
+
+@pytest.mark.parametrize(
+    ("language", "word"),
+    [(lang, word) for kind in ("media", "persons") for lang, ws in MANIFEST["handed_in"][kind].items() for word in ws],
+)
+def test_what_is_handed_in_is_no_scene(language: str, word: str) -> None:
+    owned = MANIFEST["handed_in"]["owned"][language][0]
+    found = read(f"kling motion control to {owned} {word}")
+    assert (found.mode, found.prompt) == ("motion-control", "")
+
+
+def test_a_person_somewhere_else_is_the_scene() -> None:
+    assert read("kling motion control: the girl in the rain").prompt == "the girl in the rain"
+    assert read("kling image to video of the girl dancing").prompt == "the girl dancing"
+
+
+@pytest.mark.parametrize(
+    "phrase", [p for group in MANIFEST["wishes"] if group.get("no_opposite") for p in phrases(group["phrases"])]
+)
+def test_no_kind_of_sound_is_not_silence(phrase: str) -> None:
+    assert read(f"kling, not {phrase}: {SCENE}").audio is None
 
 
 LABELS = {
@@ -190,7 +290,15 @@ def test_a_correction_replaces_what_was_said(correction: str) -> None:
     assert (found.tier, found.contradictions) == ("pro", ())
 
 
-SECONDS = {"en": " seconds", "zh": "秒", "ko": "초", "es": " segundos", "fr": " secondes", "de": " Sekunden"}
+SECONDS = {
+    "en": " seconds",
+    "zh": "秒",
+    "ko": "초",
+    "es": " segundos",
+    "fr": " secondes",
+    "de": " Sekunden",
+    "pt": " segundos",
+}
 
 
 @pytest.mark.parametrize(

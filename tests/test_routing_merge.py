@@ -154,6 +154,19 @@ def test_an_argument_is_wanted_whatever_the_words_ruled_out() -> None:
     assert request("kling, not 4k: fog", tier="4k")[0].not_tiers == ()
 
 
+def test_what_was_left_open_is_told() -> None:
+    found, notes = request("kling HD, 5s: fog")
+    assert (found.resolution, found.duration) == (None, 5)
+    assert len(notes) == 1
+    assert notes[0].startswith("“HD”: may mean 720p or 1080p")
+
+
+def test_a_limit_in_other_money_is_settled_by_the_argument_in_dollars() -> None:
+    with pytest.raises(RequestError, match="dollars"):
+        request("kling under 5 euros: fog")
+    assert request("kling under 5 euros: fog", max_cost_usd=5)[0].prompt == "fog"
+
+
 def test_a_bare_scene_is_the_prompt() -> None:
     assert request("fog over a harbour", duration=8)[0] == VideoRequest(
         prompt="fog over a harbour", duration=8, mode="text-to-video"

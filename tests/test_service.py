@@ -73,6 +73,8 @@ async def test_a_key_for_another_request_is_an_error(tmp_path: Path) -> None:
     [
         ({"max_cost_usd": 0.55}, BudgetError),
         ({"provider": "uniall", "max_cost_usd": 100}, BudgetError),
+        ({"request": "kling, under $0.55"}, BudgetError),
+        ({"request": "kling via uniall, at most 100 dollars"}, BudgetError),
     ],
 )
 async def test_a_limit_refuses_before_anything_is_recorded(more: dict, error: type, tmp_path: Path) -> None:
@@ -89,9 +91,13 @@ async def test_the_exact_price_is_within_the_limit(tmp_path: Path) -> None:
     buyer = service(tmp_path)
 
     task = await buyer.generate(wish(max_cost_usd=0.56))
+    in_words = await buyer.generate(wish(request="kling, max 56 dollars"))
+    overruled = await buyer.generate(wish(request="kling, max 0.01 dollars", max_cost_usd=0.56))
 
     await buyer.close()
     assert task.estimated_cost.usd == "0.56"
+    assert "the words allow at most 56 USD" in in_words.warnings
+    assert "the words allow at most 0.01 USD; the argument decides: 0.56" in overruled.warnings
 
 
 async def test_a_daily_budget_holds_across_tasks(tmp_path: Path) -> None:

@@ -31,12 +31,14 @@ _KEYS: Final = [
     "audio",
     "off_peak",
     "prefer",
+    "max_cost_usd",
     "not_tiers",
     "not_models",
     "not_providers",
     "shots",
     "prompt",
     "negative_prompt",
+    "notes",
     "contradictions",
 ]
 
@@ -72,6 +74,7 @@ def as_dict(wishes: Wishes) -> dict[str, Any]:
     if wishes.none:
         return {"none": wishes.none}
     found: dict[str, Any] = {name: getattr(wishes, name) for name in _KEYS}
+    found["max_cost_usd"] = None if wishes.max_cost_usd is None else str(wishes.max_cost_usd)
     found["shots"] = [
         {"prompt": shot.prompt, **({} if shot.duration is None else {"duration": shot.duration})}
         for shot in wishes.shots

@@ -45,6 +45,8 @@ class Wishes:
     audio: bool | None = None
     off_peak: bool | None = None
     prefer: Literal["cheapest", "best"] | None = None
+    max_cost_usd: Decimal | None = None
+    """The most the words allow to be spent."""
     not_tiers: tuple[Tier, ...] = ()
     not_models: tuple[str, ...] = ()
     not_providers: tuple[str, ...] = ()
@@ -53,6 +55,8 @@ class Wishes:
     """What is left when the order is taken out, untouched otherwise."""
     negative_prompt: str | None = None
     matched: tuple[Match, ...] = ()
+    notes: tuple[str, ...] = ()
+    """Words that can mean several things, or more than one call can do: nothing was chosen for them."""
     contradictions: tuple[str, ...] = ()
     """Words that disagree with each other, as sentences for the answer."""
     unsettled: tuple[str, ...] = ()

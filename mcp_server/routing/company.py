@@ -14,6 +14,7 @@ from mcp_server.routing.measures import set_seconds
 _LABEL_REACH: Final = 3
 """How far a value may stand from its label: "duration = about 10"."""
 _PAIR_REACH: Final = 4
+_CLIP_REACH: Final = 6
 
 
 def compounds(items: list[Item]) -> None:
@@ -97,30 +98,65 @@ def pairs(items: list[Item], lexicon: Lexicon) -> None:
         if item.entry is None or not item.entry.verbs or item.has(lex.WISH):
             continue
         for index in item.entry.verbs:
-            other = _object(items, at, index)
-            if other is None:
+            pair = lexicon.pairs[index]
+            other = _object(items, at, index, of_clips=pair.of_clips)
+            if other is None or (pair.into_clip and not _becomes_clip(items, other)):
                 continue
             low, high = min(at, other), max(at, other)
             for between in items[low : high + 1]:
                 if not between.has(lex.NAME | lex.WISH):
                     between.roles = lex.SOFT
-            pair = lexicon.pairs[index]
+            while low and items[low - 1].has(lex.OWNED):
+                low -= 1
+                items[low].roles = lex.SOFT
             item.wish(pair.sets, lex.EDGE, "", pair.weight)
             break
 
 
-def _object(items: Sequence[Item], at: int, index: int) -> int | None:
+def _object(items: Sequence[Item], at: int, index: int, *, of_clips: bool) -> int | None:
     for step in (1, -1):
         other, words = at + step, 0
         while 0 <= other < len(items) and abs(other - at) <= _PAIR_REACH and not items[other].has(BREAK):
             entry = items[other].entry
-            if entry is not None and index in entry.objects:
+            if entry is not None and (index in entry.objects or (of_clips and _is_own_clip(items, other))):
                 return other
-            words += items[other].has(WORD)
+            # "grandma's old photo": whose it is counts for nothing.
+            words += -1 if items[other].first == "'s" else items[other].has(WORD)
             if words > 1:
                 break
             other += step
     return None
+
+
+def _becomes_clip(items: Sequence[Item], at: int) -> bool:
+    """“… photo into a 5s kling video”: a noun for a clip, before the clause is over."""
+    if items[at].has(lex.WISH):
+        return True
+    for item in items[at + 1 : at + 2 + _CLIP_REACH]:
+        if item.has(lex.NOUN) or item.has(BREAK):
+            return item.has(lex.NOUN)
+    return False
+
+
+def _is_own_clip(items: Sequence[Item], at: int) -> bool:
+    """“my last kling video”: a clip that is there already."""
+    if not items[at].has(lex.NOUN):
+        return False
+    before = at - 1
+    while before > 0 and items[before].has(lex.NAME | lex.SOFT) and not items[before].has(lex.OWNED):
+        before -= 1
+    return before >= 0 and items[before].has(lex.OWNED)
+
+
+def choices(items: list[Item]) -> None:
+    """“5s or 10s”, “vertical or square”: both are asked for, so that the answer can say they disagree."""
+    for at in range(1, len(items) - 1):
+        one, join, other = items[at - 1 : at + 2]
+        if not join.has(lex.CHOICE) or one.negated or other.negated:
+            continue
+        first, second = dict(one.sets), dict(other.sets)
+        if one.has(lex.WISH) and any(first.get(field, value) != value for field, value in second.items()):
+            join.roles = lex.SOFT | lex.CHOICE
 
 
 def guards(items: list[Item], lexicon: Lexicon) -> None:
@@ -133,7 +169,9 @@ def guards(items: list[Item], lexicon: Lexicon) -> None:
             after = items[at + 2] if following.has(BREAK) and at + 2 < len(items) else following
             if after.first in lexicon.name_not_before:
                 item.silence()
-        if item.not_before and following is not None and following.first in item.not_before and item.has(lex.WISH):
+        if following is None or following.has(lex.WISH) or not item.has(lex.WISH):
+            continue
+        if following.first in item.not_before:
             item.silence()
 
 
@@ -149,16 +187,27 @@ def negations(items: list[Item]) -> None:
     """Turns what follows "not", and what stands before "じゃなくて", into its opposite."""
     for at, item in enumerate(items):
         following = items[at + 1] if at + 1 < len(items) else None
+        # "kling 4k no, pro" rules out what came before; "kling 4k no people" does not.
         if item.has(lex.NOT_AFTER) and not (
-            item.has(lex.NOT_BEFORE) and following is not None and following.has(lex.WISH | lex.NAME)
+            item.has(lex.NOT_BEFORE) and following is not None and not following.has(BREAK)
         ):
             before = _wish_before(items, at)
             if before is not None:
                 _negate(items[before])
                 item.roles = lex.SOFT
                 continue
+        if item.has(lex.WITHIN) and _leads_to_name(items, at):
+            item.roles = lex.SOFT
+            continue
         if item.has(lex.NOT_BEFORE) and not item.has(lex.WISH):
             _negate_following(items, at)
+
+
+def _leads_to_name(items: Sequence[Item], at: int) -> bool:
+    """“vídeo no kling”: in the, not no."""
+    if at == 0 or at + 1 >= len(items):
+        return False
+    return items[at - 1].has(lex.NOUN | lex.WISH) and items[at + 1].has(lex.NAME)
 
 
 def _wish_before(items: Sequence[Item], at: int) -> int | None:
@@ -194,7 +243,7 @@ def _negate_following(items: list[Item], at: int) -> None:
 
 def _negate(item: Item) -> bool:
     """Marks what is not wanted; a hint such as "dialogue" has no opposite that could be ordered."""
-    if item.has(lex.WISH) and item.weight == 1:
+    if item.has(lex.WISH) and item.entry is not None and item.entry.no_opposite:
         return False
     item.negated = True
     if not item.has(lex.WISH | lex.NAME):

@@ -21,6 +21,10 @@ _BESIDE_SCENE: Final = frozenset(
 """Wishes that may stand right between the name and the scene: "kling pro vertical dog"; not "kling sound engineer"."""
 
 
+_ADJECTIVES: Final = 2
+"""How many may stand before the noun they belong to."""
+
+
 class Growth:
     """One walk to the right, committing to what is surely part of the order."""
 
@@ -137,7 +141,7 @@ class Growth:
         elif item.has(lex.PARTICLE) and at > self.start:
             return True
         else:
-            return item.has(lex.SOFT | lex.VERB | lex.LABEL | lex.ARTICLE | lex.PLEASE)
+            return item.has(lex.SOFT | lex.VERB | lex.LABEL | lex.ARTICLE | lex.PLEASE | lex.KEPT)
         return True
 
     def _describes(self, at: int, label: Item, following: Item | None) -> bool:
@@ -177,6 +181,9 @@ class Growth:
 
     def _link(self, at: int, following: Item | None) -> bool:
         before = self.items[at - 1] if at else None
+        if before is not None and before.sign == tok.COLON:
+            # "kling : du café": what follows the colon begins the scene.
+            return False
         if following is not None and following.has(lex.WISH) and self.items[at].has(lex.SOFT):
             return False
         if self.commit == at and at > self.start:
@@ -188,6 +195,21 @@ class Growth:
         return self.wishes >= 2 and self.standing
 
     def _stop(self, at: int) -> int:
-        if self._listed() and self.items[at - 1].has(lex.WISH):
+        if (self._listed() and self.items[at - 1].has(lex.WISH)) or self._is_own_noun(at):
             self._commit(at)
         return self._reach()
+
+    def _is_own_noun(self, at: int) -> bool:
+        """“create a 5 second looping clip of …”: the noun stays with its adjective, what led up to it goes."""
+        before = self.items[at - 1] if at else None
+        if self.colon or before is None or not (self.wishes and before.has(lex.WISH)):
+            return False
+        noun = at + 1
+        while noun < len(self.items) and noun - at <= _ADJECTIVES and self.items[noun].has(WORD):
+            noun += 1
+        following = self.items[noun + 1] if noun + 1 < len(self.items) else None
+        return (
+            self.items[at].has(WORD)
+            and following is not None
+            and (self.items[noun].has(lex.NOUN) and following.has(lex.LINK))
+        )

@@ -14,7 +14,7 @@ BREAK: Final = 1 << 30
 """Ends a clause."""
 ORDER: Final = (
     lex.NAME | lex.WISH | lex.ARTICLE | lex.VERB | lex.LEAD | lex.NOUN | lex.LINK | lex.SOFT | lex.PLEASE
-    | lex.PARTICLE | lex.LABEL
+    | lex.PARTICLE | lex.LABEL | lex.KEPT
 )  # fmt: skip
 """Roles of words that can belong to an order."""
 MEASURE_WEIGHT: Final = 3
@@ -24,8 +24,8 @@ class Item:
     """One phrase of the text, or a sign that ends a clause."""
 
     __slots__ = (
-        "closes", "complaint", "end", "entry", "first", "glued", "negated", "not_before", "roles", "scope", "sets",
-        "sign", "start", "weight",
+        "about", "closes", "complaint", "end", "entry", "first", "glued", "negated", "not_before", "note", "roles",
+        "scope", "sets", "sign", "start", "weight",
     )  # fmt: skip
 
     def __init__(self, start: int, end: int, roles: int, *, entry: Entry | None = None, first: str = "") -> None:
@@ -45,6 +45,10 @@ class Item:
         self.closes = entry.closes if entry else ""
         self.not_before = entry.not_before if entry else frozenset[str]()
         self.complaint = ""
+        """Why what is asked for here cannot be ordered."""
+        self.about = "duration"
+        """The field the complaint is about."""
+        self.note = entry.note if entry else ""
 
     def has(self, roles: int) -> bool:
         return bool(self.roles & roles)
@@ -58,6 +62,7 @@ class Item:
         """Makes this item part of the scene."""
         self.roles = (self.roles & (lex.NEAR_MISS | lex.RIVAL)) | WORD
         self.sets = ()
+        self.note = ""
 
 
 def merge(items: Sequence[Item], first: int, last: int) -> Item:

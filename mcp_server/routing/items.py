@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from mcp_server.routing import company, measures, slips
+from mcp_server.routing import company, handed_in, measures, money, slips
 from mcp_server.routing import lexicon as lex
 from mcp_server.routing import tokens as tok
 from mcp_server.routing.item import BREAK, MEASURE_WEIGHT, ORDER, WORD, Item
@@ -16,14 +16,19 @@ from mcp_server.routing.tokens import Token
 def itemise(found: Sequence[Token], lexicon: Lexicon) -> list[Item]:
     """Everything the text says, in order, with what it could mean."""
     items = measures.strange_versions(_match(found, lexicon))
+    slips.units(items, lexicon)
     items = measures.measure(items)
     items = measures.shots(items)
+    items = money.limits(items)
+    measures.counts(items)
     company.compounds(items)
     items = company.labels(items)
     company.pairs(items, lexicon)
     slips.forgive(items, lexicon)
     company.guards(items, lexicon)
     company.negations(items)
+    company.choices(items)
+    handed_in.attach(items)
     return items
 
 

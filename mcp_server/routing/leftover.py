@@ -121,7 +121,7 @@ def _negative(order: Order, text: str) -> str:
 
 def _text(order: Order, text: str, start: int, end: int) -> str:
     """The items that nobody took, with the signs between them."""
-    runs = _runs(order, start, end)
+    runs = _begun(order, _runs(order, start, end))
     if len(runs) == 1 and runs[0][1] - runs[0][0] == 1:
         item = order.items[runs[0][0]]
         words = text[item.start : item.end]
@@ -131,7 +131,8 @@ def _text(order: Order, text: str, start: int, end: int) -> str:
     for number, (first, last) in enumerate(runs):
         piece, mark = _piece(order, text, first, last, end)
         if number + 1 < len(runs):
-            piece += mark
+            kept = all(item.has(lex.KEPT) for item in order.items[first:last])
+            piece += ", " if kept and mark == " " else mark
         said += piece
     said = said.strip().lstrip(">=|~ ")
     if said.endswith(("?", "？")) and _is_asked(order):
@@ -163,6 +164,16 @@ def _runs(order: Order, start: int, end: int) -> list[tuple[int, int]]:
     if first >= 0:
         runs.append((first, last + 1))
     return runs
+
+
+def _begun(order: Order, runs: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Without the word that only joined the scene to an order before it: "… with sound but without music"."""
+    if not runs or runs[0][0] == 0:
+        return runs
+    first, last = runs[0]
+    beside = order.taken[first - 1] and not order.items[first - 1].has(BREAK)
+    joins = beside and last - first > 1 and order.items[first].first in order.lexicon.joins
+    return [(first + 1, last), *runs[1:]] if joins else runs
 
 
 def _piece(order: Order, text: str, first: int, last: int, end: int) -> tuple[str, str]:

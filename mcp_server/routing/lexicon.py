@@ -51,6 +51,25 @@ PICTURE: Final = 1 << 27
 NEAR_MISS: Final = 1 << 28
 GENRE: Final = 1 << 31
 """A kind of clip: it shows that a clip is ordered, and stays in the scene."""
+OWNED: Final = 1 << 32
+"""Says that a thing is there already: "this", "my last"."""
+MEDIUM: Final = 1 << 33
+"""Something that is handed in beside the words: "audio file", "recording"."""
+PERSON: Final = 1 << 34
+"""Whoever is seen in what is handed in: "character"."""
+COUNTED: Final = 1 << 35
+"""What several of may be asked for: "variations"."""
+LIMIT: Final = 1 << 36
+"""Makes an amount of money the most that may be spent: "under"."""
+DOLLAR: Final = 1 << 37
+MONEY: Final = 1 << 38
+"""A currency no price here is in."""
+CHOICE: Final = 1 << 39
+"""Leaves open which of two is wanted: "or"."""
+KEPT: Final = 1 << 40
+"""May stand among the words of an order, and stays in the prompt: "no music"."""
+WITHIN: Final = 1 << 41
+"""Negates, and in another language means "in the": "vídeo no kling"."""
 
 ZONE, EDGE, STANDALONE, ANYWHERE = range(4)
 """Where a wish may fire: beside the name; alone at an end of the text; alone anywhere; in any place."""
@@ -68,7 +87,9 @@ class Entry:
     __slots__ = (
         "closes",
         "label",
+        "no_opposite",
         "not_before",
+        "note",
         "number",
         "objects",
         "roles",
@@ -87,6 +108,9 @@ class Entry:
         self.closes = ""
         """Whether it may end the last sentence without a comma: `bare`, `after_preposition`, or not at all."""
         self.not_before = _NO_KEYS
+        self.no_opposite = False
+        self.note = ""
+        """What to say about words that can mean several things, of which none was chosen."""
         self.label: tuple[str, ...] = ()
         self.number = 0
         self.seconds = 0
@@ -97,11 +121,15 @@ class Entry:
 class Pair:
     """A verb and its object that mean something together: "animate" … "photo"."""
 
-    __slots__ = ("sets", "weight")
+    __slots__ = ("into_clip", "of_clips", "sets", "weight")
 
-    def __init__(self, sets: tuple[Set, ...], weight: int) -> None:
-        self.sets = sets
-        self.weight = weight
+    def __init__(self, group: Mapping[str, Any]) -> None:
+        self.sets: tuple[Set, ...] = tuple(group["sets"].items())
+        self.weight: int = group["weight"]
+        self.into_clip = "into_clip" in group
+        """Whether the object has to become a clip: "turn … into a video"."""
+        self.of_clips = "of_clips" in group
+        """Whether any clip that is there already can be the object: "my last video"."""
 
 
 class Lexicon:
@@ -119,11 +147,19 @@ class Lexicon:
         self.name_not_before = _keys(name["not_before"])
         self.name_not_after = _keys(name["not_after"])
         self.not_typos = _keys(name["not_typos"])
+        self.joins = _keys(manifest["joins"])
         self._blocked = {field: _endings(words) for field, words in manifest["blocked_before"].items()}
         self.closing = {field: _keys(words) for field, words in manifest["closing_prepositions"].items()}
         self.longest_sold = max((max(offer.durations, default=0) for offer in catalog.offers), default=0)
         """Seconds; what is longer than anything sold is taken for an order only where it is surely one."""
         self.tier_words = _single_words(group for group in manifest["wishes"] if "tier" in group["sets"])
+        self.shape_words = _long_words(manifest["wishes"], "aspect_ratio")
+        self.unit_words = {
+            key: unit["seconds"]
+            for unit in manifest["units"]
+            for phrase in _all(unit["phrases"])
+            for key in _slippery(phrase)
+        }
 
     def longest(self, found: Sequence[Token], at: int, end: int | None = None) -> tuple[Entry, int] | None:
         """The longest phrase that starts at this token and stays before `end`, and the token after it."""
@@ -168,6 +204,9 @@ class Lexicon:
         for group in manifest["wishes"]:
             for phrase in _all(group["phrases"]):
                 _wish(self._add(phrase), group)
+        for group in manifest["unclear"]:
+            for phrase in _all(group["phrases"]):
+                _wish(self._add(phrase), group)
         self._role(_all(manifest["name"]["phrases"]), NAME)
         self._role(manifest["name"]["near_misses"], NEAR_MISS)
         grammar = dict(manifest["grammar"])
@@ -176,13 +215,21 @@ class Lexicon:
             self._role(_all(phrases), _GRAMMAR[kind])
         self._role(_all(manifest["negations"]["before"]), NOT_BEFORE)
         self._role(_all(manifest["negations"]["after"]), NOT_AFTER)
+        self._role(manifest["negations"]["within"], WITHIN)
         self._role(manifest["negations"]["joins"], NOT_JOIN)
+        self._role(_all(manifest["kept"]), KEPT)
         self._role(_all(manifest["corrections"]), CORRECTION | SOFT)
         self._role(manifest["ratio_joins"], RATIO_JOIN)
         self._role(manifest["range_joins"], RANGE_JOIN)
         self._role(manifest["switches"]["on"], ON)
         self._role(manifest["switches"]["off"], OFF)
         self._role(manifest["shots"], SHOT)
+        self._role(_all(manifest["choices"]), CHOICE)
+        self._role(_all(manifest["counted"]), COUNTED)
+        for kind, phrases in manifest["money"].items():
+            self._role(_all(phrases), _MONEY[kind])
+        for kind, phrases in manifest["handed_in"].items():
+            self._role(_all(phrases), _HANDED_IN[kind])
         for kind, phrases in manifest["refusals"].items():
             self._role(_all(phrases), _REFUSALS[kind])
         self._compile_numbers(manifest)
@@ -207,7 +254,7 @@ class Lexicon:
 
     def _compile_pairs(self, manifest: Manifest) -> None:
         for index, group in enumerate(manifest["pairs"]):
-            self.pairs.append(Pair(tuple(group["sets"].items()), group["weight"]))
+            self.pairs.append(Pair(group))
             for phrase in _all(group["verbs"]):
                 entry = self._add(phrase)
                 entry.verbs = (*entry.verbs, index)
@@ -281,6 +328,8 @@ _GRAMMAR: Final = {
     "please": PLEASE,
     "particle": PARTICLE,
 }
+_MONEY: Final = {"limits": LIMIT, "dollars": DOLLAR, "others": MONEY}
+_HANDED_IN: Final = {"owned": OWNED, "media": MEDIUM, "persons": PERSON}
 _REFUSALS: Final = {
     "rivals": RIVAL,
     "questions": QUESTION,
@@ -293,8 +342,10 @@ _REFUSALS: Final = {
 
 def _wish(entry: Entry, group: Mapping[str, Any]) -> None:
     entry.roles |= WISH
-    entry.sets = tuple(group["sets"].items())
-    entry.weight = group["weight"]
+    entry.sets = tuple(group.get("sets", {}).items())
+    entry.weight = group.get("weight", 1)
+    entry.no_opposite = group.get("no_opposite", False) or entry.weight == 1
+    entry.note = group.get("note", "")
     entry.scope = _SCOPES[group["scope"]]
     entry.closes = group.get("closes", "")
     entry.not_before = _keys(group.get("not_before", ()))
@@ -316,6 +367,22 @@ def _keys(words: Iterable[str]) -> frozenset[str]:
 
 def _endings(words: Iterable[str]) -> frozenset[tuple[str, ...]]:
     return frozenset(tuple(phrase_keys(word)) for word in words)
+
+
+def _slippery(phrase: str) -> list[str]:
+    """The one word of a phrase, if it is long enough for a slip of the finger to be told from another word."""
+    keys = phrase_keys(phrase)
+    return keys if len(keys) == 1 and len(keys[0]) > 5 and keys[0].isascii() and keys[0].isalpha() else []
+
+
+def _long_words(groups: Iterable[Mapping[str, Any]], field: str) -> dict[str, tuple[Set, ...]]:
+    found: dict[str, tuple[Set, ...]] = {}
+    for group in groups:
+        if field in group["sets"]:
+            found |= {
+                key: tuple(group["sets"].items()) for phrase in _all(group["phrases"]) for key in _slippery(phrase)
+            }
+    return found
 
 
 def _single_words(groups: Iterable[Mapping[str, Any]]) -> dict[str, str]:

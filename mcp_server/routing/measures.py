@@ -49,6 +49,7 @@ def strange_versions(items: list[Item]) -> list[Item]:
                 and items[number].roles == lex.NUMBER | WORD
                 and "." in items[number].first
                 and (following is None or not following.has(lex.UNIT | lex.RATIO_JOIN | lex.RANGE_JOIN))
+                and not _is_ratio(items, number)
             ):
                 version = items[number].first
                 item, step = merge(items, at, number), number + 1 - at
@@ -57,6 +58,14 @@ def strange_versions(items: list[Item]) -> list[Item]:
         made.append(item)
         at += step
     return made
+
+
+def _is_ratio(items: Sequence[Item], at: int) -> bool:
+    """“2.35:1”: no version, although it has a point in it."""
+    if at + 2 >= len(items):
+        return False
+    colon, other = items[at + 1 : at + 3]
+    return colon.sign == tok.COLON and other.has(lex.NUMBER) and items[at].end == colon.start == other.start - 1
 
 
 def measure(items: list[Item]) -> list[Item]:
@@ -120,6 +129,39 @@ def _ratio(items: Sequence[Item], at: int) -> Item | None:
     item = merge(items, at, at + 2)
     item.wish((("aspect_ratio", f"{int(sides[0] or 0)}:{int(sides[1] or 0)}"),), lex.STANDALONE, "bare")
     return item
+
+
+_COUNT_REACH: Final = 4
+"""How far a number may stand from what it counts: "two short kling videos"."""
+
+
+def counts(items: list[Item]) -> None:
+    """“3 variations of”, “two kling videos”: one call makes one clip, and the answer says so."""
+    named = False
+    for at, item in enumerate(items):
+        named = named or item.has(lex.NAME)
+        if named and item.sign == tok.COLON:
+            # What comes now is the scene: "kling: three versions of one woman argue".
+            break
+        number = number_of(item)
+        if number is None or not 2 <= number <= _MANY or number != int(number):
+            continue
+        place = at + 1
+        while place < len(items) and place - at < _COUNT_REACH and _may_be_counted(items[place]):
+            place += 1
+        if place < len(items) and items[place].has(lex.COUNTED):
+            item.wish((), lex.STANDALONE, "", weight=1)
+            item.note = f"one call makes one clip; the words ask for {number:g}: order each by itself"
+            if not items[place].has(lex.NOUN):
+                items[place].roles = lex.NOUN
+
+
+def _may_be_counted(item: Item) -> bool:
+    return not item.has(lex.COUNTED) and item.has(lex.NAME | lex.WISH | lex.SOFT) and not item.has(BREAK)
+
+
+_MANY: Final = 20
+"""Above this nobody orders clips; "100 videos" are on a wall."""
 
 
 def shots(items: list[Item]) -> list[Item]:

@@ -44,7 +44,8 @@ def request_from(
     notes: list[str] = []
     values: dict[str, Any] = {}
     if wishes is not None:
-        _no_contradictions(given, wishes, notes)
+        _no_contradictions(explicit, given, wishes, notes)
+        notes += wishes.notes
         values = {name: getattr(wishes, name) for name in _WISHED}
     known = names(catalog)
     if "model" in given:
@@ -56,6 +57,7 @@ def request_from(
     if wishes is not None:
         _set_id_aside(given, values, wishes, notes, known)
         _overruled(given, wishes, notes)
+        _limit(explicit, wishes, notes)
     for name in ("tier", "model", "provider"):
         # What an argument names is wanted, whatever the words ruled out.
         values[f"not_{name}s"] = tuple(one for one in values.get(f"not_{name}s", ()) if one != given.get(name))
@@ -98,9 +100,17 @@ def _typed(name: str, value: Any) -> Any:
             return value
 
 
-def _no_contradictions(given: Explicit, wishes: Wishes, notes: list[str]) -> None:
+def most_of(explicit: Explicit, wishes: Wishes | None) -> Decimal | None:
+    """The most that may be spent: as an argument, else in the words."""
+    if explicit.get("max_cost_usd") is not None:
+        return Decimal(str(explicit["max_cost_usd"]))
+    return None if wishes is None else wishes.max_cost_usd
+
+
+def _no_contradictions(explicit: Explicit, given: Explicit, wishes: Wishes, notes: list[str]) -> None:
     """Words that disagree are settled by an argument, or by nobody."""
-    open_fields = [field for field in wishes.unsettled if field not in given]
+    settled = given.keys() | {name for name in _ELSEWHERE if explicit.get(name) is not None}
+    open_fields = [field for field in wishes.unsettled if field not in settled]
     if open_fields:
         named = " or ".join(f"`{field}`" for field in open_fields)
         raise RequestError(
@@ -161,6 +171,14 @@ def _overruled(given: Explicit, wishes: Wishes, notes: list[str]) -> None:
         notes.append(f"the scene in the words is not used, because `prompt` is given: “{wishes.prompt[:80]}”")
     if wishes.shots and "shots" in given:
         notes.append("the shots in the words are not used, because `shots` are given")
+
+
+def _limit(explicit: Explicit, wishes: Wishes, notes: list[str]) -> None:
+    """Says which limit of price holds, where the words say one."""
+    said, most = wishes.max_cost_usd, most_of(explicit, wishes)
+    if said is not None and most is not None:
+        decides = "" if most == said else f"; the argument decides: {most}"
+        notes.append(f"the words allow at most {said} USD{decides}")
 
 
 def _mode(given: Explicit, values: Mapping[str, Any], notes: list[str], catalog: Catalog) -> Mode | None:

@@ -153,6 +153,8 @@ def _is_doubt(order: Order, start: int, end: int) -> bool:
     if any(items[at].has(BREAK) and items[at].sign != tok.OPENING for at in sentence):
         return False
     words = [at for at in sentence if items[at].has(WORD) and not order.taken[at]]
+    if not words and any(items[at].has(lex.CHOICE) for at in sentence):
+        return True
     wishes = any(items[at].has(lex.WISH) for at in sentence)
     return _weight(items, words) <= 2 and not (wishes and not words)
 
@@ -163,14 +165,14 @@ def _weight(items: Sequence[Item], words: Sequence[int]) -> float:
 
 
 def _is_statement(order: Order, anchor: int) -> bool:
-    """“kling 3.0 was released”, “I love kling”."""
+    """“kling 3.0 was released”, “I love kling”, “my kling api key doesn't work”."""
     for at in range(anchor + 1, len(order.items)):
         item = order.items[at]
         if item.has(BREAK):
             return False
         if item.first == "'s" and at + 1 < len(order.items) and not order.items[at + 1].has(lex.WISH | lex.NAME):
             return at == anchor + 1 and not _sells(order, anchor)
-        if not order.taken[at]:
+        if not order.taken[at] and not (item.has(lex.TOPIC) and not item.has(lex.STATE)):
             return item.has(lex.STATE)
     return False
 

@@ -10,6 +10,17 @@ from mcp_server.routing.item import BREAK, WORD, Item
 from mcp_server.routing.lexicon import Lexicon
 
 
+def units(items: list[Item], lexicon: Lexicon) -> None:
+    """“10 secnds”: after a number, a word one edit away from a unit is that unit."""
+    for at in range(1, len(items)):
+        item = items[at]
+        if item.entry is not None or not item.has(WORD) or not items[at - 1].has(lex.NUMBER):
+            continue
+        meant = next((unit for unit in lexicon.unit_words if _is_slip(item.first, unit, lexicon)), None)
+        if meant is not None:
+            item.entry, item.roles = lexicon.entry(meant), lex.UNIT | WORD
+
+
 def forgive(items: list[Item], lexicon: Lexicon) -> None:
     """Words one edit away from "kling", or from a tier beside the name."""
     named = any(item.has(lex.NAME) for item in items)
@@ -24,6 +35,8 @@ def forgive(items: list[Item], lexicon: Lexicon) -> None:
             named = True
         elif at and items[at - 1].has(lex.NAME | lex.WISH):
             _tier_slip(items, at, lexicon)
+        if item.has(WORD):
+            _shape_slip(items, at, lexicon)
 
 
 def _stands_for_name(items: Sequence[Item], at: int) -> bool:
@@ -45,6 +58,18 @@ def _tier_slip(items: list[Item], at: int, lexicon: Lexicon) -> None:
             near = meant == "pro" and (word in _PRO_SLIPS or (closed and word in _PRO_SLIPS_ALONE))
         if near:
             item.wish((("tier", tier),), lex.EDGE, "")
+            return
+
+
+def _shape_slip(items: list[Item], at: int, lexicon: Lexicon) -> None:
+    """“potrait”, where it can be nothing but an order: between signs, or among other wishes."""
+    around = (items[at - 1] if at else None, items[at + 1] if at + 1 < len(items) else None)
+    if not all(one is None or one.has(BREAK | lex.WISH | lex.NAME) for one in around):
+        return
+    word = items[at].first
+    for meant, sets in lexicon.shape_words.items():
+        if not word.startswith(meant) and _is_slip(word, meant, lexicon):
+            items[at].wish(sets, lex.EDGE, "")
             return
 
 

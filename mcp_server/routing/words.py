@@ -28,6 +28,7 @@ _SAID = {
     "audio": "answers about sound",
     "off_peak": "answers about off-peak rendering",
     "prefer": "preferences",
+    "max_cost_usd": "limits of price",
 }
 _EXCLUDABLE = frozenset(("tier", "model", "provider"))
 """Fields that "not this one" says enough about to order by."""
@@ -66,6 +67,7 @@ class _Ledger:
         self.ruled_words: dict[str, str] = {}
         """Field → words that exclude a value of it, where exclusion is not enough to order by."""
         self.complaints: dict[str, list[str]] = {}
+        self.notes: list[str] = []
         corrected = False
         for item, taken in zip(order.items, order.taken, strict=True):
             if taken and item.has(lex.WISH):
@@ -110,13 +112,17 @@ class _Ledger:
             negative_prompt=scene.negative_prompt or None,
             shots=scene.shots,
             matched=matched,
+            notes=tuple(dict.fromkeys(self.notes)),
             contradictions=tuple(dict.fromkeys(sentences)),
             unsettled=tuple(self.complaints),
         )
 
     def _enter(self, item: Item, *, corrected: bool) -> None:
+        words = self.text[item.start : item.end]
         if item.complaint:
-            self._complain("duration", item.complaint)
+            self._complain(item.about, item.complaint)
+        if item.note:
+            self.notes.append(f"“{words}”: {item.note}")
         for field, value in item.sets:
             if corrected:
                 self.said = [one for one in self.said if one.field != field]
@@ -127,7 +133,7 @@ class _Ledger:
             elif field == "audio":
                 self.said.append(_Said(field, not value, item.weight, item.start, item.end))
             elif field not in ("off_peak", "prefer"):
-                self.ruled_words[field] = self.text[item.start : item.end]
+                self.ruled_words[field] = words
 
     def _strongest(self, field: str) -> list[_Said]:
         own = [one for one in self.said if one.field == field]

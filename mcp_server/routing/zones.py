@@ -283,5 +283,5 @@ class Order:
 
     def _take(self, start: int, end: int) -> None:
         for at in range(start, end):
-            self.taken[at] = True
+            self.taken[at] = not self.items[at].has(lex.KEPT)
         self.firm.update(at for at in range(start, end) if self.items[at].has(lex.WISH))

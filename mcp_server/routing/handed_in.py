@@ -1,0 +1,61 @@
+"""Words about what is handed in beside them: "… this video to my audio file" is no scene."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from mcp_server.routing import lexicon as lex
+from mcp_server.routing.item import BREAK, ORDER, WORD, Item
+
+_FROM_MEDIA: Final = frozenset(
+    ("image-to-video", "reference-to-video", "video-edit", "motion-control", "avatar", "lip-sync", "extend")
+)
+_LEADS: Final = lex.SOFT | lex.LINK | lex.PARTICLE
+_STARTS: Final = lex.ARTICLE | lex.OWNED
+_THINGS: Final = lex.MEDIUM | lex.PERSON | lex.NOUN | lex.PICTURE
+
+
+def attach(items: list[Item]) -> None:
+    """After a wish for a mode that is made from media, what is there already is part of the order.
+
+    Only where nothing else follows it up to the end of the clause.
+    """
+    for at, item in enumerate(items):
+        if item.has(lex.WISH) and any(field == "mode" and value in _FROM_MEDIA for field, value in item.sets):
+            end = _things_end(items, at + 1)
+            for index in range(at + 1, end):
+                if not items[index].has(lex.NAME | lex.WISH):
+                    items[index].roles = lex.SOFT
+
+
+def _things_end(items: Sequence[Item], start: int) -> int:
+    """Where the things that follow end; `start` when something else is said before the clause is over."""
+    at = start
+    while at < len(items) and not items[at].has(BREAK):
+        after = _thing(items, at)
+        if after > at:
+            at = after
+        elif items[at].has(ORDER):
+            at += 1
+        else:
+            return start
+    return at
+
+
+def _thing(items: Sequence[Item], at: int) -> int:
+    """“to my audio file”, “of this dance video”, “onto the girl”: where it ends; `at` when there is none."""
+    place = at
+    while place < len(items) and items[place].has(_LEADS) and not items[place].has(_STARTS | _THINGS):
+        place += 1
+    begun = place
+    while place < len(items) and items[place].has(_STARTS) and not items[place].has(_THINGS):
+        place += 1
+    if place == begun:
+        return at
+    for end in (place, place + 1):
+        if end < len(items) and items[end].has(_THINGS) and not items[end].has(BREAK):
+            return end + 1
+        if end >= len(items) or not items[end].has(WORD):
+            break
+    return at
