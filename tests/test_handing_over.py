@@ -19,6 +19,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from test_local_media import PIXEL
 
+from mcp_server.cli import purchase
+from mcp_server.cli.screen import Screen
 from mcp_server.domain.answers import TaskAnswer
 from mcp_server.domain.arguments import VideoArguments
 from mcp_server.sandbox import vendor as counter
@@ -294,3 +296,43 @@ async def test_what_the_vendor_would_refuse_is_refused_before_there_is_a_row(sho
     await buyer.close()
 
     assert not (shop.folder / "home" / "tasks.db").exists()
+
+
+async def test_the_command_line_does_not_leave_before_its_files_have_arrived(
+    shop: Shop, picture: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(purchase, "_ACCEPT_S", 0.0)
+    buyer = shop.buyer()
+    order = purchase.Purchase(service=buyer, screen=Screen(), arguments=wish(picture), yes=True, wait=False)
+    running = asyncio.create_task(order.run())
+    await shop.came.wait()
+    (waiting,) = (await buyer.tasks()).tasks
+
+    assert not running.done()
+    shop.open.set()
+    assert await running == 0
+    await buyer.close()
+
+    said = capsys.readouterr()
+    assert said.out.strip() == waiting.task_id
+    assert "Handing over first frame.png to RunAPI" in said.err
+    assert shop.accepted == 1
+
+
+async def test_the_command_line_tells_why_a_file_ended_the_order(
+    shop: Shop, picture: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop.open.set()
+    shop.refusals = [422]
+    buyer = shop.buyer()
+
+    order = purchase.Purchase(service=buyer, screen=Screen(), arguments=wish(picture), yes=True, wait=False)
+    code = await order.run()
+    await buyer.close()
+
+    said = capsys.readouterr()
+    assert code != 0
+    assert said.out == ""
+    assert "did not take the file (HTTP 422)" in said.err
+    assert "Nothing was charged" in said.err
+    assert "Ordered" not in said.err
