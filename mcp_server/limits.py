@@ -6,13 +6,15 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from mcp_server import reporting
-from mcp_server.errors import BudgetError, KlingError, RequestError
+from mcp_server.errors import BudgetError, KlingError, RequestError, UnknownTaskError
 
 if TYPE_CHECKING:
     from mcp_server.domain.arguments import VideoArguments
     from mcp_server.domain.quote import Quote
+    from mcp_server.domain.task import Task
     from mcp_server.planning import Plan
     from mcp_server.settings import Settings
+    from mcp_server.tasks.desk import Desk
 
 
 class ConfirmationNeededError(BudgetError):
@@ -94,6 +96,20 @@ def own_files(arguments: VideoArguments, owner: str) -> None:
             "Files and folders of the server cannot be named over the network",
             next_step="Use a public https address or a data: URI, and leave output_dir out",
         )
+
+
+async def own_job(desk: Desk, job_id: str, owner: str) -> Task:
+    """The owner's task with this vendor's id: everybody here orders through the same accounts, so no other will do."""
+    from mcp_server.tasks.record import Filter
+
+    found = await desk.find(Filter(job_id=job_id, owner=owner, limit=1))
+    if not found:
+        raise UnknownTaskError(
+            f"No task of yours is the job {job_id!r}",
+            why="over the network a vendor's id is taken only for a clip that was ordered here, under the same token",
+            next_step="Give the task_id that generate_video answered with",
+        )
+    return found[0]
 
 
 def most_of(quote: Quote) -> Decimal | None:

@@ -302,9 +302,9 @@ class Service:
 
     async def _source(self, arguments: VideoArguments, owner: str) -> SourceTask | None:
         name = arguments.source_task
-        if name is None or not OURS.match(name):
+        if name is None or not (OURS.match(name) or owner):
             return None
-        task = await self.desk.get(name, owner)
+        task = await (self.desk.get(name, owner) if OURS.match(name) else limits.own_job(self.desk, name, owner))
         if task.state not in ("succeeded", "saving") or task.job_id is None:
             raise RequestError(
                 f"Task {name} is {task.state}; only a finished clip can be built on",

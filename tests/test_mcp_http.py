@@ -320,6 +320,43 @@ async def test_a_task_is_seen_only_by_whoever_bought_it(shops: Vendors, era: str
 
 
 @both
+@pytest.mark.parametrize("tool", ["generate_video", "estimate_cost"])
+async def test_a_clip_is_built_on_only_by_whoever_bought_it(shops: Vendors, era: str, tool: str) -> None:
+    order = {"prompt": "a boat", "provider": "runapi", "model": "kling-2.5-turbo", "accept_unknown_price": True}
+    async with issued(shops) as (address, audience, issuer):
+        async with web(address, era, issuer.token(audience, "ada")) as ada:
+            task_id = (await ada.call("generate_video", order))["structuredContent"]["task_id"]
+            await ada.call("get_task", {"task_id": task_id, "wait_s": 25})
+            job_id = shops.box.store.journal(vendor="runapi", action="submit")[0]["job"]
+            further = {"prompt": "on it goes", "mode": "extend", "accept_unknown_price": True}
+            for name in (task_id, job_id):
+                own = await ada.call(tool, {**further, "source_task": name})
+                assert not own.get("isError"), own
+        async with web(address, era, issuer.token(audience, "bob")) as bob:
+            before = len(shops.submits())
+            told = []
+            for name in (task_id, job_id, "0b5c2f1e-7a53-4a86-9a54-3a5b8f5f2b11"):
+                answer = await bob.call(tool, {**further, "source_task": name, "provider": "runapi"})
+                assert answer["isError"] is True
+                assert answer["structuredContent"]["error"]["code"] == "unknown_task"
+                told.append(answer["structuredContent"]["error"]["what"].replace(name, "ID"))
+            assert told[1] == told[2], "what another has cannot be told from what nobody has"
+            assert len(shops.submits()) == before
+
+
+async def test_without_a_token_a_vendors_own_job_can_be_built_on(shops: Vendors) -> None:
+    wish = {
+        "mode": "extend",
+        "prompt": "on",
+        "provider": "runapi",
+        "source_task": "0b5c2f1e-7a53-4a86-9a54-3a5b8f5f2b11",
+    }
+    async with served(shops) as address, web(address, MODERN) as client:
+        answer = await client.call("estimate_cost", wish)
+    assert not answer.get("isError"), answer
+
+
+@both
 async def test_a_connection_that_breaks_in_the_middle_of_an_order_loses_nothing(shops: Vendors, era: str) -> None:
     shops.fault("runcomfy", "slow", "1")
     async with served(shops) as address:

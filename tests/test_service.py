@@ -265,6 +265,36 @@ async def test_with_the_vendors_number_a_lost_order_still_becomes_a_file(tmp_pat
     assert Path(task.video_path).exists()
 
 
+async def test_a_job_that_is_another_task_settles_no_lost_order(tmp_path: Path) -> None:
+    buyer = service(tmp_path, KLING_SANDBOX_FAULTS="runcomfy=drop_after_accept")
+    task_id = await lost(buyer)
+    other = await buyer.generate(wish(provider="runcomfy"))
+    job_id = (await buyer.desk.get(other.task_id)).job_id
+
+    with pytest.raises(RequestError, match=other.task_id):
+        await buyer.settle(task_id, bought=True, job_id=job_id)
+
+    (task,) = await buyer.get([task_id])
+    await buyer.close()
+    assert task.state == "uncertain"
+
+
+async def test_over_the_network_no_job_of_the_vendors_settles_an_order(tmp_path: Path) -> None:
+    buyer = service(tmp_path, KLING_SANDBOX_FAULTS="runcomfy=drop_after_accept")
+    ada = await buyer.generate(wish(provider="runcomfy"), owner="ada")
+    bob = await buyer.generate(wish(provider="runcomfy"), owner="bob")
+    of_bob = (await buyer.desk.get(bob.task_id)).job_id
+
+    for job_id in (of_bob, "a-job-nobody-here-knows"):
+        with pytest.raises(RequestError, match="cannot be taken") as refused:
+            await buyer.settle(ada.task_id, bought=True, job_id=job_id, owner="ada")
+        assert bob.task_id not in str(refused.value)
+
+    assert (await buyer.get([ada.task_id], owner="ada"))[0].state == "uncertain"
+    assert (await buyer.settle(ada.task_id, bought=False, owner="ada")).state == "failed"
+    await buyer.close()
+
+
 async def test_only_what_is_uncertain_is_settled_by_hand(tmp_path: Path) -> None:
     buyer = service(tmp_path)
     task = await buyer.generate(wish())

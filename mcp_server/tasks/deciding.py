@@ -16,7 +16,7 @@ from mcp_server.providers.transport import Transport
 from mcp_server.tasks import money
 from mcp_server.tasks.following import Timetable
 from mcp_server.tasks.marks import Marks
-from mcp_server.tasks.record import Record
+from mcp_server.tasks.record import Filter, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,7 @@ class Decider:
         if task.state != "uncertain":
             raise RequestError(f"Task {task_id} is {task.state}; only an uncertain one is settled by hand")
         if bought and job_id:
+            await self._free(task, job_id, owner)
             await self.start()
             task = await self._decide(
                 task_id,
@@ -117,6 +118,22 @@ class Decider:
             reserved_usd=money.counted(task, settlement) if bought else Decimal(0),
             settlement=settlement if bought else None,
         )
+
+    async def _free(self, task: Task, job_id: str, owner: str | None) -> None:
+        """Nothing, or the refusal of a job that is not this order's: it would be paid once and counted twice."""
+        taken = await self.record.find(Filter(job_id=job_id, provider=task.provider, simulated=task.simulated, limit=1))
+        if taken and taken[0].owner == task.owner:
+            raise RequestError(
+                f"The job {job_id!r} is task {taken[0].id}",
+                next_step="Name the job whose answer was lost, or say that it was not bought",
+            )
+        if taken or owner:
+            # Everybody who comes over the network orders through the same accounts: any job may be another's.
+            raise RequestError(
+                f"The job {job_id!r} cannot be taken for task {task.id}",
+                why="whose job it is cannot be told from here",
+                next_step="Whoever keeps this server settles it with `kling-video settle`",
+            )
 
     async def _ask_vendor(self, task: Task) -> Cancelled:
         facts = self.catalog.providers[task.provider]

@@ -118,6 +118,8 @@ class Filter:
     """Words in the prompt."""
     key: str | None = None
     """The caller's idempotency key."""
+    job_id: str | None = None
+    """The vendor's id."""
     since: float | None = None
     owner: str | None = None
     limit: int = 20

@@ -25,6 +25,8 @@ def where_of(wanted: Filter) -> tuple[str, list[Any]]:
         ("provider", wanted.provider),
         ("owner", wanted.owner),
         ("idempotency_key", wanted.key),
+        # Asked so seldom that looking through all rows is cheaper than a column.
+        ("json_extract(became, '$.job_id')", wanted.job_id),
     ):
         if value is not None:
             parts.append(f"{column} = ?")
