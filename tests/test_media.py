@@ -288,3 +288,12 @@ def test_no_bytes_break_it(head: bytes) -> None:
     found = sniff(head)
 
     assert found is None or found.suffix.startswith(".")
+
+
+def test_a_path_in_a_folder_that_is_gone_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone() -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr("os.getcwd", gone)
+    with pytest.raises(RequestError, match="is gone"):
+        media.load("image", "a.png", RUNAPI)

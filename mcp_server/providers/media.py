@@ -166,7 +166,15 @@ def recognised(place: str, path: Path | None, content: bytes) -> Material:
 
 def located(text: str) -> Path | None:
     """Where a local file is, from whatever folder; None for a data: URI."""
-    return None if kind_of(text) == "data" else _path(text).absolute()
+    if kind_of(text) == "data":
+        return None
+    path = _path(text)
+    try:
+        return path.absolute()
+    except OSError:
+        raise RequestError(
+            f"{path} cannot be found: the folder this program was started in is gone", next_step="Give the whole path"
+        ) from None
 
 
 def said(request: Mapping[str, Any], place: str) -> str:
