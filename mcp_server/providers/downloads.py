@@ -76,12 +76,13 @@ class Download:
                 take(pace.checked(piece))
             return
         # httpcore reads 64 kB at a time and copies each three times. Its first piece is all that came with the head;
-        # the rest of a body whose length is known is read from the same line (and its proxy and TLS) in large ones.
+        # what is left of a body of known length is read from the same line (and its proxy and TLS) in large ones.
         left = int(length)
         for piece in pieces:
             take(pace.checked(piece))
             left -= len(piece)
-            break
+            if left > 0:
+                break
         line = self.response.extensions["network_stream"]
         try:
             while left > 0:

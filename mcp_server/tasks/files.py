@@ -107,19 +107,25 @@ class Writer:
             self._begun = end
 
 
-def folder_of(output_dir: str) -> Path:
+def begun(output_dir: str, task_id: str, claim: int) -> tuple[Path, Part]:
+    """The output directory, and what there is of the clip."""
     folder = Path(output_dir)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return folder.resolve(strict=True)
+        folder = folder.resolve(strict=True)
+        return folder, _resumable(folder, task_id, claim)
     except OSError as error:
         raise in_words(error, folder, "") from error
 
 
-def resumable(folder: Path, task_id: str, claim: int) -> Part:
+def _resumable(folder: Path, task_id: str, claim: int) -> Part:
     """What an earlier try left, as this claim's own copy; else an empty part."""
-    own = f".{task_id}.{claim}."
-    part = Part(folder / f"{own}part")
+    place = _parts_of(folder, task_id)
+    if place.is_symlink():
+        # Somebody laid a link under the name; it is not followed.
+        place.unlink()
+    place.mkdir(exist_ok=True)
+    part = Part(place / f"{claim}.part")
     whole = whole_of(folder, task_id)
     if whole.is_file() and not whole.is_symlink():
         part.path, part.whole, part.size = whole, True, whole.stat().st_size
@@ -127,13 +133,13 @@ def resumable(folder: Path, task_id: str, claim: int) -> Part:
             while chunk := file.read(_BATCH):
                 part.sha256.update(chunk)
         return part
-    for left in sorted(folder.glob(f".{task_id}.*.part")):
+    for left in sorted(place.glob("*.part")):
         tag = left.name.removesuffix(".part").split(".")[-1]
         if tag.isdigit() or part.size or left.is_symlink():
             left.unlink(missing_ok=True)
             continue
         with contextlib.suppress(OSError):
-            part.path = folder / f"{own}{tag}.part"
+            part.path = place / f"{claim}.{tag}.part"
             part.tag = bytes.fromhex(tag[1:]).decode()
             if left != part.path:
                 part.path.write_bytes(b"")
@@ -150,25 +156,35 @@ def resumable(folder: Path, task_id: str, claim: int) -> Part:
 
 def tagged(part: Part) -> Path:
     """The part under a name that carries the version it is a part of; only a strong one allows to go on later."""
-    stem = ".".join(part.path.name.split(".")[:3])
+    claim = part.path.name.partition(".")[0]
     tag = part.tag
     usable = tag.startswith('"') and len(tag) < 80
     if not usable:
         part.tag = ""
-    path = part.path.with_name(f"{stem}.t{tag.encode().hex()}.part" if usable else f"{stem}.part")
+    path = part.path.with_name(f"{claim}.t{tag.encode().hex()}.part" if usable else f"{claim}.part")
     if path != part.path and part.path.exists():
         part.path.rename(path)
     return path
 
 
 def whole_of(folder: Path, task_id: str) -> Path:
-    return folder / f".{task_id}.whole"
+    return _parts_of(folder, task_id) / "whole"
 
 
 def remove_parts(folder: Path, task_id: str) -> None:
-    for left in (*folder.glob(f".{task_id}.*.part"), whole_of(folder, task_id)):
-        with contextlib.suppress(OSError):
+    place = _parts_of(folder, task_id)
+    with contextlib.suppress(OSError):
+        if place.is_symlink():
+            place.unlink()
+            return
+        for left in place.iterdir():
             left.unlink(missing_ok=True)
+        place.rmdir()
+
+
+def _parts_of(folder: Path, task_id: str) -> Path:
+    """A hidden folder of the task's own: what is unfinished is found without going through everybody's clips."""
+    return folder / f".{task_id}"
 
 
 def finished(part: Part, whole: Path) -> tuple[str, str]:

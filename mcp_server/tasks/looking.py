@@ -65,7 +65,10 @@ class Looker:
     usd_per_credit: Decimal | None = None
     examine: Callable[[Task, Artifact], Awaitable[Artifact]] | None = None
     """Looks into a saved file before the task is called done."""
-    _paces: dict[tuple[object, ...], schedule.Pace] = field(default_factory=dict[tuple[object, ...], schedule.Pace])
+    _paces: dict[tuple[object, ...], tuple[schedule.Pace, float]] = field(
+        default_factory=dict[tuple[object, ...], tuple[schedule.Pace, float]]
+    )
+    """What was learned of an offer, and how long it is believed."""
 
     async def step(self, followed: Followed) -> float | None:
         """One look, or one try to save."""
@@ -95,11 +98,14 @@ class Looker:
         """How long clips like this one take, as the record knows."""
         length = task.ordered.get("duration")
         key = (task.offer_id, task.simulated, length)
-        if key not in self._paces:
+        known, until = self._paces.get(key, (None, 0.0))
+        if known is None or self.monotonic() > until:
             first = schedule.FIRST_SIMULATED if task.simulated else schedule.FIRST
             past = await self.record.durations(task.offer_id, simulated=task.simulated, length=length)
-            self._paces[key] = schedule.learn(past, first)
-        return self._paces[key]
+            known = schedule.learn(past, first)
+            # One clip more says much while there are few, and next to nothing once there are many.
+            self._paces[key] = known, self.monotonic() + max(5.0, known.clips)
+        return known
 
     async def gap(self, followed: Followed) -> float:
         """Seconds until the next look."""
@@ -204,8 +210,6 @@ class Looker:
             note=f"The vendor made {len(others)} more: {', '.join(others)}" if others else "",
         )
         self.marks("follow.recorded")
-        if took is not None:
-            self._paces.pop((task.offer_id, task.simulated, task.ordered.get("duration")), None)
         followed.lane = SAVING
         return 0.0
 
@@ -215,7 +219,7 @@ class Looker:
         held = Held(task, followed.claim)
 
         async def mine() -> bool:
-            return await self.record.change(held) is not None
+            return await self.record.holds(held)
 
         try:
             artifact = await self.saver.save(task, followed.claim, account, mine)
@@ -246,6 +250,7 @@ class Looker:
             state="failed",
             error=endings.unfetchable(error, expired=isinstance(error, LinkExpiredError)),
         )
+        await self.saver.tidy(followed.task)
         return None
 
     async def _trouble(self, followed: Followed, error: KlingError) -> float | None:

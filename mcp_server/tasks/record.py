@@ -188,6 +188,10 @@ class Record(Protocol):
         """What happened, by its holder; None when this process no longer holds the task."""
         ...
 
+    async def holds(self, held: Held) -> bool:
+        """Whether this process still holds the task, and it is not finished."""
+        ...
+
     async def decide(
         self, task_id: str, expected: Iterable[State], what: str, **changes: Unpack[Changes]
     ) -> Task | None:

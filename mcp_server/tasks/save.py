@@ -17,12 +17,11 @@ from mcp_server.tasks.files import (
     NotAVideoError,
     Part,
     Writer,
+    begun,
     finished,
-    folder_of,
     in_words,
     named,
     remove_parts,
-    resumable,
     tagged,
     whole_of,
 )
@@ -60,9 +59,8 @@ class Saver:
         """The file, named and on the disk; what stood in the way is an error, and nothing half stays under a name."""
         if task.video_url is None:
             raise LinkExpiredError("There is no link")
-        folder = await asyncio.to_thread(folder_of, task.output_dir)
+        folder, part = await asyncio.to_thread(begun, task.output_dir, task.id, claim)
         try:
-            part = await asyncio.to_thread(resumable, folder, task.id, claim)
             self.marks("save.before_fetch")
             if not part.whole:
                 await self._fetch(task.video_url, part, account)

@@ -119,6 +119,13 @@ class SqliteRecord:
 
         return await self._clerk.do(write, "money" if money else "write")
 
+    async def holds(self, held: Held) -> bool:
+        def read(db: sqlite3.Connection) -> bool:
+            task = held_by(db, held, self.process)
+            return task is not None and not task.finished
+
+        return await self._clerk.do(read, "read")
+
     async def decide(
         self, task_id: str, expected: Iterable[State], what: str, **changes: Unpack[Changes]
     ) -> Task | None:

@@ -240,17 +240,31 @@ async def test_an_output_folder_that_is_a_file_is_said(house: House) -> None:
 
 async def test_a_link_laid_under_the_part_is_not_followed(house: House) -> None:
     desk, task = await finished(house)
-    house.out.mkdir()
     victim = house.home / "victim"
     victim.write_text("mine")
-    (house.out / f".{task.id}.1.part").symlink_to(victim)
-    (house.out / f".{task.id}.0.t226f6e6522.part").symlink_to(victim)
-    (house.out / f".{task.id}.whole").symlink_to(victim)
+    parts = house.out / f".{task.id}"
+    parts.mkdir(parents=True)
+    for name in ("1.part", "0.t226f6e6522.part", "whole"):
+        (parts / name).symlink_to(victim)
 
     task = await house.until(desk, task.id, "succeeded")
 
     assert victim.read_text() == "mine"
     assert Path(task.artifact.path).read_bytes() == MP4
+
+
+async def test_a_link_laid_under_the_folder_of_parts_is_not_followed(house: House) -> None:
+    desk, task = await finished(house)
+    elsewhere = house.home / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "1.part").write_text("mine")
+    house.out.mkdir()
+    (house.out / f".{task.id}").symlink_to(elsewhere)
+
+    await house.until(desk, task.id, "succeeded")
+
+    assert (elsewhere / "1.part").read_text() == "mine"
+    assert [entry.name for entry in elsewhere.iterdir()] == ["1.part"]
 
 
 async def test_too_large_is_refused_whether_announced_or_not(house: House, tmp_path: Path) -> None:
