@@ -8,10 +8,10 @@ import random
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 import trustme
+from shelf import Shelf
 
 from mcp_server.providers import downloads
 from mcp_server.providers.transport import LostAnswerError, Transport
@@ -66,11 +66,11 @@ async def transport() -> AsyncIterator[Transport]:
 
 
 async def fetch(transport: Transport, url: str) -> list[bytes]:
-    pieces: list[bytes] = []
-    async with transport.download(url) as download:
-        assert download.status == 200
-        await download.copy_to(pieces.append)
-    return pieces
+    shelf = Shelf()
+    await transport.download(url, shelf)
+    assert shelf.status == 200
+    assert shelf.told == ["closed", "whole"]
+    return shelf.pieces
 
 
 LENGTH = f"Content-Length: {len(CLIP)}"
@@ -112,13 +112,21 @@ async def test_a_short_file_is_not_waited_for(transport: Transport) -> None:
 
 
 async def test_a_cut_keeps_what_came_and_is_said(transport: Transport) -> None:
-    came: list[bytes] = []
+    shelf = Shelf()
     async with Host(LENGTH, CLIP[:2_000_000]).open() as url:
         with pytest.raises(LostAnswerError, match="broke off"):
-            async with transport.download(url) as download:
-                await download.copy_to(came.append)
+            await transport.download(url, shelf)
 
-    assert b"".join(came) == CLIP[:2_000_000]
+    assert b"".join(shelf.pieces) == CLIP[:2_000_000]
+    assert shelf.told == ["closed"]
+
+
+async def test_what_is_not_wanted_is_not_fetched(transport: Transport) -> None:
+    shelf = Shelf(wanted=False)
+    async with Host(LENGTH, CLIP).open() as url:
+        await transport.download(url, shelf)
+
+    assert (shelf.status, shelf.pieces, shelf.told) == (200, [], [])
 
 
 async def test_a_host_that_falls_silent_is_given_up(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,22 +147,44 @@ async def test_a_host_that_only_drips_is_given_up(
             await fetch(transport, url)
 
 
-async def test_stopping_hangs_up_at_once_and_leaves_no_thread_behind(transport: Transport) -> None:
+async def test_stopping_hangs_up_at_once_and_nothing_comes_afterwards(transport: Transport) -> None:
     host = Host(LENGTH, CLIP[:2_000_000], None)
-    taken: list[Any] = []
+    shelf = Shelf()
     async with host.open() as url:
-        fetching = asyncio.create_task(copy(transport, url, taken))
+        fetching = asyncio.create_task(transport.download(url, shelf))
         await host.held.wait()
-        while sum(map(len, taken)) < 2_000_000:
+        while shelf.size < 2_000_000:
             await asyncio.sleep(0)
         fetching.cancel()
         with pytest.raises(asyncio.CancelledError):
             await fetching
+        assert shelf.told == ["closed"]
         await host.left.wait()
 
-    assert sum(map(len, taken)) == 2_000_000
 
+async def test_stopping_does_not_wait_for_a_host_that_says_nothing(transport: Transport) -> None:
+    asked, let_go = asyncio.Event(), asyncio.Event()
 
-async def copy(transport: Transport, url: str, into: list[Any]) -> None:
-    async with transport.download(url) as download:
-        await download.copy_to(into.append)
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        await let_go.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate")
+        await reader.read(1)
+        writer.close()
+        asked.clear()
+
+    shelf = Shelf()
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/clip.mp4"
+        fetching = asyncio.create_task(transport.download(url, shelf))
+        await asked.wait()
+        fetching.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await fetching
+        let_go.set()
+        while asked.is_set():
+            await asyncio.sleep(0)
+
+    assert (shelf.status, shelf.told) == (0, [])

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from httpcore._backends.anyio import AnyIOStream
+from shelf import Shelf
 
 from mcp_server import catalog
 from mcp_server.catalog import REGISTRY
@@ -301,8 +302,9 @@ async def test_the_key_goes_to_its_vendor_and_to_nobody_else(vendor: Vendor, tra
     await transport.send(who, LOOK)
     await transport.send(who, HttpCall(method="GET", path="/prices", public=True))
     await transport.send(who, HttpCall(method="PUT", path=f"{vendor.url}/up?sig=1", content=b"x", bare=True))
-    async with transport.download(f"{vendor.url}/clip.mp4") as clip:
-        assert clip.status == 200
+    clip = Shelf()
+    await transport.download(f"{vendor.url}/clip.mp4", clip)
+    assert clip.status == 200
 
     assert [one.headers.get("authorization") for one in vendor.asked] == [f"Bearer {KEY}", None, None, None]
 
@@ -361,8 +363,7 @@ async def test_logs_have_no_addresses_and_no_headers_at_any_level(
     logging.getLogger("httpcore").setLevel(logging.DEBUG)
 
     await transport.send(account(vendor.url), LOOK)
-    async with transport.download(f"{vendor.url}/clip.mp4?signature=MARKED") as clip:
-        await clip.copy_to(lambda _: None)
+    await transport.download(f"{vendor.url}/clip.mp4?signature=MARKED", Shelf())
     with pytest.raises(UnreachableError) as told:
         await transport.send(account("http://127.0.0.1:9/?signature=MARKED"), LOOK)
 
@@ -405,8 +406,9 @@ async def test_this_machine_and_what_no_proxy_names_are_reached_without_one(
 
         simulated = sandbox_account(catalog.load().providers["uniall"], vendor.url)
         assert (await transport.send(simulated, LOOK)).status == 200
-        async with transport.download(f"{vendor.url}/clip.mp4") as clip:
-            assert clip.status == 200
+        clip = Shelf()
+        await transport.download(f"{vendor.url}/clip.mp4", clip)
+        assert clip.status == 200
 
         assert proxy.asked == []
         assert not transport.proxied(f"{vendor.url}/clip.mp4")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from threading import Lock
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import httpcore
 import httpx
@@ -22,6 +22,26 @@ SLOWEST: Final = 64 * 1024
 """Bytes that must come in each window: a host that only drips holds a place which other clips wait for."""
 
 
+class Taker(Protocol):
+    """Takes a file in. Everything is called in one worker thread."""
+
+    def head(self, status: int, headers: Mapping[str, str]) -> bool:
+        """The answer's head, names in lower case; whether what follows is wanted."""
+        ...
+
+    def take(self, piece: bytes) -> None:
+        """The next bytes."""
+        ...
+
+    def close(self) -> None:
+        """Nothing more comes: it is whole, or it broke off."""
+        ...
+
+    def whole(self) -> None:
+        """It did not break off."""
+        ...
+
+
 class Line:
     """The connections and threads that files come in by."""
 
@@ -29,13 +49,18 @@ class Line:
         self._client = client
         self._threads = ThreadPoolExecutor(FILES_AT_ONCE, thread_name_prefix="kling-files")
 
-    async def begin(self, url: str, headers: Mapping[str, str], extensions: Mapping[str, Any]) -> Download:
-        """The answer's head; the file is still to be copied, and the download to be closed."""
+    async def fetch(self, url: str, headers: Mapping[str, str], extensions: Mapping[str, Any], taker: Taker) -> None:
+        """Hand the file over; once this has returned or raised, nothing more is handed over."""
         request = self._client.build_request("GET", url, headers=headers, extensions=dict(extensions))
-        loop = asyncio.get_running_loop()
-        response = await loop.run_in_executor(self._threads, lambda: self._client.send(request, stream=True))
-        lower = {name.lower(): value for name, value in response.headers.items()}
-        return Download(response.status_code, lower, response, self._threads)
+        fetching = _Fetching(self._client, request, taker)
+        work = asyncio.get_running_loop().run_in_executor(self._threads, fetching.run)
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            if fetching.hang_up():
+                await asyncio.wait({work})
+            work.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+            raise
 
     def close(self) -> None:
         """Hang up."""
@@ -43,65 +68,72 @@ class Line:
         self._threads.shutdown(wait=False)
 
 
-@dataclass(frozen=True)
-class Download:
-    """A file on its way."""
+class _Fetching:
+    """One file on its way."""
 
-    status: int
-    headers: Mapping[str, str]
-    response: httpx.Response
-    threads: ThreadPoolExecutor
+    def __init__(self, client: httpx.Client, request: httpx.Request, taker: Taker) -> None:
+        self._client, self._request, self._taker = client, request, taker
+        self._turn = Lock()
+        self._response: httpx.Response | None = None
+        self._stopped = False
 
-    async def copy_to(self, take: Callable[[bytes], object]) -> None:
-        """Hand over the bytes as they come, in a worker thread, which has ended when this returns or raises."""
-        copying = asyncio.get_running_loop().run_in_executor(self.threads, self._copy, take)
-        try:
-            await asyncio.shield(copying)
-        except asyncio.CancelledError:
-            self._hang_up()
-            await asyncio.wait({copying})
-            copying.exception()
-            raise
+    def run(self) -> None:
+        """All of it, in a worker thread."""
+        response = self._client.send(self._request, stream=True)
+        with contextlib.closing(response):
+            with self._turn:
+                if self._stopped:
+                    return
+                self._response = response
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            if not self._taker.head(response.status_code, headers):
+                return
+            try:
+                self._copy(response, headers)
+            finally:
+                self._taker.close()
+            self._taker.whole()
 
-    def close(self) -> None:
-        """Let the line go."""
-        self.response.close()
+    def hang_up(self) -> bool:
+        """Wake the thread out of its waiting for bytes; False when it still waits for the first, and will take none."""
+        with self._turn:
+            self._stopped = True
+            if self._response is None:
+                return False
+        line = self._response.extensions["network_stream"].get_extra_info("socket")
+        if line is not None:
+            with contextlib.suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
+        return True
 
-    def _copy(self, take: Callable[[bytes], object]) -> None:
+    def _copy(self, response: httpx.Response, headers: Mapping[str, str]) -> None:
         pace = _Pace()
-        pieces = self.response.iter_raw()
-        length = self.headers.get("content-length", "")
-        if not length.isdigit() or "transfer-encoding" in self.headers:
+        pieces = response.iter_raw()
+        length = headers.get("content-length", "")
+        if not length.isdigit() or "transfer-encoding" in headers:
             for piece in pieces:
-                take(pace.checked(piece))
+                self._taker.take(pace.checked(piece))
             return
         # httpcore reads 64 kB at a time and copies each three times. Its first piece is all that came with the head;
         # what is left of a body of known length is read from the same line (and its proxy and TLS) in large ones.
         left = int(length)
         for piece in pieces:
-            take(pace.checked(piece))
+            self._taker.take(pace.checked(piece))
             left -= len(piece)
             if left > 0:
                 break
-        line = self.response.extensions["network_stream"]
+        line = response.extensions["network_stream"]
         try:
             while left > 0:
                 piece = line.read(min(left, READ_AT_ONCE), READ_TIMEOUT_S)
                 if not piece:
                     raise httpx.ReadError(f"the host hung up {left} bytes before the end")
-                take(pace.checked(piece))
+                self._taker.take(pace.checked(piece))
                 left -= len(piece)
         except httpcore.TimeoutException as error:
             raise httpx.ReadTimeout(str(error)) from None
         except httpcore.NetworkError as error:
             raise httpx.ReadError(str(error)) from None
-
-    def _hang_up(self) -> None:
-        """Wake the thread out of its waiting for bytes."""
-        line = self.response.extensions["network_stream"].get_extra_info("socket")
-        if line is not None:
-            with contextlib.suppress(OSError):
-                line.shutdown(socket.SHUT_RDWR)
 
 
 class _Pace:

@@ -26,7 +26,7 @@ from mcp_server import __version__
 from mcp_server.errors import KlingError
 from mcp_server.providers.accounts import Account, is_loopback
 from mcp_server.providers.base import HttpCall, HttpReply
-from mcp_server.providers.downloads import Download, Line
+from mcp_server.providers.downloads import Line, Taker
 from mcp_server.providers.reading import no_key, not_signed_in, number
 
 TIMEOUT = httpx.Timeout(connect=10, read=60, write=60, pool=None)
@@ -159,10 +159,9 @@ class Transport:
             await self.sleep(GET_PAUSE_S * 2 ** (attempt - 1))
         raise AssertionError("unreachable")
 
-    @asynccontextmanager
     async def download(
-        self, url: str, *, start: int = 0, etag: str = "", addresses: Sequence[str] = ()
-    ) -> AsyncGenerator[Download]:
+        self, url: str, taker: Taker, *, start: int = 0, etag: str = "", addresses: Sequence[str] = ()
+    ) -> None:
         """A file from a media host: without our key, without following redirects (each is checked by the caller).
 
         With `addresses`, one of these machines is asked and no other: a name that was checked cannot turn into
@@ -180,11 +179,7 @@ class Transport:
             if etag:
                 headers["If-Range"] = etag
         try:
-            download = await self._files().begin(url, headers, extensions)
-            try:
-                yield download
-            finally:
-                download.close()
+            await self._files().fetch(url, headers, extensions, taker)
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
             raise LostAnswerError(f"The download broke off ({_reason(error)})") from None
 

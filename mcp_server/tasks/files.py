@@ -22,7 +22,8 @@ _BATCH = 1024 * 1024
 _WRITE_AT_LEAST = 256 * 1024
 _UNHASHED = 2
 """Pieces that may wait for the hash: enough that reading does not wait, few enough that memory stays flat."""
-_START_WRITING_BACK = 16 * _BATCH
+_LONG = 4 * _BATCH
+_WRITE_BACK = 16 * _BATCH
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -53,9 +54,9 @@ class Part:
 
 
 class Writer:
-    """Writes a part in large pieces, and hashes each while the next is on its way.
+    """Writes a part in large pieces; a long one is hashed in a thread of its own while the next piece is on its way.
 
-    Everything here is called in one worker thread; the hash has one of its own.
+    Everything here is called in one worker thread.
     """
 
     def __init__(self, part: Part, limit: int) -> None:
@@ -66,9 +67,9 @@ class Writer:
         self._limit = limit
         self._pieces: list[bytes] = []
         self._waiting = 0
-        self._hasher = ThreadPoolExecutor(1)
+        self._hasher: ThreadPoolExecutor | None = None
         self._hashed: deque[Future[None]] = deque()
-        self._begun = part.size
+        self._written_back = part.size
 
     def take(self, piece: bytes) -> bool:
         """The next bytes; whether some were handed to the system."""
@@ -86,7 +87,8 @@ class Writer:
         try:
             self._flush()
         finally:
-            self._hasher.shutdown()
+            if self._hasher is not None:
+                self._hasher.shutdown()
             self._file.close()
 
     def _flush(self) -> None:
@@ -94,17 +96,25 @@ class Writer:
         while data:
             written = os.write(self._file.fileno(), data)
             self._part.size += written
-            if len(self._hashed) == _UNHASHED:
-                self._hashed.popleft().result()
-            self._hashed.append(self._hasher.submit(self._digest, data[:written], self._part.size))
+            self._hash(data[:written])
             data = data[written:]
+
+    def _hash(self, data: bytes) -> None:
+        if self._hasher is None:
+            if self._part.size < _LONG:
+                self._part.sha256.update(data)
+                return
+            self._hasher = ThreadPoolExecutor(1)
+        if len(self._hashed) == _UNHASHED:
+            self._hashed.popleft().result()
+        self._hashed.append(self._hasher.submit(self._digest, data, self._part.size))
 
     def _digest(self, data: bytes, end: int) -> None:
         self._part.sha256.update(data)
-        if end - self._begun >= _START_WRITING_BACK and hasattr(os, "posix_fadvise"):
+        if end - self._written_back >= _WRITE_BACK and hasattr(os, "posix_fadvise"):
             # Linux begins to write what it is told will not be needed; the fsync at the end then finds little to do.
-            os.posix_fadvise(self._file.fileno(), self._begun, end - self._begun, os.POSIX_FADV_DONTNEED)
-            self._begun = end
+            os.posix_fadvise(self._file.fileno(), self._written_back, end - self._written_back, os.POSIX_FADV_DONTNEED)
+            self._written_back = end
 
 
 def begun(output_dir: str, task_id: str, claim: int) -> tuple[Path, Part]:

@@ -12,7 +12,7 @@ from urllib.parse import urljoin
 from mcp_server.domain.task import Artifact, Task
 from mcp_server.errors import KlingError
 from mcp_server.providers.accounts import Account
-from mcp_server.providers.transport import Download, LostAnswerError, Transport
+from mcp_server.providers.transport import LostAnswerError, Transport
 from mcp_server.tasks.files import (
     NotAVideoError,
     Part,
@@ -60,76 +60,97 @@ class Saver:
         if task.video_url is None:
             raise LinkExpiredError("There is no link")
         folder, part = await asyncio.to_thread(begun, task.output_dir, task.id, claim)
+        incoming = _Incoming(part, whole_of(folder, task.id), self.size_limit, self.marks)
         try:
             self.marks("save.before_fetch")
-            if not part.whole:
-                await self._fetch(task.video_url, part, account)
-                self.marks("save.fetched")
-            suffix, media_type = await asyncio.to_thread(finished, part, whole_of(folder, task.id))
+            if part.whole:
+                await asyncio.to_thread(incoming.whole)
+            else:
+                await self._fetch(task.video_url, incoming, account)
             self.marks("save.synced")
             if not await mine():
                 raise NotOursError(task.id)
-            path = await asyncio.to_thread(named, part, folder, task, suffix)
+            path = await asyncio.to_thread(named, part, folder, task, incoming.suffix)
             self.marks("save.named")
         except OSError as error:
             raise in_words(error, folder, task.id) from error
         return Artifact(
-            path=str(path), sha256=part.sha256.hexdigest(), bytes=part.size, media_type=media_type, saved_at=self.now()
+            path=str(path),
+            sha256=part.sha256.hexdigest(),
+            bytes=part.size,
+            media_type=incoming.media_type,
+            saved_at=self.now(),
         )
 
     async def tidy(self, task: Task) -> None:
         """Remove what only mattered while the file had no name; a crash from here on fetches it once more."""
         await asyncio.to_thread(remove_parts, Path(task.output_dir), task.id)
 
-    async def _fetch(self, url: str, part: Part, account: Account) -> None:
+    async def _fetch(self, url: str, incoming: _Incoming, account: Account) -> None:
+        part = incoming.part
         for _ in range(REDIRECTS + 1):
             place = await check(url, account, resolve=self.resolve, proxied=self.proxied or self.transport.proxied)
-            async with self.transport.download(
-                place.url, start=part.size, etag=part.tag, addresses=place.addresses
-            ) as download:
-                if download.status in {301, 302, 303, 307, 308} and (to := download.headers.get("location")):
-                    url = urljoin(url, to)
-                    continue
-                await self._take(download, part)
+            incoming.passed_on = ""
+            await self.transport.download(
+                place.url, incoming, start=part.size, etag=part.tag, addresses=place.addresses
+            )
+            if not incoming.passed_on:
                 return
+            url = urljoin(url, incoming.passed_on)
         raise LinkExpiredError(f"The link was passed on more than {REDIRECTS} times")
 
-    async def _take(self, download: Download, part: Part) -> None:
-        headers = download.headers
-        tag = headers.get("etag", "")
-        if download.status in _GONE:
-            raise LinkExpiredError(f"The host answered HTTP {download.status} for the clip's link")
-        if download.status == 416 or (
-            download.status == 206 and not _continues(headers.get("content-range", ""), part)
-        ):
-            await asyncio.to_thread(part.restart)
+
+class _Incoming:
+    """Takes a clip in, in the worker thread that fetches it."""
+
+    def __init__(self, part: Part, whole: Path, size_limit: int, marks: Marks) -> None:
+        self.part = part
+        self.passed_on = ""
+        """Where the host sent us instead."""
+        self.suffix = self.media_type = ""
+        self._place = whole
+        self._limit = size_limit
+        self._marks = marks
+        self._expected: int | None = None
+        self._writer: Writer | None = None
+
+    def head(self, status: int, headers: Mapping[str, str]) -> bool:
+        part = self.part
+        if status in {301, 302, 303, 307, 308} and (to := headers.get("location")):
+            self.passed_on = to
+            return False
+        if status in _GONE:
+            raise LinkExpiredError(f"The host answered HTTP {status} for the clip's link")
+        if status == 416 or (status == 206 and not _continues(headers.get("content-range", ""), part)):
+            part.restart()
             raise LostAnswerError("The clip on the host is another one now; it is fetched anew")
-        if download.status not in {200, 206}:
-            raise LostAnswerError(f"The host answered HTTP {download.status} for the clip's link")
-        if download.status == 200:
-            await asyncio.to_thread(part.restart)
-        part.tag = tag
-        part.path = await asyncio.to_thread(tagged, part)
-        expected = _length(headers)
-        whole = None if expected is None else part.size + expected
-        if whole is not None and whole > self.size_limit:
-            raise NotAVideoError(f"The clip has {whole:,} bytes; at most {self.size_limit:,} are fetched")
-        await self._write(download, part)
-        if whole is not None and part.size != whole:
-            raise LostAnswerError(f"The download ended after {part.size:,} of {whole:,} bytes")
+        if status not in {200, 206}:
+            raise LostAnswerError(f"The host answered HTTP {status} for the clip's link")
+        if status == 200:
+            part.restart()
+        part.tag = headers.get("etag", "")
+        part.path = tagged(part)
+        length = _length(headers)
+        self._expected = None if length is None else part.size + length
+        if self._expected is not None and self._expected > self._limit:
+            raise NotAVideoError(f"The clip has {self._expected:,} bytes; at most {self._limit:,} are fetched")
+        self._writer = Writer(part, self._limit)
+        return True
 
-    async def _write(self, download: Download, part: Part) -> None:
-        writer = Writer(part, self.size_limit)
+    def take(self, piece: bytes) -> None:
+        if self._writer is not None and self._writer.take(piece):
+            self._marks("save.some_bytes")
 
-        def take(piece: bytes) -> None:
-            if writer.take(piece):
-                self.marks("save.some_bytes")
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
 
-        try:
-            await download.copy_to(take)
-        finally:
-            # At most one piece is left: done at once, it cannot be cancelled half way.
-            writer.close()
+    def whole(self) -> None:
+        part = self.part
+        if self._expected is not None and part.size != self._expected:
+            raise LostAnswerError(f"The download ended after {part.size:,} of {self._expected:,} bytes")
+        self._marks("save.fetched")
+        self.suffix, self.media_type = finished(part, self._place)
 
 
 def _continues(content_range: str, part: Part) -> bool:

@@ -17,6 +17,7 @@ from mcp_server.errors import KlingError
 from mcp_server.providers import reading
 from mcp_server.providers.accounts import Account
 from mcp_server.providers.base import Cancelled, HttpCall, HttpReply
+from mcp_server.providers.downloads import Taker
 from mcp_server.providers.transport import LostAnswerError, UnreachableError
 from mcp_server.settings import Secret
 from mcp_server.tasks.desk import Desk
@@ -261,31 +262,27 @@ class Vendor:
         self.files.setdefault(url, MP4)
         self.jobs[job_id] |= {"status": "completed", "videos": [url], **facts}
 
-    @asynccontextmanager
-    async def download(self, url: str, *, start: int = 0, etag: str = "", addresses: Any = ()) -> Any:
+    async def download(self, url: str, taker: Taker, *, start: int = 0, etag: str = "", addresses: Any = ()) -> None:
         self.downloads.append(url)
         found = self.files.get(url, (404, {}, [b"gone"]))
         if isinstance(found, KlingError):
             raise found
         if isinstance(found, bytes):
             found = (200, {"content-length": str(len(found)), "etag": '"one"'}, [found])
-        yield _Download(*found)
+        await asyncio.to_thread(_hand_over, taker, *found)
 
 
-@dataclass
-class _Download:
-    status: int
-    headers: dict[str, str]
-    parts: list[Any]
-
-    async def copy_to(self, take: Any) -> None:
-        def copy() -> None:
-            for part in self.parts:
-                if isinstance(part, Exception):
-                    raise part
-                take(part)
-
-        await asyncio.to_thread(copy)
+def _hand_over(taker: Taker, status: int, headers: dict[str, str], parts: list[Any]) -> None:
+    if not taker.head(status, headers):
+        return
+    try:
+        for part in parts:
+            if isinstance(part, Exception):
+                raise part
+            taker.take(part)
+    finally:
+        taker.close()
+    taker.whole()
 
 
 def reply(status: int, body: Any, headers: dict[str, str] | None = None) -> HttpReply:

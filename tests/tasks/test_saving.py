@@ -13,6 +13,7 @@ from tasks.stub import MP4, House, everywhere, facts
 
 from mcp_server.errors import LocalError
 from mcp_server.providers.accounts import Account
+from mcp_server.providers.downloads import Taker
 from mcp_server.providers.transport import LostAnswerError
 from mcp_server.settings import Secret
 from mcp_server.tasks import files, save
@@ -110,10 +111,10 @@ async def test_a_cut_download_goes_on_where_it_was_cut(house: House) -> None:
     vendor = house.vendor
     plain = vendor.download
 
-    def download(url: str, *, start: int = 0, etag: str = "", addresses: Any = ()) -> Any:
+    def download(url: str, taker: Taker, *, start: int = 0, etag: str = "", addresses: Any = ()) -> Any:
         asked.append((start, etag))
         vendor.files[url] = answers[len(asked) - 1]
-        return plain(url)
+        return plain(url, taker)
 
     vendor.download = download  # type: ignore[method-assign]
     desk, task = await finished(house)
@@ -139,11 +140,11 @@ async def test_a_clip_that_changed_meanwhile_is_fetched_anew(house: House, secon
     plain = vendor.download
     count = 0
 
-    def download(url: str, **_: Any) -> Any:
+    def download(url: str, taker: Taker, **_: Any) -> Any:
         nonlocal count
         vendor.files[url] = answers[min(count, 2)]
         count += 1
-        return plain(url)
+        return plain(url, taker)
 
     vendor.download = download  # type: ignore[method-assign]
     desk, task = await finished(house)
