@@ -32,6 +32,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"kling-video {__version__}")
         return 0
     try:
+        _whole(arguments)
         return _ended(lambda: command(name)(rest))
     except KlingError as error:
         return _refused(error, as_json="--json" in rest)
@@ -47,6 +48,19 @@ def command(name: str) -> Callable[[list[str]], int]:
         raise ArgumentError(f"There is no command {name!r}", next_step=hint)
     run: Callable[[list[str]], int] = importlib.import_module(f"mcp_server.cli.{name}").run
     return run
+
+
+def _whole(arguments: list[str]) -> None:
+    """Nothing, or the refusal of bytes that are no text; Python hands those on as halves of characters."""
+    from mcp_server.domain.damage import damaged
+
+    for number, text in enumerate(arguments, 1):
+        if where := damaged(text, f"argument {number}"):
+            raise ArgumentError(
+                f"A character was damaged on its way here, in {where}",
+                why="it is no UTF-8, or U+FFFD, which stands where something could not be read",
+                next_step="Write it again, whole and in UTF-8; a file with such a name has to be renamed",
+            )
 
 
 def usage() -> str:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
+from mcp_server.domain.damage import damaged
 from mcp_server.errors import ArgumentError
 
 Shape = TypeVar("Shape", bound=BaseModel)
@@ -35,6 +36,7 @@ _BOUNDS = {
 
 def read(shape: type[Shape], given: Mapping[str, Any]) -> Shape:
     """The arguments as this shape; ArgumentError names every problem at once."""
+    refuse_damaged(given)
     try:
         return shape.model_validate(given)
     except ValidationError as error:
@@ -49,6 +51,16 @@ def read(shape: type[Shape], given: Mapping[str, Any]) -> Shape:
             why="" if len(problems) == 1 else "; ".join(problems),
             next_step="Correct this and call again",
         ) from None
+
+
+def refuse_damaged(given: Any) -> None:
+    """Nothing, or the refusal of text that is not what was written: nobody pays for a prompt with a hole in it."""
+    if where := damaged(given):
+        raise ArgumentError(
+            f"A character was damaged on its way here, in {where}",
+            why="it is half of one, or U+FFFD, which stands where one could not be read",
+            next_step="Send the text again, whole and in UTF-8",
+        )
 
 
 def _unwrapped(given: Mapping[str, Any], error: ValidationError) -> dict[str, Any] | None:

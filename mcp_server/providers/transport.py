@@ -17,12 +17,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
-from typing import Any, cast
+from typing import Any
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
 from mcp_server import __version__
+from mcp_server.domain.damage import mended
 from mcp_server.errors import KlingError
 from mcp_server.providers.accounts import Account, is_loopback
 from mcp_server.providers.base import HttpCall, HttpReply
@@ -55,7 +56,6 @@ BODY_LIMIT = 8 * 1024 * 1024
 
 _ONE_WORD = re.compile(r"^[!-~]+\Z")
 """What a key looks like: printable ASCII without blanks."""
-_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 _NOT_SENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -306,19 +306,9 @@ def decode(text: str) -> Any:
     try:
         found = json.loads(text, parse_float=Decimal)
         # JSON may escape half a character, which neither the record nor an answer can hold.
-        return _whole(found) if _HALF.search(text) else found
+        return mended(found)
     except (ValueError, RecursionError):
         return None
-
-
-def _whole(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, list):
-        return [_whole(part) for part in cast("list[Any]", value)]
-    if isinstance(value, dict):
-        return {_whole(name): _whole(part) for name, part in cast("dict[str, Any]", value).items()}
-    return value
 
 
 def _number(value: object) -> float:

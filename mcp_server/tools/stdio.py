@@ -5,7 +5,9 @@ The SDK's own runner ignores SIGINT while it reads and skips every clean-up on S
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import sys
 from typing import TYPE_CHECKING, BinaryIO, cast
@@ -14,12 +16,18 @@ import anyio
 import anyio.to_thread
 from mcp.server.stdio import stdio_server
 
+from mcp_server.domain.damage import mended
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from anyio.abc import TaskStatus
 
     from mcp_server.tools.server import KlingServer
+
+
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+"""How JSON writes half a character; most are beside their other half."""
 
 
 class _Lines:
@@ -35,7 +43,19 @@ class _Lines:
         line = await anyio.to_thread.run_sync(self._source.readline, abandon_on_cancel=True)
         if not line:
             raise StopAsyncIteration
-        return line.decode("utf-8", "replace")
+        return _answerable(line.decode("utf-8", "replace"))
+
+
+def _answerable(line: str) -> str:
+    """The line with U+FFFD for halves of characters: the SDK drops a line with one, and its sender waits for ever."""
+    if not _HALF.search(line):
+        return line
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return line
+    whole = mended(found)
+    return line if whole == found else json.dumps(whole)
 
 
 class _Out:

@@ -1,0 +1,42 @@
+"""Text that was damaged on its way: half a character, or the sign that stands where bytes could not be read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, cast
+
+_HALF = re.compile("[\ud800-\udfff]")
+_DAMAGED = re.compile("[\ud800-\udfff\ufffd]")
+_BEFORE = 20
+
+
+def mended(value: Any) -> Any:
+    """The same JSON with U+FFFD for every half of a character: neither a file nor an answer can hold one."""
+    if isinstance(value, str):
+        if value.isascii() or not _HALF.search(value):
+            return value
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [mended(part) for part in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        return {mended(name): mended(part) for name, part in cast("dict[str, Any]", value).items()}
+    return value
+
+
+def damaged(value: Any, name: str = "") -> str:
+    """Where the first damaged text stands, and after what; empty when all of it is whole."""
+    if isinstance(value, str):
+        found = None if value.isascii() else _DAMAGED.search(value)
+        if found is None:
+            return ""
+        before = value[max(0, found.start() - _BEFORE) : found.start()]
+        return f"{mended(name) or 'the text'} (after {before!r})" if before else f"{mended(name) or 'the text'}"
+    if isinstance(value, Mapping):
+        rows = cast("Mapping[str, Any]", value).items()
+        inside = ((key, f"{name}.{key}" if name else key, part) for key, part in rows)
+        return next((where for key, path, part in inside if (where := damaged(key, name) or damaged(part, path))), "")
+    if isinstance(value, list):
+        parts = enumerate(cast("list[Any]", value))
+        return next((where for index, part in parts if (where := damaged(part, f"{name}[{index}]"))), "")
+    return ""
