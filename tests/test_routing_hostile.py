@@ -37,6 +37,16 @@ HOSTILE = {
     "labels": "duration: ",
     "label and value": "audio: on ",
     "verbs without objects": "animate a ",
+    "objects of verbs": "extend my kling video ",
+    "what is handed in": "i2v my photo ",
+    "what might be handed in": "i2v to the my ",
+    "limits of price": "under $1 ",
+    "amounts": "$1 ",
+    "choices": "5s or 10s or ",
+    "counts": "two kling ",
+    "what stays": "no music ",
+    "corrections at the end": "make it 5s actually, ",
+    "names in another language": "video no kling ",
     "shots": "shot 1: ",
     "ranges": "5 to ",
     "numbers": "ten ",
@@ -83,20 +93,24 @@ def test_numbered_shots_without_end_are_answered_in_time() -> None:
     assert len(found.shots) == 7999
 
 
-def seconds(text: str) -> float:
-    spent: list[float] = []
+def seconds(text: str, *, enough: float = 0) -> float:
+    """The best of three readings; the first that is good enough needs no other."""
+    best = float("inf")
     for _ in range(3):
         started = time.process_time()
         read(text)
-        spent.append(time.process_time() - started)
-    return min(spent)
+        best = min(best, time.process_time() - started)
+        if best < enough:
+            break
+    return best
 
 
 @pytest.mark.parametrize("bait", ["a neon city with rain, people in 4k coats, 10 seconds later, ", *HOSTILE.values()])
 def test_time_grows_with_the_text_and_not_faster(bait: str) -> None:
     short, long = (f"kling pro: {bait * (size // len(bait))}" for size in (3_000, 24_000))
     # Eight times the text; a quadratic step would cost 64 times. The floor keeps the clock's own grain out of it.
-    assert seconds(long) < 24 * max(seconds(short), 0.002)
+    bound = 24 * max(seconds(short), 0.002)
+    assert seconds(long, enough=bound) < bound
 
 
 WORDS = [row["text"] for row in (*labelled("tuning"), *labelled("held_out"))]

@@ -194,6 +194,11 @@ def test_dollars_have_several_names(word: str) -> None:
     assert read(f"kling under 2 {word}: {SCENE}").max_cost_usd == 2
 
 
+@pytest.mark.parametrize("word", MANIFEST["money"]["cents"])
+def test_cents_are_hundredths(word: str) -> None:
+    assert read(f"kling under 75 {word}: {SCENE}").max_cost_usd == Decimal("0.75")
+
+
 @pytest.mark.parametrize("word", MANIFEST["money"]["others"])
 def test_a_limit_in_other_money_is_refused_until_it_is_said_in_dollars(word: str) -> None:
     found = read(f"kling under 2 {word}: {SCENE}")

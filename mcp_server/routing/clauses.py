@@ -9,10 +9,10 @@ from mcp_server.routing.item import BREAK, ORDER, Item
 from mcp_server.routing.lexicon import Lexicon
 
 
-def clause_start(items: Sequence[Item], end: int) -> int:
-    """Where the clause begins that ends here."""
-    start = end
-    while start and not items[start - 1].has(BREAK):
+def clause_start(items: Sequence[Item], end: int, reach: int | None = None) -> int:
+    """Where the clause begins that ends here, looking back no further than `reach`."""
+    start, least = end, 0 if reach is None else end - reach
+    while start > max(least, 0) and not items[start - 1].has(BREAK):
         start -= 1
     return start
 
@@ -28,7 +28,7 @@ def is_order(items: Sequence[Item], start: int, end: int, scope: int, lexicon: L
     asked = any(item.has(lex.VERB | lex.LEAD) for item in clause)
     wishes = [at for at in range(start, end) if items[at].has(lex.WISH)]
     if not wishes:
-        return all(item.has(lex.PLEASE) for item in clause)
+        return all(item.has(lex.PLEASE | lex.CORRECTION) for item in clause)
     needed = lex.EDGE if asked else scope
     return all(items[at].scope >= needed and (asked or not is_thing(items, at, end, lexicon)) for at in wishes)
 

@@ -38,6 +38,7 @@ def labels(items: list[Item]) -> list[Item]:
         item, step = items[at], 1
         if item.has(lex.LABEL):
             value, named = _value_of(items, at)
+            named = named or (at > 0 and items[at - 1].first == "--")
             if named and _takes_the_rest(item):
                 item = merge(items, at, value - 1)
                 item.roles, item.sign = BREAK, _label_of(items[at])[0]
@@ -106,6 +107,8 @@ def pairs(items: list[Item], lexicon: Lexicon) -> None:
             for between in items[low : high + 1]:
                 if not between.has(lex.NAME | lex.WISH):
                     between.roles = lex.SOFT
+            # "animate this portrait": the object asks for nothing by itself.
+            items[other].roles, items[other].sets = lex.SOFT, ()
             while low and items[low - 1].has(lex.OWNED):
                 low -= 1
                 items[low].roles = lex.SOFT
@@ -130,7 +133,7 @@ def _object(items: Sequence[Item], at: int, index: int, *, of_clips: bool) -> in
 
 def _becomes_clip(items: Sequence[Item], at: int) -> bool:
     """“… photo into a 5s kling video”: a noun for a clip, before the clause is over."""
-    if items[at].has(lex.WISH):
+    if any(field == "mode" for field, _ in items[at].sets):
         return True
     for item in items[at + 1 : at + 2 + _CLIP_REACH]:
         if item.has(lex.NOUN) or item.has(BREAK):
@@ -143,7 +146,11 @@ def _is_own_clip(items: Sequence[Item], at: int) -> bool:
     if not items[at].has(lex.NOUN):
         return False
     before = at - 1
-    while before > 0 and items[before].has(lex.NAME | lex.SOFT) and not items[before].has(lex.OWNED):
+    while (
+        before > max(0, at - _PAIR_REACH)
+        and items[before].has(lex.NAME | lex.SOFT)
+        and not items[before].has(lex.OWNED)
+    ):
         before -= 1
     return before >= 0 and items[before].has(lex.OWNED)
 
@@ -207,7 +214,9 @@ def _leads_to_name(items: Sequence[Item], at: int) -> bool:
     """“vídeo no kling”: in the, not no."""
     if at == 0 or at + 1 >= len(items):
         return False
-    return items[at - 1].has(lex.NOUN | lex.WISH) and items[at + 1].has(lex.NAME)
+    before = items[at - 1]
+    thing = before.has(lex.NOUN | lex.WISH) or (before.entry is not None and bool(before.entry.objects))
+    return thing and items[at + 1].has(lex.NAME)
 
 
 def _wish_before(items: Sequence[Item], at: int) -> int | None:

@@ -6,35 +6,48 @@ from collections.abc import Sequence
 from typing import Final
 
 from mcp_server.routing import lexicon as lex
+from mcp_server.routing.clauses import clause_start
 from mcp_server.routing.item import BREAK, ORDER, WORD, Item
 
 _FROM_MEDIA: Final = frozenset(
     ("image-to-video", "reference-to-video", "video-edit", "motion-control", "avatar", "lip-sync", "extend")
 )
+_REACH: Final = 16
+"""How far from the wish things are looked for: it keeps the reading linear."""
 _LEADS: Final = lex.SOFT | lex.LINK | lex.PARTICLE
 _STARTS: Final = lex.ARTICLE | lex.OWNED
 _THINGS: Final = lex.MEDIUM | lex.PERSON | lex.NOUN | lex.PICTURE
 
 
 def attach(items: list[Item]) -> None:
-    """After a wish for a mode that is made from media, what is there already is part of the order.
+    """Beside a wish for a mode that is made from media, what is there already is part of the order.
 
-    Only where nothing else follows it up to the end of the clause.
+    Only where nothing else stands between it and the wish, or follows it up to the end of the clause.
     """
     for at, item in enumerate(items):
         if item.has(lex.WISH) and any(field == "mode" and value in _FROM_MEDIA for field, value in item.sets):
-            end = _things_end(items, at + 1)
-            for index in range(at + 1, end):
-                if not items[index].has(lex.NAME | lex.WISH):
-                    items[index].roles = lex.SOFT
+            start = clause_start(items, at, _REACH)
+            if _things_end(items, start, at) == at:
+                _take(items, start, at)
+            _take(items, at + 1, _things_end(items, at + 1, min(len(items), at + 1 + _REACH)))
 
 
-def _things_end(items: Sequence[Item], start: int) -> int:
-    """Where the things that follow end; `start` when something else is said before the clause is over."""
+def _take(items: Sequence[Item], start: int, end: int) -> None:
+    for at in reversed(range(start, end)):
+        item = items[at]
+        if item.has(_THINGS) and at > start and items[at - 1].has(_STARTS):
+            # "to the attached audio" asks for no sound.
+            item.roles, item.sets = lex.SOFT, ()
+        elif item.has(WORD | _STARTS) and not item.has(lex.NAME | lex.WISH):
+            item.roles = lex.SOFT
+
+
+def _things_end(items: Sequence[Item], start: int, end: int) -> int:
+    """Where the things that follow end; `start` when something else is said before `end` or the end of the clause."""
     at = start
-    while at < len(items) and not items[at].has(BREAK):
+    while at < end and not items[at].has(BREAK):
         after = _thing(items, at)
-        if after > at:
+        if at < after <= end:
             at = after
         elif items[at].has(ORDER):
             at += 1

@@ -62,6 +62,7 @@ COUNTED: Final = 1 << 35
 LIMIT: Final = 1 << 36
 """Makes an amount of money the most that may be spent: "under"."""
 DOLLAR: Final = 1 << 37
+CENT: Final = 1 << 42
 MONEY: Final = 1 << 38
 """A currency no price here is in."""
 CHOICE: Final = 1 << 39
@@ -328,7 +329,7 @@ _GRAMMAR: Final = {
     "please": PLEASE,
     "particle": PARTICLE,
 }
-_MONEY: Final = {"limits": LIMIT, "dollars": DOLLAR, "others": MONEY}
+_MONEY: Final = {"limits": LIMIT, "dollars": DOLLAR, "cents": CENT, "others": MONEY}
 _HANDED_IN: Final = {"owned": OWNED, "media": MEDIUM, "persons": PERSON}
 _REFUSALS: Final = {
     "rivals": RIVAL,

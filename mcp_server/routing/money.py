@@ -39,10 +39,10 @@ def _amount(items: Sequence[Item], at: int) -> tuple[int, int, Item] | None:
     here, following = items[at], items[at + 1] if at + 1 < len(items) else None
     if following is None:
         return None
-    if here.has(lex.NUMBER) and following.has(lex.DOLLAR | lex.MONEY):
+    if here.has(lex.NUMBER) and following.has(lex.DOLLAR | lex.CENT | lex.MONEY):
         return at + 2, at, following
-    if here.has(lex.DOLLAR | lex.MONEY) and following.has(lex.NUMBER):
-        repeated = at + 2 < len(items) and items[at + 2].has(lex.DOLLAR | lex.MONEY)
+    if here.has(lex.DOLLAR | lex.CENT | lex.MONEY) and following.has(lex.NUMBER):
+        repeated = at + 2 < len(items) and items[at + 2].has(lex.DOLLAR | lex.CENT | lex.MONEY)
         return at + 2 + repeated, at + 1, here
     return None
 
@@ -65,9 +65,10 @@ def _said_after(items: Sequence[Item], end: int) -> int:
 def _limit(first: Item, last: Item, number: Item, currency: Item) -> Item:
     item = merge((first, last), 0, 1)
     item.wish((), lex.STANDALONE, "")
-    if currency.has(lex.DOLLAR):
+    if currency.has(lex.DOLLAR | lex.CENT):
         digits = number.first[:1].isdigit()
-        item.sets = (("max_cost_usd", Decimal(number.first if digits else str(number_of(number)))),)
+        amount = Decimal(number.first if digits else str(number_of(number)))
+        item.sets = (("max_cost_usd", amount if currency.has(lex.DOLLAR) else amount / 100),)
     else:
         item.about = "max_cost_usd"
         item.complaint = "prices here are in US dollars: the limit has to be said in dollars, too"

@@ -14,7 +14,7 @@ def units(items: list[Item], lexicon: Lexicon) -> None:
     """“10 secnds”: after a number, a word one edit away from a unit is that unit."""
     for at in range(1, len(items)):
         item = items[at]
-        if item.entry is not None or not item.has(WORD) or not items[at - 1].has(lex.NUMBER):
+        if len(item.first) < _LONG or item.entry is not None or not item.has(WORD) or not items[at - 1].has(lex.NUMBER):
             continue
         meant = next((unit for unit in lexicon.unit_words if _is_slip(item.first, unit, lexicon)), None)
         if meant is not None:
@@ -35,7 +35,7 @@ def forgive(items: list[Item], lexicon: Lexicon) -> None:
             named = True
         elif at and items[at - 1].has(lex.NAME | lex.WISH):
             _tier_slip(items, at, lexicon)
-        if item.has(WORD):
+        if item.has(WORD) and len(item.first) >= _LONG:
             _shape_slip(items, at, lexicon)
 
 
@@ -73,6 +73,8 @@ def _shape_slip(items: list[Item], at: int, lexicon: Lexicon) -> None:
             return
 
 
+_LONG: Final = 5
+"""Shorter words are one edit away from too many others."""
 _PRO_SLIPS: Final = frozenset({"prro", "ppro", "proo", "rpo"})
 _PRO_SLIPS_ALONE: Final = frozenset({"por", "prp", "pto", "pr0", "lro", "pri", "prk", "prl"})
 """Words in some language, or half-words: a slip only where nothing else can be meant."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from mcp_server.domain.catalog import Catalog
 from mcp_server.domain.request import Match, Wishes
 from mcp_server.routing import lexicon as lex
 from mcp_server.routing import tokens
-from mcp_server.routing.item import Item
+from mcp_server.routing.item import BREAK, Item
 from mcp_server.routing.items import itemise
 from mcp_server.routing.leftover import Leftover, leftover
 from mcp_server.routing.lexicon import Manifest, lexicon
@@ -69,9 +70,9 @@ class _Ledger:
         self.complaints: dict[str, list[str]] = {}
         self.notes: list[str] = []
         corrected = False
-        for item, taken in zip(order.items, order.taken, strict=True):
+        for at, (item, taken) in enumerate(zip(order.items, order.taken, strict=True)):
             if taken and item.has(lex.WISH):
-                self._enter(item, corrected=corrected)
+                self._enter(item, corrected=corrected or _corrects(order.items, at))
                 corrected = False
             elif taken and item.entry is not None and item.entry.roles & lex.CORRECTION:
                 corrected = True
@@ -157,6 +158,18 @@ class _Ledger:
     def _quoted(self, said: list[_Said]) -> str:
         words = (f"“{self.text[one.start : one.end]}”" for one in said)
         return " and ".join(dict.fromkeys(words))
+
+
+def _corrects(items: Sequence[Item], at: int) -> bool:
+    """“10s, make it 5s actually”: the word of correction closes the clause that corrects."""
+    if at + 1 >= len(items) or not items[at + 1].has(lex.CORRECTION):
+        return False
+    if at + 2 < len(items) and not items[at + 2].has(BREAK):
+        return False
+    start = at
+    while start and not items[start - 1].has(BREAK):
+        start -= 1
+    return any(item.has(lex.VERB) for item in items[start:at])
 
 
 def _plain(value: Any) -> str:

@@ -74,7 +74,11 @@ class Order:
         """“Make a fox … with kling”: the verb goes, the article stays with the scene."""
         for at, item in enumerate(self.items):
             following = self.items[at + 1] if at + 1 < len(self.items) else None
-            if item.has(lex.VERB) and following is not None and (following.first in _INDEFINITE or not following.first):
+            if (
+                item.has(lex.VERB)
+                and following is not None
+                and (following.first in _INDEFINITE or following.has(lex.NUMBER) or not following.first)
+            ):
                 return at + 1
             if not item.has(lex.PLEASE | lex.SOFT):
                 break
