@@ -95,6 +95,7 @@ class Desk:
             sleep=self.sleep,
             marks=self.marks,
             changed=self._changed,
+            usd_per_credit=self.usd_per_credit,
             handing=self._handing,
         )
         self._looker = Looker(

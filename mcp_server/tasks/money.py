@@ -11,8 +11,15 @@ from mcp_server.domain.task import Settlement, Task
 ZERO = Decimal(0)
 
 
+def taken(task: Task, charged: Decimal | None, *, usd_per_credit: Decimal | None) -> Settlement | None:
+    """What the vendor says it took with the order; it stands until the job's end, which may say another number."""
+    return settled(task, charged, usd_per_credit=usd_per_credit) if _is_bill(charged) else None
+
+
 def settled(task: Task, charged: Decimal | None, *, usd_per_credit: Decimal | None) -> Settlement:
     """For a clip that was made: the vendor's own number, else the quote, and which of the two it is."""
+    if not _is_bill(charged) and task.settlement is not None and task.settlement.basis == "reported":
+        return task.settlement
     if _is_bill(charged):
         return Settlement(
             amount=charged,

@@ -16,7 +16,7 @@ from mcp_server.providers.accounts import Account
 from mcp_server.providers.base import HttpCall, Wire
 from mcp_server.providers.reading import state_of
 from mcp_server.providers.transport import Transport
-from mcp_server.tasks import buying
+from mcp_server.tasks import buying, money
 from mcp_server.tasks.buying import Bought, InDoubt, NotBought, Outcome
 from mcp_server.tasks.handing import Handing, LostHoldError, noted
 from mcp_server.tasks.marks import Marks
@@ -41,6 +41,7 @@ class Submitter:
     handing: Handing
     out: set[str] = field(default_factory=set[str])
     """Tasks whose paid call is on its way right now."""
+    usd_per_credit: Decimal | None = None
 
     async def submit(self, held: Held) -> Task | None:
         """The task after the vendor's answer, still ours; None when it is somebody else's to look after now."""
@@ -142,6 +143,7 @@ class Submitter:
             status=job.status,
             note="",
             error=None,
+            settlement=money.taken(held.task, job.charged, usd_per_credit=self.usd_per_credit),
         )
         task = await self._insist(held, f"the vendor took it as {job.id}", changes)
         self.marks("submit.recorded")

@@ -61,7 +61,7 @@ class Wire:
         body = self._body(reply)
         if "id" not in body:
             raise reading.unreadable(self.facts, reply, "an id")
-        return Job(id=body["id"], status=body.get("status", ""))
+        return Job(id=body["id"], status=body.get("status", ""), charged=reading.number(body.get("cost")))
 
     def status(self, job: Job, offer: Offer) -> HttpCall:
         return HttpCall(method="GET", path=f"/jobs/{job.id}")

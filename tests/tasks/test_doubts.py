@@ -193,6 +193,48 @@ async def test_a_failed_job_says_what_its_bill_says(house: House, cost: str, mon
     assert task.reserved_usd == {"0": 0, "0.3": Decimal("0.3"), "-5": Decimal("0.56")}[cost]
 
 
+@pytest.mark.parametrize(
+    ("at_submit", "at_end", "settled"),
+    [
+        ("0.48", {}, ("0.48", "reported")),
+        ("0.48", {"cost": "0.40"}, ("0.40", "reported")),
+        ("0.48", {"cost": "-1"}, ("0.48", "reported")),
+        ("-3", {}, ("0.56", "computed")),
+        (None, {}, ("0.56", "computed")),
+    ],
+)
+async def test_what_was_taken_with_the_order_counts_where_the_end_says_no_number(
+    house: House, at_submit: str | None, at_end: dict[str, str], settled: tuple[str, str]
+) -> None:
+    house.vendor.jobs["job-1"] = {"id": "job-1", "status": "pending"}
+    house.vendor.answers = [(200, {"id": "job-1", "status": "pending", "cost": at_submit})]
+    desk = house.desk()
+
+    task, _ = await desk.buy(house.new())
+
+    assert task.state == "queued"
+    assert (task.settlement and str(task.settlement.amount)) == (at_submit if at_submit == "0.48" else None)
+    assert task.reserved_usd == Decimal("0.56"), "the last word is the end's"
+    house.vendor.finish("job-1", **at_end)
+    task = await house.until(desk, task.id, "succeeded")
+    assert (str(task.settlement.amount), task.settlement.basis) == settled
+    assert task.reserved_usd == Decimal(settled[0])
+
+
+async def test_what_was_taken_with_the_order_is_not_said_to_be_gone_when_the_job_failed(house: House) -> None:
+    """Whether it is given back is not documented."""
+    house.vendor.jobs["job-1"] = {"id": "job-1", "status": "failed"}
+    house.vendor.answers = [(200, {"id": "job-1", "status": "pending", "cost": "0.48"})]
+    desk = house.desk()
+
+    task, _ = await desk.buy(house.new())
+    task = await house.until(desk, task.id, "failed")
+
+    assert (task.settlement.amount, task.settlement.basis) == (None, "not_documented")
+    assert task.error["money"] == "unknown"
+    assert task.reserved_usd == Decimal("0.56"), "what nobody knows stays counted"
+
+
 async def test_a_negative_bill_frees_no_budget(house: House) -> None:
     desk = house.desk()
     task, _ = await desk.buy(house.new())
