@@ -14,6 +14,7 @@ from labelled import labels, read
 from mcp_server import catalog, places
 from mcp_server.domain.words import Mode, Tier
 from mcp_server.routing import lexicon as lex
+from mcp_server.routing import roles as role
 from mcp_server.routing.lexicon import Lexicon
 
 SCHEMA = json.loads((places.schemas() / "triggers.json").read_text(encoding="utf-8"))
@@ -69,7 +70,7 @@ def test_no_phrase_asks_for_two_things_that_contradict_each_other() -> None:
 
 def test_no_phrase_is_read_as_an_article_of_the_scene_and_a_wish_at_once() -> None:
     scenery = [phrase for kind in ("article", "link") for phrase in phrases(MANIFEST["grammar"][kind])]
-    assert [phrase for phrase in scenery if (entry := TABLE.entry(phrase)) and entry.roles & lex.WISH] == []
+    assert [phrase for phrase in scenery if (entry := TABLE.entry(phrase)) and entry.roles & role.WISH] == []
 
 
 def test_every_value_can_be_wished_for() -> None:

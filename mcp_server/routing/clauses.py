@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mcp_server.routing import lexicon as lex
+from mcp_server.routing import roles as role
 from mcp_server.routing.item import BREAK, ORDER, Item
 from mcp_server.routing.lexicon import Lexicon
 
@@ -25,18 +25,18 @@ def is_order(items: Sequence[Item], start: int, end: int, scope: int, lexicon: L
     clause = items[start:end]
     if any(not item.has(ORDER) for item in clause):
         return False
-    asked = any(item.has(lex.VERB | lex.LEAD) for item in clause)
-    wishes = [at for at in range(start, end) if items[at].has(lex.WISH)]
+    asked = any(item.has(role.VERB | role.LEAD) for item in clause)
+    wishes = [at for at in range(start, end) if items[at].has(role.WISH)]
     if not wishes:
-        return all(item.has(lex.PLEASE | lex.CORRECTION) for item in clause)
-    needed = lex.EDGE if asked else scope
+        return all(item.has(role.PLEASE | role.CORRECTION) for item in clause)
+    needed = role.EDGE if asked else scope
     return all(items[at].scope >= needed and (asked or not is_thing(items, at, end, lexicon)) for at in wishes)
 
 
 def is_thing(items: Sequence[Item], at: int, end: int, lexicon: Lexicon) -> bool:
     """“a square”, “the master”: with an article and nothing after it to describe, it is a thing in the scene."""
-    if items[at].scope != lex.EDGE or at == 0 or not items[at - 1].has(lex.ARTICLE):
+    if items[at].scope != role.EDGE or at == 0 or not items[at - 1].has(role.ARTICLE):
         return False
     if at > 1 and items[at - 2].first in lexicon.closing["purpose"]:
         return False
-    return at + 1 >= end or not items[at + 1].has(lex.LABEL | lex.NOUN | lex.WISH | lex.NAME)
+    return at + 1 >= end or not items[at + 1].has(role.LABEL | role.NOUN | role.WISH | role.NAME)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from mcp_server.routing import lexicon as lex
+from mcp_server.routing import roles as role
 from mcp_server.routing import tokens as tok
 from mcp_server.routing.item import BREAK, ORDER, WORD, Item, merge, number_of
 from mcp_server.routing.lexicon import Lexicon, Set
@@ -36,7 +36,7 @@ def labels(items: list[Item]) -> list[Item]:
     at = 0
     while at < len(items):
         item, step = items[at], 1
-        if item.has(lex.LABEL):
+        if item.has(role.LABEL):
             value, named = _value_of(items, at)
             named = named or (at > 0 and items[at - 1].first == "--")
             if named and _takes_the_rest(item):
@@ -59,7 +59,11 @@ def _value_of(items: Sequence[Item], at: int) -> tuple[int, bool]:
         here = items[value]
         if here.sign == tok.COLON and not named:
             named = True
-        elif not here.has(lex.SOFT) or here.has(lex.WISH | lex.ON | lex.OFF) or (named and _takes_the_rest(items[at])):
+        elif (
+            not here.has(role.SOFT)
+            or here.has(role.WISH | role.ON | role.OFF)
+            or (named and _takes_the_rest(items[at]))
+        ):
             break
         value += 1
     return value, named
@@ -77,18 +81,18 @@ def _bind(label: Item, value: Item, *, named: bool) -> bool:
     fields = _label_of(label)
     bound: tuple[Set, ...] = tuple(pair for pair in value.sets if pair[0] in fields)
     # "quality: 4k" and "mode: pro" speak of the tier, "size: vertical" of the ratio; the value knows best.
-    if value.has(lex.WISH) and (bound or (named and value.sets)):
-        value.scope = max(value.scope, lex.ANYWHERE if named else lex.STANDALONE)
+    if value.has(role.WISH) and (bound or (named and value.sets)):
+        value.scope = max(value.scope, role.ANYWHERE if named else role.STANDALONE)
         return True
     number = number_of(value)
     if "duration" in fields and number is not None and (named or label.first != "seconds"):
         set_seconds(value, number)
-        value.scope = lex.ANYWHERE
+        value.scope = role.ANYWHERE
         return True
     for field in ("audio", "off_peak"):
         sure = named or label.end - label.start > len("off peak")
-        if sure and field in fields and value.has(lex.ON | lex.OFF):
-            value.wish(((field, value.has(lex.ON)),), lex.ANYWHERE, "bare")
+        if sure and field in fields and value.has(role.ON | role.OFF):
+            value.wish(((field, value.has(role.ON)),), role.ANYWHERE, "bare")
             return True
     return False
 
@@ -96,7 +100,7 @@ def _bind(label: Item, value: Item, *, named: bool) -> bool:
 def pairs(items: list[Item], lexicon: Lexicon) -> None:
     """“animate this old photo”, “この写真を動かして”: a verb and its object, in either order."""
     for at, item in enumerate(items):
-        if item.entry is None or not item.entry.verbs or item.has(lex.WISH):
+        if item.entry is None or not item.entry.verbs or item.has(role.WISH):
             continue
         for index in item.entry.verbs:
             pair = lexicon.pairs[index]
@@ -105,14 +109,14 @@ def pairs(items: list[Item], lexicon: Lexicon) -> None:
                 continue
             low, high = min(at, other), max(at, other)
             for between in items[low : high + 1]:
-                if not between.has(lex.NAME | lex.WISH):
-                    between.roles = lex.SOFT
+                if not between.has(role.NAME | role.WISH):
+                    between.roles = role.SOFT
             # "animate this portrait": the object asks for nothing by itself.
-            items[other].roles, items[other].sets = lex.SOFT, ()
-            while low and items[low - 1].has(lex.OWNED):
+            items[other].roles, items[other].sets = role.SOFT, ()
+            while low and items[low - 1].has(role.OWNED):
                 low -= 1
-                items[low].roles = lex.SOFT
-            item.wish(pair.sets, lex.EDGE, "", pair.weight)
+                items[low].roles = role.SOFT
+            item.wish(pair.sets, role.EDGE, "", pair.weight)
             break
 
 
@@ -136,47 +140,47 @@ def _becomes_clip(items: Sequence[Item], at: int) -> bool:
     if any(field == "mode" for field, _ in items[at].sets):
         return True
     for item in items[at + 1 : at + 2 + _CLIP_REACH]:
-        if item.has(lex.NOUN) or item.has(BREAK):
-            return item.has(lex.NOUN)
+        if item.has(role.NOUN) or item.has(BREAK):
+            return item.has(role.NOUN)
     return False
 
 
 def _is_own_clip(items: Sequence[Item], at: int) -> bool:
     """“my last kling video”: a clip that is there already."""
-    if not items[at].has(lex.NOUN):
+    if not items[at].has(role.NOUN):
         return False
     before = at - 1
     while (
         before > max(0, at - _PAIR_REACH)
-        and items[before].has(lex.NAME | lex.SOFT)
-        and not items[before].has(lex.OWNED)
+        and items[before].has(role.NAME | role.SOFT)
+        and not items[before].has(role.OWNED)
     ):
         before -= 1
-    return before >= 0 and items[before].has(lex.OWNED)
+    return before >= 0 and items[before].has(role.OWNED)
 
 
 def choices(items: list[Item]) -> None:
     """“5s or 10s”, “vertical or square”: both are asked for, so that the answer can say they disagree."""
     for at in range(1, len(items) - 1):
         one, join, other = items[at - 1 : at + 2]
-        if not join.has(lex.CHOICE) or one.negated or other.negated:
+        if not join.has(role.CHOICE) or one.negated or other.negated:
             continue
         first, second = dict(one.sets), dict(other.sets)
-        if one.has(lex.WISH) and any(first.get(field, value) != value for field, value in second.items()):
-            join.roles = lex.SOFT | lex.CHOICE
+        if one.has(role.WISH) and any(first.get(field, value) != value for field, value in second.items()):
+            join.roles = role.SOFT | role.CHOICE
 
 
 def guards(items: list[Item], lexicon: Lexicon) -> None:
     """Company that turns an order word into a scene word: "portrait of", "waits 10 seconds", "kling klang"."""
     for at, item in enumerate(items):
         following = items[at + 1] if at + 1 < len(items) else None
-        if item.has(lex.NAME) and _follows(items, at, lexicon.name_not_after):
+        if item.has(role.NAME) and _follows(items, at, lexicon.name_not_after):
             item.silence()
-        elif item.has(lex.NAME) and not item.sets and following is not None:
+        elif item.has(role.NAME) and not item.sets and following is not None:
             after = items[at + 2] if following.has(BREAK) and at + 2 < len(items) else following
             if after.first in lexicon.name_not_before:
                 item.silence()
-        if following is None or following.has(lex.WISH) or not item.has(lex.WISH):
+        if following is None or following.has(role.WISH) or not item.has(role.WISH):
             continue
         if following.first in item.not_before:
             item.silence()
@@ -195,18 +199,18 @@ def negations(items: list[Item]) -> None:
     for at, item in enumerate(items):
         following = items[at + 1] if at + 1 < len(items) else None
         # "kling 4k no, pro" rules out what came before; "kling 4k no people" does not.
-        if item.has(lex.NOT_AFTER) and not (
-            item.has(lex.NOT_BEFORE) and following is not None and not following.has(BREAK)
+        if item.has(role.NOT_AFTER) and not (
+            item.has(role.NOT_BEFORE) and following is not None and not following.has(BREAK)
         ):
             before = _wish_before(items, at)
             if before is not None:
                 _negate(items[before])
-                item.roles = lex.SOFT
+                item.roles = role.SOFT
                 continue
-        if item.has(lex.WITHIN) and _leads_to_name(items, at):
-            item.roles = lex.SOFT
+        if item.has(role.WITHIN) and _leads_to_name(items, at):
+            item.roles = role.SOFT
             continue
-        if item.has(lex.NOT_BEFORE) and not item.has(lex.WISH):
+        if item.has(role.NOT_BEFORE) and not item.has(role.WISH):
             _negate_following(items, at)
 
 
@@ -215,16 +219,16 @@ def _leads_to_name(items: Sequence[Item], at: int) -> bool:
     if at == 0 or at + 1 >= len(items):
         return False
     before = items[at - 1]
-    thing = before.has(lex.NOUN | lex.WISH) or (before.entry is not None and bool(before.entry.objects))
-    return thing and items[at + 1].has(lex.NAME)
+    thing = before.has(role.NOUN | role.WISH) or (before.entry is not None and bool(before.entry.objects))
+    return thing and items[at + 1].has(role.NAME)
 
 
 def _wish_before(items: Sequence[Item], at: int) -> int | None:
     index = at - 1
     while index >= 0 and at - index <= 3:
-        if items[index].has(lex.WISH | lex.NAME | lex.RIVAL) and not items[index].negated:
+        if items[index].has(role.WISH | role.NAME | role.RIVAL) and not items[index].negated:
             return index
-        if not items[index].has(lex.SOFT | lex.LABEL | lex.PARTICLE | lex.NOUN):
+        if not items[index].has(role.SOFT | role.LABEL | role.PARTICLE | role.NOUN):
             return None
         index -= 1
     return None
@@ -234,27 +238,27 @@ def _negate_following(items: list[Item], at: int) -> None:
     index, hit = at + 1, False
     while index < len(items) and index - at <= 6:
         item = items[index]
-        if item.has(lex.WISH | lex.NAME | lex.RIVAL):
+        if item.has(role.WISH | role.NAME | role.RIVAL):
             if not _negate(item):
                 break
             for between in items[at + 1 : index]:
-                if not between.has(lex.WISH | lex.NAME):
-                    between.roles = lex.SOFT
+                if not between.has(role.WISH | role.NAME):
+                    between.roles = role.SOFT
             hit = True
             more = items[index + 1] if index + 1 < len(items) else None
-            if more is None or not more.has(lex.NOT_JOIN):
+            if more is None or not more.has(role.NOT_JOIN):
                 break
-        elif not item.has(lex.SOFT | lex.ARTICLE | lex.LABEL | lex.NOT_JOIN | lex.VERB | lex.LINK):
+        elif not item.has(role.SOFT | role.ARTICLE | role.LABEL | role.NOT_JOIN | role.VERB | role.LINK):
             break
         index += 1
-    items[at].roles = lex.SOFT if hit else WORD | (items[at].roles & lex.STATE)
+    items[at].roles = role.SOFT if hit else WORD | (items[at].roles & role.STATE)
 
 
 def _negate(item: Item) -> bool:
     """Marks what is not wanted; a hint such as "dialogue" has no opposite that could be ordered."""
-    if item.has(lex.WISH) and item.entry is not None and item.entry.no_opposite:
+    if item.has(role.WISH) and item.entry is not None and item.entry.no_opposite:
         return False
     item.negated = True
-    if not item.has(lex.WISH | lex.NAME):
-        item.roles = lex.SOFT
+    if not item.has(role.WISH | role.NAME):
+        item.roles = role.SOFT
     return True

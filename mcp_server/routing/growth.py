@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from mcp_server.routing import lexicon as lex
+from mcp_server.routing import roles as role
 from mcp_server.routing import tokens as tok
 from mcp_server.routing.clauses import is_order, is_thing
 from mcp_server.routing.item import BREAK, ORDER, WORD, Item
@@ -13,7 +13,7 @@ from mcp_server.routing.lexicon import Lexicon
 from mcp_server.routing.measures import SHOT_HEAD
 
 _AFTER_NOUN: Final = (
-    BREAK | lex.LINK | lex.WISH | lex.NAME | lex.PLEASE | lex.SOFT | lex.LABEL | lex.PARTICLE | lex.VERB
+    BREAK | role.LINK | role.WISH | role.NAME | role.PLEASE | role.SOFT | role.LABEL | role.PARTICLE | role.VERB
 )
 _BESIDE_SCENE: Final = frozenset(
     ("tier", "aspect_ratio", "mode", "model", "provider", "duration", "resolution", "vendor_model")
@@ -88,17 +88,17 @@ class Growth:
         if self.commit == at:
             return True
         if self.commit < self.clause:
-            return is_order(self.items, self.clause, at, lex.EDGE, self.lexicon) and self._only_breaks(
+            return is_order(self.items, self.clause, at, role.EDGE, self.lexicon) and self._only_breaks(
                 self.commit, self.clause
             )
         pending = self.items[self.commit : at]
-        if any(item.has(lex.WISH) for item in pending):
+        if any(item.has(role.WISH) for item in pending):
             return all(
-                self.items[index].scope >= lex.EDGE and not is_thing(self.items, index, at, self.lexicon)
+                self.items[index].scope >= role.EDGE and not is_thing(self.items, index, at, self.lexicon)
                 for index in range(self.commit, at)
-                if self.items[index].has(lex.WISH)
+                if self.items[index].has(role.WISH)
             )
-        return self.commit > self.start or all(item.has(lex.PLEASE) for item in pending)
+        return self.commit > self.start or all(item.has(role.PLEASE) for item in pending)
 
     def _only_breaks(self, start: int, end: int) -> bool:
         return all(item.has(BREAK) for item in self.items[start:end])
@@ -111,37 +111,37 @@ class Growth:
     def _step(self, at: int, item: Item) -> bool:
         """Takes one item in; False where the scene begins."""
         following = self.items[at + 1] if at + 1 < len(self.items) else None
-        if item.has(lex.NAME) and (not item.has(lex.WISH) or not self.colon):
+        if item.has(role.NAME) and (not item.has(role.WISH) or not self.colon):
             self._commit(at + 1)
             self.free = True
             if self.named < 0 and not item.negated:
                 self.named = at
-        elif item.has(lex.WISH):
+        elif item.has(role.WISH):
             self._wish(at, item, following)
-        elif item.has(lex.NOUN) and self._noun(following):
+        elif item.has(role.NOUN) and self._noun(following):
             self._commit(at + 1)
             self.free = True
             self.framed = True
-        elif item.has(lex.LINK) and self._link(at, following):
+        elif item.has(role.LINK) and self._link(at, following):
             self._commit(at + 1)
             self.free = False
-        elif item.has(lex.LEAD) or (item.has(lex.PLEASE) and not item.has(lex.SOFT)):
+        elif item.has(role.LEAD) or (item.has(role.PLEASE) and not item.has(role.SOFT)):
             if self.colon:
-                return item.has(lex.PLEASE | lex.SOFT | lex.VERB)
+                return item.has(role.PLEASE | role.SOFT | role.VERB)
             self._commit(at + 1)
-        elif item.has(lex.LABEL) and at > self.start and self._describes(at, item, following):
+        elif item.has(role.LABEL) and at > self.start and self._describes(at, item, following):
             self._commit(at + 1)
             self.free = True
-        elif item.has(lex.PARTICLE) and self.commit == at and at and item.start == self.items[at - 1].end:
+        elif item.has(role.PARTICLE) and self.commit == at and at and item.start == self.items[at - 1].end:
             self._commit(at + 1)
-        elif item.has(lex.ARTICLE) and not item.has(lex.SOFT):
+        elif item.has(role.ARTICLE) and not item.has(role.SOFT):
             if self._listed():
                 self._commit(at)
             self.free = False
-        elif item.has(lex.PARTICLE) and at > self.start:
+        elif item.has(role.PARTICLE) and at > self.start:
             return True
         else:
-            return item.has(lex.SOFT | lex.VERB | lex.LABEL | lex.ARTICLE | lex.PLEASE | lex.KEPT)
+            return item.has(role.SOFT | role.VERB | role.LABEL | role.ARTICLE | role.PLEASE | role.KEPT)
         return True
 
     def _describes(self, at: int, label: Item, following: Item | None) -> bool:
@@ -153,22 +153,22 @@ class Growth:
 
     def _wish(self, at: int, item: Item, following: Item | None) -> None:
         self.wishes += 1
-        self.standing = self.standing or item.scope >= lex.STANDALONE
+        self.standing = self.standing or item.scope >= role.STANDALONE
         fits = (
             following is None
             or not following.has(WORD)
-            or item.scope >= lex.STANDALONE
+            or item.scope >= role.STANDALONE
             or (item.weight > 1 and any(field in _BESIDE_SCENE for field, _ in item.sets))
         )
         if self.free and fits:
             wishes, standing = self.wishes, self.standing
             self._commit(at + 1)
             self.wishes, self.standing = wishes, standing
-        if item.scope == lex.ANYWHERE and self._only_soft(at):
+        if item.scope == role.ANYWHERE and self._only_soft(at):
             self._commit(at + 1)
 
     def _only_soft(self, at: int) -> bool:
-        return all(item.has(BREAK | lex.SOFT) for item in self.items[self.commit : at])
+        return all(item.has(BREAK | role.SOFT) for item in self.items[self.commit : at])
 
     def _noun(self, following: Item | None) -> bool:
         if following is not None and following.first in self.lexicon.noun_not_before:
@@ -184,25 +184,25 @@ class Growth:
         if before is not None and before.sign == tok.COLON:
             # "kling : du café": what follows the colon begins the scene.
             return False
-        if following is not None and following.has(lex.WISH) and self.items[at].has(lex.SOFT):
+        if following is not None and following.has(role.WISH) and self.items[at].has(role.SOFT):
             return False
         if self.commit == at and at > self.start:
             return True
-        return before is not None and before.has(lex.WISH) and before.scope >= lex.STANDALONE and not self.colon
+        return before is not None and before.has(role.WISH) and before.scope >= role.STANDALONE and not self.colon
 
     def _listed(self) -> bool:
         """“4k 16:9 10s a lantern”: several wishes in a row need no comma."""
         return self.wishes >= 2 and self.standing
 
     def _stop(self, at: int) -> int:
-        if (self._listed() and self.items[at - 1].has(lex.WISH)) or self._is_own_noun(at):
+        if (self._listed() and self.items[at - 1].has(role.WISH)) or self._is_own_noun(at):
             self._commit(at)
         return self._reach()
 
     def _is_own_noun(self, at: int) -> bool:
         """“create a 5 second looping clip of …”: the noun stays with its adjective, what led up to it goes."""
         before = self.items[at - 1] if at else None
-        if self.colon or before is None or not (self.wishes and before.has(lex.WISH)):
+        if self.colon or before is None or not (self.wishes and before.has(role.WISH)):
             return False
         noun = at + 1
         while noun < len(self.items) and noun - at <= _ADJECTIVES and self.items[noun].has(WORD):
@@ -211,5 +211,5 @@ class Growth:
         return (
             self.items[at].has(WORD)
             and following is not None
-            and (self.items[noun].has(lex.NOUN) and following.has(lex.LINK))
+            and (self.items[noun].has(role.NOUN) and following.has(role.LINK))
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from mcp_server.routing import lexicon as lex
+from mcp_server.routing import roles as role
 from mcp_server.routing.clauses import clause_start
 from mcp_server.routing.item import BREAK, ORDER, WORD, Item
 
@@ -14,9 +14,9 @@ _FROM_MEDIA: Final = frozenset(
 )
 _REACH: Final = 16
 """How far from the wish things are looked for: it keeps the reading linear."""
-_LEADS: Final = lex.SOFT | lex.LINK | lex.PARTICLE
-_STARTS: Final = lex.ARTICLE | lex.OWNED
-_THINGS: Final = lex.MEDIUM | lex.PERSON | lex.NOUN | lex.PICTURE
+_LEADS: Final = role.SOFT | role.LINK | role.PARTICLE
+_STARTS: Final = role.ARTICLE | role.OWNED
+_THINGS: Final = role.MEDIUM | role.PERSON | role.NOUN | role.PICTURE
 
 
 def attach(items: list[Item]) -> None:
@@ -25,7 +25,7 @@ def attach(items: list[Item]) -> None:
     Only where nothing else stands between it and the wish, or follows it up to the end of the clause.
     """
     for at, item in enumerate(items):
-        if item.has(lex.WISH) and any(field == "mode" and value in _FROM_MEDIA for field, value in item.sets):
+        if item.has(role.WISH) and any(field == "mode" and value in _FROM_MEDIA for field, value in item.sets):
             start = clause_start(items, at, _REACH)
             if _things_end(items, start, at) == at:
                 _take(items, start, at)
@@ -37,9 +37,9 @@ def _take(items: Sequence[Item], start: int, end: int) -> None:
         item = items[at]
         if item.has(_THINGS) and at > start and items[at - 1].has(_STARTS):
             # "to the attached audio" asks for no sound.
-            item.roles, item.sets = lex.SOFT, ()
-        elif item.has(WORD | _STARTS) and not item.has(lex.NAME | lex.WISH):
-            item.roles = lex.SOFT
+            item.roles, item.sets = role.SOFT, ()
+        elif item.has(WORD | _STARTS) and not item.has(role.NAME | role.WISH):
+            item.roles = role.SOFT
 
 
 def _things_end(items: Sequence[Item], start: int, end: int) -> int:

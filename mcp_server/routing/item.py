@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from mcp_server.routing import lexicon as lex
+from mcp_server.routing import roles as role
 from mcp_server.routing.lexicon import Entry, Set
 
 WORD: Final = 1 << 29
@@ -13,8 +13,8 @@ WORD: Final = 1 << 29
 BREAK: Final = 1 << 30
 """Ends a clause."""
 ORDER: Final = (
-    lex.NAME | lex.WISH | lex.ARTICLE | lex.VERB | lex.LEAD | lex.NOUN | lex.LINK | lex.SOFT | lex.PLEASE
-    | lex.PARTICLE | lex.LABEL | lex.KEPT
+    role.NAME | role.WISH | role.ARTICLE | role.VERB | role.LEAD | role.NOUN | role.LINK | role.SOFT | role.PLEASE
+    | role.PARTICLE | role.LABEL | role.KEPT
 )  # fmt: skip
 """Roles of words that can belong to an order."""
 MEASURE_WEIGHT: Final = 3
@@ -41,7 +41,7 @@ class Item:
         self.negated = False
         self.sets: tuple[Set, ...] = entry.sets if entry else ()
         self.weight = entry.weight if entry else 0
-        self.scope = entry.scope if entry else lex.ZONE
+        self.scope = entry.scope if entry else role.ZONE
         self.closes = entry.closes if entry else ""
         self.not_before = entry.not_before if entry else frozenset[str]()
         self.complaint = ""
@@ -55,12 +55,12 @@ class Item:
 
     def wish(self, sets: tuple[Set, ...], scope: int, closes: str, weight: int = MEASURE_WEIGHT) -> None:
         """Makes this item ask for something."""
-        self.roles = lex.WISH
+        self.roles = role.WISH
         self.sets, self.scope, self.closes, self.weight = sets, scope, closes, weight
 
     def silence(self) -> None:
         """Makes this item part of the scene."""
-        self.roles = (self.roles & (lex.NEAR_MISS | lex.RIVAL)) | WORD
+        self.roles = (self.roles & (role.NEAR_MISS | role.RIVAL)) | WORD
         self.sets = ()
         self.note = ""
 
@@ -74,6 +74,6 @@ def merge(items: Sequence[Item], first: int, last: int) -> Item:
 
 def number_of(item: Item) -> float | None:
     """The number an item says, in digits or in words."""
-    if item.has(lex.NUMBER):
-        return item.entry.number if item.entry and item.entry.roles & lex.NUMBER else float(item.first)
+    if item.has(role.NUMBER):
+        return item.entry.number if item.entry and item.entry.roles & role.NUMBER else float(item.first)
     return None

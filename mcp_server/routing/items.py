@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from mcp_server.routing import company, handed_in, measures, money, slips
-from mcp_server.routing import lexicon as lex
+from mcp_server.routing import roles as role
 from mcp_server.routing import tokens as tok
 from mcp_server.routing.item import BREAK, MEASURE_WEIGHT, ORDER, WORD, Item
 from mcp_server.routing.lexicon import Entry, Lexicon
@@ -51,14 +51,14 @@ def _match(found: Sequence[Token], lexicon: Lexicon) -> list[Item]:
             roles = entry.roles if entry.roles & ORDER else entry.roles | WORD
             item = Item(token.start, found[step - 1].end, roles, entry=entry, first=token.key)
             if token.kind == tok.NUMBER and step == at + 1:
-                item.roles |= lex.NUMBER
+                item.roles |= role.NUMBER
         elif token.kind == tok.NUMBER:
-            item = Item(token.start, token.end, lex.NUMBER | WORD, first=token.key)
+            item = Item(token.start, token.end, role.NUMBER | WORD, first=token.key)
         elif token.kind in (tok.RATIO, tok.SIZE):
             item = measures.shape(token)
         else:
             roles = (
-                lex.SOFT if token.kind == tok.MARK and not token.key.isalnum() and token.key not in "%$€£¥" else WORD
+                role.SOFT if token.kind == tok.MARK and not token.key.isalnum() and token.key not in "%$€£¥" else WORD
             )
             item = Item(token.start, token.end, roles, first=token.key)
         item.glued = token.glued
@@ -80,26 +80,26 @@ def _word_end(found: Sequence[Token], at: int, before: Sequence[Item], lexicon: 
 def _released(found: Sequence[Token], at: int, longest: tuple[Entry, int], lexicon: Lexicon) -> tuple[Entry, int]:
     """“kling master file” is not “kling master”; and “kling 3 cats” counts cats, as “kling 3 seconds” does seconds."""
     entry, end = longest
-    if end - at < 2 or end >= len(found) or not entry.roles & lex.NAME:
+    if end - at < 2 or end >= len(found) or not entry.roles & role.NAME:
         return longest
     last = found[end - 1]
     beyond = lexicon.longest(found, end - 1)
-    if beyond is not None and beyond[1] > end and beyond[0].roles & lex.WISH and not last.glued:
+    if beyond is not None and beyond[1] > end and beyond[0].roles & role.WISH and not last.glued:
         return lexicon.longest(found, at, end - 1) or longest
     if last.kind != tok.NUMBER or last.glued or "." in last.key:
         return longest
     counted = lexicon.longest(found, end)
     plural = found[end].key.isascii() and len(found[end].key) > 3 and found[end].key.endswith("s")
-    if plural or (counted is not None and counted[0].roles & (lex.UNIT | lex.RATIO_JOIN | lex.RANGE_JOIN)):
+    if plural or (counted is not None and counted[0].roles & (role.UNIT | role.RATIO_JOIN | role.RANGE_JOIN)):
         return lexicon.longest(found, at, end - 1) or longest
     return longest
 
 
 def _named(token: Token, lexicon: Lexicon) -> Item:
     named = lexicon.names.named(token.key)
-    item = Item(token.start, token.end, lex.NAME | lex.WISH, first=token.key)
+    item = Item(token.start, token.end, role.NAME | role.WISH, first=token.key)
     assert named is not None  # the scan asked the same table
     item.sets = named.sets
-    item.weight, item.scope = MEASURE_WEIGHT, lex.STANDALONE
+    item.weight, item.scope = MEASURE_WEIGHT, role.STANDALONE
     item.closes = "after_preposition"
     return item

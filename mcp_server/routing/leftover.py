@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from mcp_server.domain.request import Shot
-from mcp_server.routing import lexicon as lex
+from mcp_server.routing import roles as role
 from mcp_server.routing import tokens as tok
 from mcp_server.routing.item import BREAK, Item
 from mcp_server.routing.measures import SHOT_HEAD
@@ -80,10 +80,10 @@ def _own_lengths(order: Order, heads: Sequence[int]) -> None:
             continue
         for start, end in _clauses(items, first + 1, last):
             clause = items[start:end]
-            lengths = [item for item in clause if item.has(lex.WISH) and dict(item.sets).keys() == {"duration"}]
-            if len(lengths) == 1 and all(item is lengths[0] or item.roles == lex.SOFT for item in clause):
+            lengths = [item for item in clause if item.has(role.WISH) and dict(item.sets).keys() == {"duration"}]
+            if len(lengths) == 1 and all(item is lengths[0] or item.roles == role.SOFT for item in clause):
                 items[first].sets = lengths[0].sets
-                lengths[0].roles = lex.SOFT
+                lengths[0].roles = role.SOFT
                 for at in range(start, end):
                     order.taken[at] = True
                 break
@@ -131,7 +131,7 @@ def _text(order: Order, text: str, start: int, end: int) -> str:
     for number, (first, last) in enumerate(runs):
         piece, mark = _piece(order, text, first, last, end)
         if number + 1 < len(runs):
-            kept = all(item.has(lex.KEPT) for item in order.items[first:last])
+            kept = all(item.has(role.KEPT) for item in order.items[first:last])
             piece += ", " if kept and mark == " " else mark
         said += piece
     said = said.strip().lstrip(">=|~ ")
@@ -142,7 +142,7 @@ def _text(order: Order, text: str, start: int, end: int) -> str:
 
 def _is_asked(order: Order) -> bool:
     return any(
-        taken and item.has(lex.PLEASE | lex.NAME) and item.first in _QUESTIONS
+        taken and item.has(role.PLEASE | role.NAME) and item.first in _QUESTIONS
         for item, taken in zip(order.items, order.taken, strict=True)
     )
 

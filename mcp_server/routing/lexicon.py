@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 
 from mcp_server import places
 from mcp_server.domain.catalog import Catalog
+from mcp_server.routing import roles as role
 from mcp_server.routing import tokens
 from mcp_server.routing.names import names, without_kling
 from mcp_server.routing.tokens import Token
@@ -16,65 +17,7 @@ from mcp_server.routing.tokens import Token
 Manifest = Mapping[str, Any]
 """`skill/triggers.json`, parsed; `schemas/triggers.json` says what may stand in it."""
 
-# What a phrase can be to a reader. One phrase can be several things at once ("about" links, and says "roughly").
-NAME: Final = 1 << 0
-WISH: Final = 1 << 1
-NOT_BEFORE: Final = 1 << 2
-"""Negates what follows."""
-NOT_AFTER: Final = 1 << 3
-"""Negates what came before, as German and Japanese do."""
-ARTICLE: Final = 1 << 4
-VERB: Final = 1 << 5
-LEAD: Final = 1 << 6
-"""A verb that asks for a clip and for nothing else ("generate"): it never belongs to the scene."""
-NOUN: Final = 1 << 7
-LINK: Final = 1 << 8
-SOFT: Final = 1 << 9
-PLEASE: Final = 1 << 10
-PARTICLE: Final = 1 << 11
-LABEL: Final = 1 << 12
-NUMBER: Final = 1 << 13
-UNIT: Final = 1 << 14
-RATIO_JOIN: Final = 1 << 15
-RANGE_JOIN: Final = 1 << 16
-CORRECTION: Final = 1 << 17
-SHOT: Final = 1 << 18
-ON: Final = 1 << 19
-OFF: Final = 1 << 20
-NOT_JOIN: Final = 1 << 21
-RIVAL: Final = 1 << 22
-QUESTION: Final = 1 << 23
-TOPIC: Final = 1 << 24
-CHORE: Final = 1 << 25
-STATE: Final = 1 << 26
-PICTURE: Final = 1 << 27
-NEAR_MISS: Final = 1 << 28
-GENRE: Final = 1 << 31
-"""A kind of clip: it shows that a clip is ordered, and stays in the scene."""
-OWNED: Final = 1 << 32
-"""Says that a thing is there already: "this", "my last"."""
-MEDIUM: Final = 1 << 33
-"""Something that is handed in beside the words: "audio file", "recording"."""
-PERSON: Final = 1 << 34
-"""Whoever is seen in what is handed in: "character"."""
-COUNTED: Final = 1 << 35
-"""What several of may be asked for: "variations"."""
-LIMIT: Final = 1 << 36
-"""Makes an amount of money the most that may be spent: "under"."""
-DOLLAR: Final = 1 << 37
-CENT: Final = 1 << 42
-MONEY: Final = 1 << 38
-"""A currency no price here is in."""
-CHOICE: Final = 1 << 39
-"""Leaves open which of two is wanted: "or"."""
-KEPT: Final = 1 << 40
-"""May stand among the words of an order, and stays in the prompt: "no music"."""
-WITHIN: Final = 1 << 41
-"""Negates, and in another language means "in the": "vídeo no kling"."""
-
-ZONE, EDGE, STANDALONE, ANYWHERE = range(4)
-"""Where a wish may fire: beside the name; alone at an end of the text; alone anywhere; in any place."""
-_SCOPES: Final = {"zone": ZONE, "edge": EDGE, "clause": STANDALONE, "any": ANYWHERE}
+_SCOPES: Final = {"zone": role.ZONE, "edge": role.EDGE, "clause": role.STANDALONE, "any": role.ANYWHERE}
 _LONGEST_ENDING: Final = 2
 _NO_KEYS: Final[frozenset[str]] = frozenset()
 
@@ -105,7 +48,7 @@ class Entry:
         self.roles = 0
         self.sets: tuple[Set, ...] = ()
         self.weight = 0
-        self.scope = ZONE
+        self.scope = role.ZONE
         self.closes = ""
         """Whether it may end the last sentence without a comma: `bare`, `after_preposition`, or not at all."""
         self.not_before = _NO_KEYS
@@ -197,9 +140,9 @@ class Lexicon:
             node = node.setdefault(key, {})
         return cast("Entry", node.setdefault("", Entry()))
 
-    def _role(self, phrases: Iterable[str], role: int) -> None:
+    def _role(self, phrases: Iterable[str], meaning: int) -> None:
         for phrase in phrases:
-            self._add(phrase).roles |= role
+            self._add(phrase).roles |= meaning
 
     def _compile(self, manifest: Manifest) -> None:
         for group in manifest["wishes"]:
@@ -208,25 +151,25 @@ class Lexicon:
         for group in manifest["unclear"]:
             for phrase in _all(group["phrases"]):
                 _wish(self._add(phrase), group)
-        self._role(_all(manifest["name"]["phrases"]), NAME)
-        self._role(manifest["name"]["near_misses"], NEAR_MISS)
+        self._role(_all(manifest["name"]["phrases"]), role.NAME)
+        self._role(manifest["name"]["near_misses"], role.NEAR_MISS)
         grammar = dict(manifest["grammar"])
         self.noun_not_before = _keys(grammar.pop("noun_not_before"))
         for kind, phrases in grammar.items():
             self._role(_all(phrases), _GRAMMAR[kind])
-        self._role(_all(manifest["negations"]["before"]), NOT_BEFORE)
-        self._role(_all(manifest["negations"]["after"]), NOT_AFTER)
-        self._role(manifest["negations"]["within"], WITHIN)
-        self._role(manifest["negations"]["joins"], NOT_JOIN)
-        self._role(_all(manifest["kept"]), KEPT)
-        self._role(_all(manifest["corrections"]), CORRECTION | SOFT)
-        self._role(manifest["ratio_joins"], RATIO_JOIN)
-        self._role(manifest["range_joins"], RANGE_JOIN)
-        self._role(manifest["switches"]["on"], ON)
-        self._role(manifest["switches"]["off"], OFF)
-        self._role(manifest["shots"], SHOT)
-        self._role(_all(manifest["choices"]), CHOICE)
-        self._role(_all(manifest["counted"]), COUNTED)
+        self._role(_all(manifest["negations"]["before"]), role.NOT_BEFORE)
+        self._role(_all(manifest["negations"]["after"]), role.NOT_AFTER)
+        self._role(manifest["negations"]["within"], role.WITHIN)
+        self._role(manifest["negations"]["joins"], role.NOT_JOIN)
+        self._role(_all(manifest["kept"]), role.KEPT)
+        self._role(_all(manifest["corrections"]), role.CORRECTION | role.SOFT)
+        self._role(manifest["ratio_joins"], role.RATIO_JOIN)
+        self._role(manifest["range_joins"], role.RANGE_JOIN)
+        self._role(manifest["switches"]["on"], role.ON)
+        self._role(manifest["switches"]["off"], role.OFF)
+        self._role(manifest["shots"], role.SHOT)
+        self._role(_all(manifest["choices"]), role.CHOICE)
+        self._role(_all(manifest["counted"]), role.COUNTED)
         for kind, phrases in manifest["money"].items():
             self._role(_all(phrases), _MONEY[kind])
         for kind, phrases in manifest["handed_in"].items():
@@ -240,17 +183,17 @@ class Lexicon:
         for words in manifest["numbers"].values():
             for phrase, value in words.items():
                 entry = self._add(phrase)
-                entry.roles |= NUMBER
+                entry.roles |= role.NUMBER
                 entry.number = value
         for unit in manifest["units"]:
             for phrase in _all(unit["phrases"]):
                 entry = self._add(phrase)
-                entry.roles |= UNIT
+                entry.roles |= role.UNIT
                 entry.seconds = unit["seconds"]
         for field, phrases in manifest["labels"].items():
             for phrase in _all(phrases):
                 entry = self._add(phrase)
-                entry.roles |= LABEL
+                entry.roles |= role.LABEL
                 entry.label = (*entry.label, field)
 
     def _compile_pairs(self, manifest: Manifest) -> None:
@@ -263,7 +206,7 @@ class Lexicon:
                 entry = self._add(phrase)
                 entry.objects = (*entry.objects, index)
                 if entry.roles == 0 and len(phrase_keys(phrase)) > 1:
-                    entry.roles = SOFT
+                    entry.roles = role.SOFT
 
     def _compile_names(self) -> None:
         """Models and providers, as the catalog calls them."""
@@ -273,16 +216,16 @@ class Lexicon:
                 # "kling avatar" asks for an avatar, whichever model makes one.
                 continue
             entry = self._add(phrase)
-            if not entry.roles & WISH:
+            if not entry.roles & role.WISH:
                 _wish(entry, {"sets": {"model": model}, "weight": 3, "scope": "edge", "closes": "after_preposition"})
-                entry.roles |= NAME
+                entry.roles |= role.NAME
         for phrase, model in self.names.short_phrases():
             entry = self._add(phrase)
-            if not entry.roles & WISH:
+            if not entry.roles & role.WISH:
                 _wish(entry, {"sets": {"model": model}, "weight": 3, "scope": "zone"})
         for phrase, provider in self.names.providers():
             entry = self._add(phrase)
-            entry.roles &= ~NAME
+            entry.roles &= ~role.NAME
             _wish(entry, {"sets": {"provider": provider}, "weight": 3, "scope": "edge", "closes": "after_preposition"})
 
 
@@ -319,30 +262,30 @@ _PHRASE_KINDS: Final = frozenset(
     (tokens.WORD, tokens.NUMBER, tokens.MARK, tokens.RATIO, tokens.CLAUSE, tokens.SENTENCE)
 )
 _GRAMMAR: Final = {
-    "article": ARTICLE,
-    "verb": VERB,
-    "lead": LEAD,
-    "noun": NOUN,
-    "genre": GENRE,
-    "link": LINK,
-    "soft": SOFT,
-    "please": PLEASE,
-    "particle": PARTICLE,
+    "article": role.ARTICLE,
+    "verb": role.VERB,
+    "lead": role.LEAD,
+    "noun": role.NOUN,
+    "genre": role.GENRE,
+    "link": role.LINK,
+    "soft": role.SOFT,
+    "please": role.PLEASE,
+    "particle": role.PARTICLE,
 }
-_MONEY: Final = {"limits": LIMIT, "dollars": DOLLAR, "cents": CENT, "others": MONEY}
-_HANDED_IN: Final = {"owned": OWNED, "media": MEDIUM, "persons": PERSON}
+_MONEY: Final = {"limits": role.LIMIT, "dollars": role.DOLLAR, "cents": role.CENT, "others": role.MONEY}
+_HANDED_IN: Final = {"owned": role.OWNED, "media": role.MEDIUM, "persons": role.PERSON}
 _REFUSALS: Final = {
-    "rivals": RIVAL,
-    "questions": QUESTION,
-    "topics": TOPIC,
-    "chores": CHORE,
-    "states": STATE,
-    "pictures": PICTURE,
+    "rivals": role.RIVAL,
+    "questions": role.QUESTION,
+    "topics": role.TOPIC,
+    "chores": role.CHORE,
+    "states": role.STATE,
+    "pictures": role.PICTURE,
 }
 
 
 def _wish(entry: Entry, group: Mapping[str, Any]) -> None:
-    entry.roles |= WISH
+    entry.roles |= role.WISH
     entry.sets = tuple(group.get("sets", {}).items())
     entry.weight = group.get("weight", 1)
     entry.no_opposite = group.get("no_opposite", False) or entry.weight == 1

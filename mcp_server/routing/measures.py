@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from mcp_server.routing import lexicon as lex
+from mcp_server.routing import roles as role
 from mcp_server.routing import tokens as tok
 from mcp_server.routing.item import BREAK, WORD, Item, merge, number_of
 from mcp_server.routing.lexicon import Set
@@ -25,13 +25,13 @@ def shape(token: Token) -> Item:
     digits = "".join(sign if sign.isdigit() else " " for sign in token.key).split()
     wide, high = int(digits[0]), int(digits[1])
     if token.kind == tok.RATIO and (wide, high) in RATIOS:
-        item.wish((("aspect_ratio", f"{wide}:{high}"),), lex.STANDALONE, "bare")
+        item.wish((("aspect_ratio", f"{wide}:{high}"),), role.STANDALONE, "bare")
     elif token.kind == tok.SIZE and min(wide, high) >= 360:
         unit = math.gcd(wide, high)
         ratio = f"{wide // unit}:{high // unit}"
         short = min(wide, high)
         quality: Set = ("tier", "4k") if short == 2160 else ("resolution", f"{short}p")
-        item.wish((("aspect_ratio", ratio), quality), lex.STANDALONE, "bare")
+        item.wish((("aspect_ratio", ratio), quality), role.STANDALONE, "bare")
     return item
 
 
@@ -41,20 +41,20 @@ def strange_versions(items: list[Item]) -> list[Item]:
     at = 0
     while at < len(items):
         item, step = items[at], 1
-        if item.has(lex.NAME) and not item.sets:
+        if item.has(role.NAME) and not item.sets:
             number = at + 2 if at + 1 < len(items) and items[at + 1].first == "v" else at + 1
             following = items[number + 1] if number + 1 < len(items) else None
             if (
                 number < len(items)
-                and items[number].roles == lex.NUMBER | WORD
+                and items[number].roles == role.NUMBER | WORD
                 and "." in items[number].first
-                and (following is None or not following.has(lex.UNIT | lex.RATIO_JOIN | lex.RANGE_JOIN))
+                and (following is None or not following.has(role.UNIT | role.RATIO_JOIN | role.RANGE_JOIN))
                 and not _is_ratio(items, number)
             ):
                 version = items[number].first
                 item, step = merge(items, at, number), number + 1 - at
-                item.wish((("model", f"kling-{version}"),), lex.EDGE, "")
-                item.roles |= lex.NAME
+                item.wish((("model", f"kling-{version}"),), role.EDGE, "")
+                item.roles |= role.NAME
         made.append(item)
         at += step
     return made
@@ -65,7 +65,7 @@ def _is_ratio(items: Sequence[Item], at: int) -> bool:
     if at + 2 >= len(items):
         return False
     colon, other = items[at + 1 : at + 3]
-    return colon.sign == tok.COLON and other.has(lex.NUMBER) and items[at].end == colon.start == other.start - 1
+    return colon.sign == tok.COLON and other.has(role.NUMBER) and items[at].end == colon.start == other.start - 1
 
 
 def measure(items: list[Item]) -> list[Item]:
@@ -74,10 +74,10 @@ def measure(items: list[Item]) -> list[Item]:
     at = 0
     while at < len(items):
         item, step = items[at], 1
-        if item.has(lex.NUMBER):
+        if item.has(role.NUMBER):
             if (measure := _range(items, at) or _ratio(items, at)) is not None:
                 item, step = measure, 3 if measure.complaint == "" else 4
-            elif at + 1 < len(items) and items[at + 1].has(lex.UNIT):
+            elif at + 1 < len(items) and items[at + 1].has(role.UNIT):
                 item, step = _length(items, at), 2
         made.append(item)
         at += step
@@ -92,13 +92,13 @@ def _length(items: Sequence[Item], at: int) -> Item:
     set_seconds(item, seconds)
     if unit.first == "s" and unit.glued and 50 <= seconds <= 99 and seconds % 10 == 0:
         # "80s" is a decade before it is a length; only right beside the name it is a length.
-        item.scope, item.closes = lex.ZONE, ""
+        item.scope, item.closes = role.ZONE, ""
     return item
 
 
 def set_seconds(item: Item, seconds: float) -> None:
     whole = int(seconds)
-    item.wish((("duration", whole),), lex.STANDALONE, "bare")
+    item.wish((("duration", whole),), role.STANDALONE, "bare")
     if whole != seconds or whole < 1:
         item.sets = ()
         item.complaint = f"{seconds:g} seconds is not a whole number of seconds"
@@ -109,11 +109,11 @@ def _range(items: Sequence[Item], at: int) -> Item | None:
     if at + 3 >= len(items):
         return None
     low, join, high, unit = items[at : at + 4]
-    is_join = join.has(lex.RANGE_JOIN) or (join.has(BREAK) and join.first in ("-", "–", "—", "~", "〜"))
-    if not (is_join and high.has(lex.NUMBER) and unit.has(lex.UNIT)):
+    is_join = join.has(role.RANGE_JOIN) or (join.has(BREAK) and join.first in ("-", "–", "—", "~", "〜"))
+    if not (is_join and high.has(role.NUMBER) and unit.has(role.UNIT)):
         return None
     item = merge(items, at, at + 3)
-    item.wish((), lex.STANDALONE, "bare")
+    item.wish((), role.STANDALONE, "bare")
     first, second = number_of(low) or 0, number_of(high) or 0
     item.complaint = f"{first:g} to {second:g} seconds is a range: say one length"
     return item
@@ -121,13 +121,13 @@ def _range(items: Sequence[Item], at: int) -> Item | None:
 
 def _ratio(items: Sequence[Item], at: int) -> Item | None:
     """“sixteen by nine”, “16 x 9”, “16比9”."""
-    if at + 2 >= len(items) or not items[at + 1].has(lex.RATIO_JOIN) or not items[at + 2].has(lex.NUMBER):
+    if at + 2 >= len(items) or not items[at + 1].has(role.RATIO_JOIN) or not items[at + 2].has(role.NUMBER):
         return None
     sides = (number_of(items[at]), number_of(items[at + 2]))
     if sides not in RATIOS:
         return None
     item = merge(items, at, at + 2)
-    item.wish((("aspect_ratio", f"{int(sides[0] or 0)}:{int(sides[1] or 0)}"),), lex.STANDALONE, "bare")
+    item.wish((("aspect_ratio", f"{int(sides[0] or 0)}:{int(sides[1] or 0)}"),), role.STANDALONE, "bare")
     return item
 
 
@@ -139,7 +139,7 @@ def counts(items: list[Item]) -> None:
     """“3 variations of”, “two kling videos”: one call makes one clip, and the answer says so."""
     named = False
     for at, item in enumerate(items):
-        named = named or item.has(lex.NAME)
+        named = named or item.has(role.NAME)
         if named and item.sign == tok.COLON:
             # What comes now is the scene: "kling: three versions of one woman argue".
             break
@@ -149,15 +149,15 @@ def counts(items: list[Item]) -> None:
         place = at + 1
         while place < len(items) and place - at < _COUNT_REACH and _may_be_counted(items[place]):
             place += 1
-        if place < len(items) and items[place].has(lex.COUNTED):
-            item.wish((), lex.STANDALONE, "", weight=1)
+        if place < len(items) and items[place].has(role.COUNTED):
+            item.wish((), role.STANDALONE, "", weight=1)
             item.note = f"one call makes one clip; the words ask for {number:g}: order each by itself"
-            if not items[place].has(lex.NOUN):
-                items[place].roles = lex.NOUN
+            if not items[place].has(role.NOUN):
+                items[place].roles = role.NOUN
 
 
 def _may_be_counted(item: Item) -> bool:
-    return not item.has(lex.COUNTED) and item.has(lex.NAME | lex.WISH | lex.SOFT) and not item.has(BREAK)
+    return not item.has(role.COUNTED) and item.has(role.NAME | role.WISH | role.SOFT) and not item.has(BREAK)
 
 
 _MANY: Final = 20
@@ -168,7 +168,7 @@ def shots(items: list[Item]) -> list[Item]:
     """“Shot 1: … Shot 2 (3s): …”: numbered from one, each with a colon, and at least two of them."""
     marks: list[tuple[int, int, int | None]] = []
     for at in range(len(items) - 2):
-        if items[at].has(lex.SHOT) and number_of(items[at + 1]) == len(marks) + 1:
+        if items[at].has(role.SHOT) and number_of(items[at + 1]) == len(marks) + 1:
             end, seconds = _shot_head(items, at + 2)
             if end:
                 marks.append((at, end, seconds))
@@ -192,7 +192,7 @@ def _shot_head(items: Sequence[Item], at: int) -> tuple[int, int | None]:
     closed = 0
     while at < len(items) and closed < 4:
         item = items[at]
-        if item.has(lex.WISH) and len(item.sets) == 1 and item.sets[0][0] == "duration":
+        if item.has(role.WISH) and len(item.sets) == 1 and item.sets[0][0] == "duration":
             seconds = item.sets[0][1]
         elif item.sign == tok.COLON or (
             item.has(BREAK) and item.first in _SHOT_CLOSERS and seconds is None and not closed

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
-from mcp_server.routing import lexicon as lex
+from mcp_server.routing import roles as role
 from mcp_server.routing import tokens as tok
 from mcp_server.routing.item import Item, merge, number_of
 
@@ -39,10 +39,10 @@ def _amount(items: Sequence[Item], at: int) -> tuple[int, int, Item] | None:
     here, following = items[at], items[at + 1] if at + 1 < len(items) else None
     if following is None:
         return None
-    if here.has(lex.NUMBER) and following.has(lex.DOLLAR | lex.CENT | lex.MONEY):
+    if here.has(role.NUMBER) and following.has(role.DOLLAR | role.CENT | role.MONEY):
         return at + 2, at, following
-    if here.has(lex.DOLLAR | lex.CENT | lex.MONEY) and following.has(lex.NUMBER):
-        repeated = at + 2 < len(items) and items[at + 2].has(lex.DOLLAR | lex.CENT | lex.MONEY)
+    if here.has(role.DOLLAR | role.CENT | role.MONEY) and following.has(role.NUMBER):
+        repeated = at + 2 < len(items) and items[at + 2].has(role.DOLLAR | role.CENT | role.MONEY)
         return at + 2 + repeated, at + 1, here
     return None
 
@@ -51,24 +51,24 @@ def _said_before(made: Sequence[Item]) -> int:
     """How many items before the amount belong to the limit; 0 when none of them says that it is one."""
     for back in range(1, min(_LEADING, len(made)) + 1):
         item = made[-back]
-        if item.has(lex.LIMIT):
+        if item.has(role.LIMIT):
             return back
-        if not (item.has(lex.SOFT | lex.ARTICLE) or item.sign == tok.COLON):
+        if not (item.has(role.SOFT | role.ARTICLE) or item.sign == tok.COLON):
             break
     return 0
 
 
 def _said_after(items: Sequence[Item], end: int) -> int:
-    return end + 1 if end < len(items) and items[end].has(lex.LIMIT) else end
+    return end + 1 if end < len(items) and items[end].has(role.LIMIT) else end
 
 
 def _limit(first: Item, last: Item, number: Item, currency: Item) -> Item:
     item = merge((first, last), 0, 1)
-    item.wish((), lex.STANDALONE, "")
-    if currency.has(lex.DOLLAR | lex.CENT):
+    item.wish((), role.STANDALONE, "")
+    if currency.has(role.DOLLAR | role.CENT):
         digits = number.first[:1].isdigit()
         amount = Decimal(number.first if digits else str(number_of(number)))
-        item.sets = (("max_cost_usd", amount if currency.has(lex.DOLLAR) else amount / 100),)
+        item.sets = (("max_cost_usd", amount if currency.has(role.DOLLAR) else amount / 100),)
     else:
         item.about = "max_cost_usd"
         item.complaint = "prices here are in US dollars: the limit has to be said in dollars, too"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mcp_server.routing import lexicon as lex
+from mcp_server.routing import roles as role
 from mcp_server.routing import tokens as tok
 from mcp_server.routing.item import BREAK, WORD, Item
 from mcp_server.routing.measures import SHOT_HEAD
@@ -25,9 +25,9 @@ def refusal(order: Order, text: str) -> Refusal | None:
     items = order.items
     anchor = order.named if order.named >= 0 else _provider(order)
     if anchor < 0:
-        if any(item.has(lex.NAME) and item.negated for item in items):
+        if any(item.has(role.NAME) and item.negated for item in items):
             return Refusal("they want a video, but not from Kling")
-        if any(item.has(lex.NAME) for item in items):
+        if any(item.has(role.NAME) for item in items):
             return Refusal("they mention Kling, but order nothing")
         return _unnamed(order, text)
     start, end = _sentence(items, anchor)
@@ -37,9 +37,9 @@ def refusal(order: Order, text: str) -> Refusal | None:
     before = items[first] if first < anchor else None
     joined = not any(item.has(BREAK) for item in items[first:anchor])
     asks = end < len(items) and items[end].first == "?"
-    if before is not None and before.has(lex.QUESTION) and (joined or asks):
+    if before is not None and before.has(role.QUESTION) and (joined or asks):
         return Refusal("they ask about Kling, but order nothing")
-    if before is not None and before.has(lex.CHORE | lex.TOPIC) and joined:
+    if before is not None and before.has(role.CHORE | role.TOPIC) and joined:
         return Refusal("they ask for something else than a video")
     if items[anchor].first in _ABLE and not any(
         item.has(WORD) and not taken for item, taken in zip(items, order.taken, strict=True)
@@ -60,21 +60,21 @@ _ABLE = frozenset(("can", "could", "would", "will"))
 
 def _unnamed(order: Order, text: str) -> Refusal | None:
     items = order.items
-    rival = next((at for at, item in enumerate(items) if item.has(lex.RIVAL) and _is_ordered(items, at)), None)
+    rival = next((at for at, item in enumerate(items) if item.has(role.RIVAL) and _is_ordered(items, at)), None)
     if rival is not None:
         return Refusal(f"they name {text[items[rival].start : items[rival].end]}, not Kling")
-    miss = next((item for item in items if item.has(lex.NEAR_MISS)), None)
+    miss = next((item for item in items if item.has(role.NEAR_MISS)), None)
     if miss is not None:
         return Refusal(f"“{text[miss.start : miss.end]}” is not Kling")
     first = _first(items, 0)
-    if first < len(items) and items[first].has(lex.QUESTION | lex.CHORE):
+    if first < len(items) and items[first].has(role.QUESTION | role.CHORE):
         return Refusal("they ask for something else than a video")
     if _opens_with_picture(items):
         return Refusal("they ask for a picture, not for a video")
     firm = [items[at] for at in order.firm]
     if sum(item.sign == SHOT_HEAD for item in items) > 1:
         return None
-    if order.framed or len(firm) > 1 or any(item.scope >= lex.STANDALONE for item in firm):
+    if order.framed or len(firm) > 1 or any(item.scope >= role.STANDALONE for item in firm):
         return None
     if any(field == "mode" for item in firm for field, _ in item.sets):
         return None
@@ -101,8 +101,8 @@ def _sentence(items: Sequence[Item], at: int) -> tuple[int, int]:
 def _first(items: Sequence[Item], start: int) -> int:
     """The first word that says anything."""
     at = start
-    while at < len(items) and not items[at].has(lex.QUESTION | lex.CHORE):
-        if not items[at].has(BREAK | lex.PLEASE | lex.ARTICLE) and items[at].roles != lex.SOFT:
+    while at < len(items) and not items[at].has(role.QUESTION | role.CHORE):
+        if not items[at].has(BREAK | role.PLEASE | role.ARTICLE) and items[at].roles != role.SOFT:
             break
         at += 1
     return at
@@ -112,16 +112,16 @@ def _is_comparison(items: Sequence[Item], anchor: int, start: int, end: int) -> 
     """“kling or sora”: nothing but joining words between the two."""
     for step in (1, -1):
         at = anchor + step
-        while start <= at < end and not items[at].has(BREAK | lex.VERB | lex.LEAD):
-            if items[at].has(lex.RIVAL):
+        while start <= at < end and not items[at].has(BREAK | role.VERB | role.LEAD):
+            if items[at].has(role.RIVAL):
                 return True
-            if items[at].has(WORD) and not items[at].has(lex.TOPIC | lex.NOT_JOIN):
+            if items[at].has(WORD) and not items[at].has(role.TOPIC | role.NOT_JOIN):
                 break
             at += step
     return False
 
 
-_ABOUT = lex.TOPIC | lex.CHORE | lex.QUESTION | lex.STATE | lex.UNIT | lex.NUMBER
+_ABOUT = role.TOPIC | role.CHORE | role.QUESTION | role.STATE | role.UNIT | role.NUMBER
 
 
 def _is_topic(order: Order, anchor: int, start: int, end: int) -> bool:
@@ -132,14 +132,14 @@ def _is_topic(order: Order, anchor: int, start: int, end: int) -> bool:
     left = [at for at in range(anchor + 1, end) if not order.taken[at] and not items[at].has(BREAK)]
     words = [at for at in left if items[at].has(WORD) and not items[at].has(_ABOUT)]
     before = [at for at in range(start, anchor) if not order.taken[at]]
-    if any(items[at].has(lex.TOPIC) for at in before) and not any(items[at].has(BREAK) for at in before):
+    if any(items[at].has(role.TOPIC) for at in before) and not any(items[at].has(BREAK) for at in before):
         others = [at for at in before if items[at].has(WORD) and not items[at].has(_ABOUT)]
         return _weight(items, [*others, *words]) <= 1
     if not left:
         return False
-    if items[left[0]].has(lex.TOPIC) and _weight(items, words) < 1:
+    if items[left[0]].has(role.TOPIC) and _weight(items, words) < 1:
         return True
-    return items[left[-1]].has(lex.TOPIC) and _weight(items, words) <= 2
+    return items[left[-1]].has(role.TOPIC) and _weight(items, words) <= 2
 
 
 def _is_doubt(order: Order, start: int, end: int) -> bool:
@@ -148,14 +148,14 @@ def _is_doubt(order: Order, start: int, end: int) -> bool:
     if end >= len(items) or items[end].first != "?":
         return False
     sentence = range(start, end)
-    if any(items[at].has(lex.VERB | lex.LEAD | lex.NOUN | lex.PLEASE) for at in sentence):
+    if any(items[at].has(role.VERB | role.LEAD | role.NOUN | role.PLEASE) for at in sentence):
         return False
     if any(items[at].has(BREAK) and items[at].sign != tok.OPENING for at in sentence):
         return False
     words = [at for at in sentence if items[at].has(WORD) and not order.taken[at]]
-    if not words and any(items[at].has(lex.CHOICE) for at in sentence):
+    if not words and any(items[at].has(role.CHOICE) for at in sentence):
         return True
-    wishes = any(items[at].has(lex.WISH) for at in sentence)
+    wishes = any(items[at].has(role.WISH) for at in sentence)
     return _weight(items, words) <= 2 and not (wishes and not words)
 
 
@@ -170,10 +170,10 @@ def _is_statement(order: Order, anchor: int) -> bool:
         item = order.items[at]
         if item.has(BREAK):
             return False
-        if item.first == "'s" and at + 1 < len(order.items) and not order.items[at + 1].has(lex.WISH | lex.NAME):
+        if item.first == "'s" and at + 1 < len(order.items) and not order.items[at + 1].has(role.WISH | role.NAME):
             return at == anchor + 1 and not _sells(order, anchor)
-        if not order.taken[at] and not (item.has(lex.TOPIC) and not item.has(lex.STATE)):
-            return item.has(lex.STATE)
+        if not order.taken[at] and not (item.has(role.TOPIC) and not item.has(role.STATE)):
+            return item.has(role.STATE)
     return False
 
 
@@ -184,27 +184,27 @@ def _sells(order: Order, anchor: int) -> bool:
 def _is_picture(order: Order, anchor: int) -> bool:
     """“make a kling image of a dog”."""
     items = order.items
-    asked = any(item.has(lex.VERB | lex.LEAD) for item in items[:anchor])
+    asked = any(item.has(role.VERB | role.LEAD) for item in items[:anchor])
     after = items[anchor + 1] if anchor + 1 < len(items) else None
-    return asked and after is not None and after.has(lex.PICTURE) and not order.taken[anchor + 1]
+    return asked and after is not None and after.has(role.PICTURE) and not order.taken[anchor + 1]
 
 
 def _is_ordered(items: Sequence[Item], at: int) -> bool:
     """Whether this name stands where the maker of the clip is named."""
     before = items[at - 1] if at else None
     after = items[at + 1] if at + 1 < len(items) else None
-    if before is None or before.has(BREAK | lex.SOFT | lex.VERB | lex.LEAD | lex.PLEASE):
+    if before is None or before.has(BREAK | role.SOFT | role.VERB | role.LEAD | role.PLEASE):
         return True
     if after is None or before.has(WORD):
         return False
-    return after.has(lex.NOUN | lex.WISH | lex.PARTICLE) or after.sign == tok.COLON
+    return after.has(role.NOUN | role.WISH | role.PARTICLE) or after.sign == tok.COLON
 
 
 def _opens_with_picture(items: Sequence[Item]) -> bool:
     """“make an image of a dog”."""
     for at, item in enumerate(items):
-        if item.has(lex.PICTURE):
-            return at + 1 < len(items) and items[at + 1].has(lex.LINK)
-        if not item.has(lex.VERB | lex.LEAD | lex.ARTICLE | lex.SOFT | lex.PLEASE):
+        if item.has(role.PICTURE):
+            return at + 1 < len(items) and items[at + 1].has(role.LINK)
+        if not item.has(role.VERB | role.LEAD | role.ARTICLE | role.SOFT | role.PLEASE):
             break
     return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from mcp_server.routing import lexicon as lex
+from mcp_server.routing import roles as role
 from mcp_server.routing.item import BREAK, WORD, Item
 from mcp_server.routing.lexicon import Lexicon
 
@@ -14,26 +14,31 @@ def units(items: list[Item], lexicon: Lexicon) -> None:
     """“10 secnds”: after a number, a word one edit away from a unit is that unit."""
     for at in range(1, len(items)):
         item = items[at]
-        if len(item.first) < _LONG or item.entry is not None or not item.has(WORD) or not items[at - 1].has(lex.NUMBER):
+        if (
+            len(item.first) < _LONG
+            or item.entry is not None
+            or not item.has(WORD)
+            or not items[at - 1].has(role.NUMBER)
+        ):
             continue
         meant = next((unit for unit in lexicon.unit_words if _is_slip(item.first, unit, lexicon)), None)
         if meant is not None:
-            item.entry, item.roles = lexicon.entry(meant), lex.UNIT | WORD
+            item.entry, item.roles = lexicon.entry(meant), role.UNIT | WORD
 
 
 def forgive(items: list[Item], lexicon: Lexicon) -> None:
     """Words one edit away from "kling", or from a tier beside the name."""
-    named = any(item.has(lex.NAME) for item in items)
+    named = any(item.has(role.NAME) for item in items)
     for at, item in enumerate(items):
         lonely = item.end - item.start == len("pro") and item.first in _PRO_SLIPS_ALONE
-        if lonely and at and items[at - 1].has(lex.NAME) and not item.has(lex.WISH):
+        if lonely and at and items[at - 1].has(role.NAME) and not item.has(role.WISH):
             _tier_slip(items, at, lexicon)
         if not item.has(WORD) or item.entry is not None or item.glued or (at + 1 < len(items) and items[at + 1].glued):
             continue
         if not named and _is_slip(item.first, "kling", lexicon) and _stands_for_name(items, at):
-            item.roles = lex.NAME
+            item.roles = role.NAME
             named = True
-        elif at and items[at - 1].has(lex.NAME | lex.WISH):
+        elif at and items[at - 1].has(role.NAME | role.WISH):
             _tier_slip(items, at, lexicon)
         if item.has(WORD) and len(item.first) >= _LONG:
             _shape_slip(items, at, lexicon)
@@ -41,9 +46,9 @@ def forgive(items: list[Item], lexicon: Lexicon) -> None:
 
 def _stands_for_name(items: Sequence[Item], at: int) -> bool:
     before = [item for item in items[:at] if not item.has(BREAK)][-1:] if at < 8 else [items[at - 1]]
-    if not before or before[0].has(lex.VERB | lex.SOFT | lex.PLEASE | lex.LEAD | lex.WISH | lex.ARTICLE):
+    if not before or before[0].has(role.VERB | role.SOFT | role.PLEASE | role.LEAD | role.WISH | role.ARTICLE):
         return True
-    return at + 1 < len(items) and items[at + 1].has(lex.WISH)
+    return at + 1 < len(items) and items[at + 1].has(role.WISH)
 
 
 def _tier_slip(items: list[Item], at: int, lexicon: Lexicon) -> None:
@@ -57,19 +62,19 @@ def _tier_slip(items: list[Item], at: int, lexicon: Lexicon) -> None:
         else:
             near = meant == "pro" and (word in _PRO_SLIPS or (closed and word in _PRO_SLIPS_ALONE))
         if near:
-            item.wish((("tier", tier),), lex.EDGE, "")
+            item.wish((("tier", tier),), role.EDGE, "")
             return
 
 
 def _shape_slip(items: list[Item], at: int, lexicon: Lexicon) -> None:
     """“potrait”, where it can be nothing but an order: between signs, or among other wishes."""
     around = (items[at - 1] if at else None, items[at + 1] if at + 1 < len(items) else None)
-    if not all(one is None or one.has(BREAK | lex.WISH | lex.NAME) for one in around):
+    if not all(one is None or one.has(BREAK | role.WISH | role.NAME) for one in around):
         return
     word = items[at].first
     for meant, sets in lexicon.shape_words.items():
         if not word.startswith(meant) and _is_slip(word, meant, lexicon):
-            items[at].wish(sets, lex.EDGE, "")
+            items[at].wish(sets, role.EDGE, "")
             return
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from mcp_server.domain.catalog import Catalog
 from mcp_server.domain.request import Match, Wishes
-from mcp_server.routing import lexicon as lex
+from mcp_server.routing import roles as role
 from mcp_server.routing import tokens
 from mcp_server.routing.item import BREAK, Item
 from mcp_server.routing.items import itemise
@@ -71,10 +71,10 @@ class _Ledger:
         self.notes: list[str] = []
         corrected = False
         for at, (item, taken) in enumerate(zip(order.items, order.taken, strict=True)):
-            if taken and item.has(lex.WISH):
+            if taken and item.has(role.WISH):
                 self._enter(item, corrected=corrected or _corrects(order.items, at))
                 corrected = False
-            elif taken and item.entry is not None and item.entry.roles & lex.CORRECTION:
+            elif taken and item.entry is not None and item.entry.roles & role.CORRECTION:
                 corrected = True
 
     def wishes(self, scene: Leftover) -> Wishes:
@@ -162,14 +162,14 @@ class _Ledger:
 
 def _corrects(items: Sequence[Item], at: int) -> bool:
     """“10s, make it 5s actually”: the word of correction closes the clause that corrects."""
-    if at + 1 >= len(items) or not items[at + 1].has(lex.CORRECTION):
+    if at + 1 >= len(items) or not items[at + 1].has(role.CORRECTION):
         return False
     if at + 2 < len(items) and not items[at + 2].has(BREAK):
         return False
     start = at
     while start and not items[start - 1].has(BREAK):
         start -= 1
-    return any(item.has(lex.VERB) for item in items[start:at])
+    return any(item.has(role.VERB) for item in items[start:at])
 
 
 def _plain(value: Any) -> str:

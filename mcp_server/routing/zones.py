@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from mcp_server.routing import lexicon as lex
+from mcp_server.routing import roles as role
 from mcp_server.routing import tokens as tok
 from mcp_server.routing.clauses import clause_start, is_order
 from mcp_server.routing.growth import Growth
@@ -46,11 +46,11 @@ class Order:
         self._close()
         self._middle()
         self._labelled()
-        self.firm |= {at for at, item in enumerate(items) if self.taken[at] and item.scope == lex.ANYWHERE}
+        self.firm |= {at for at, item in enumerate(items) if self.taken[at] and item.scope == role.ANYWHERE}
 
     def wishes(self) -> Iterable[Item]:
         """Everything that is asked for."""
-        return (item for item, taken in zip(self.items, self.taken, strict=True) if taken and item.has(lex.WISH))
+        return (item for item, taken in zip(self.items, self.taken, strict=True) if taken and item.has(role.WISH))
 
     # -- the beginning ----------------------------------------------------------------------------------------
 
@@ -65,7 +65,7 @@ class Order:
 
     def _has_name(self, start: int, end: int) -> bool:
         for at in range(start, end):
-            if self.items[at].has(lex.NAME) and not self.items[at].negated:
+            if self.items[at].has(role.NAME) and not self.items[at].negated:
                 self.named = at
                 return True
         return False
@@ -75,12 +75,12 @@ class Order:
         for at, item in enumerate(self.items):
             following = self.items[at + 1] if at + 1 < len(self.items) else None
             if (
-                item.has(lex.VERB)
+                item.has(role.VERB)
                 and following is not None
-                and (following.first in _INDEFINITE or following.has(lex.NUMBER) or not following.first)
+                and (following.first in _INDEFINITE or following.has(role.NUMBER) or not following.first)
             ):
                 return at + 1
-            if not item.has(lex.PLEASE | lex.SOFT):
+            if not item.has(role.PLEASE | role.SOFT):
                 break
         return 0
 
@@ -98,16 +98,16 @@ class Order:
     def _name_further_on(self, start: int) -> None:
         for at in range(start, len(self.items)):
             item = self.items[at]
-            if item.has(lex.NAME) and not item.negated and self._is_order_place(at):
+            if item.has(role.NAME) and not item.negated and self._is_order_place(at):
                 self._take_around(at, start)
                 return
 
     def _is_order_place(self, at: int) -> bool:
         before = self.items[at - 1] if at else None
         after = self.items[at + 1] if at + 1 < len(self.items) else None
-        if after is None or after.has(BREAK | lex.WISH | lex.NOUN | lex.PARTICLE | lex.GENRE):
+        if after is None or after.has(BREAK | role.WISH | role.NOUN | role.PARTICLE | role.GENRE):
             return True
-        return before is None or before.has(BREAK | lex.SOFT | lex.VERB | lex.LEAD | lex.LINK)
+        return before is None or before.has(BREAK | role.SOFT | role.VERB | role.LEAD | role.LINK)
 
     def _take_around(self, at: int, start: int) -> None:
         self.named = at
@@ -115,7 +115,7 @@ class Order:
         while left > start and self.items[left - 1].has(ORDER) and not self.items[left - 1].has(BREAK):
             left -= 1
         beside_scene = left > start and self.items[left - 1].has(WORD)
-        while beside_scene and left < at and self.items[left].has(lex.ARTICLE):
+        while beside_scene and left < at and self.items[left].has(role.ARTICLE):
             left += 1
         end = self._grow(at, free=True)
         if self.items[end - 1].sign == tok.COLON:
@@ -125,18 +125,18 @@ class Order:
         if beside_scene and left == at:
             # "a stop-motion kling video of a dog": the noun stays with its own adjective.
             for index in range(at, end - 1):
-                if self.items[index].has(lex.NOUN) and self.items[index + 1].has(lex.LINK):
+                if self.items[index].has(role.NOUN) and self.items[index + 1].has(role.LINK):
                     end = index
                     break
         self._take(left, end)
 
     def _is_whole_frame(self, left: int, at: int, end: int) -> bool:
         """“Would you mind making a kling video of …”: an article, the name, a noun and what links it to the scene."""
-        begins = left > 0 and self.items[left - 1].has(lex.ARTICLE) and not self.items[left - 1].has(WORD)
-        nouns = [index for index in range(at, end - 1) if self.items[index].has(lex.NOUN)]
+        begins = left > 0 and self.items[left - 1].has(role.ARTICLE) and not self.items[left - 1].has(WORD)
+        nouns = [index for index in range(at, end - 1) if self.items[index].has(role.NOUN)]
         before = self.items[self._sentence_start(left) : left]
         short = sum(item.has(WORD) for item in before) <= _CHATTER and not any(item.has(BREAK) for item in before)
-        return begins and short and any(self.items[index + 1].has(lex.LINK) for index in nouns)
+        return begins and short and any(self.items[index + 1].has(role.LINK) for index in nouns)
 
     def _sentence_start(self, at: int) -> int:
         while at and self.items[at - 1].sign != tok.SENTENCE:
@@ -146,7 +146,7 @@ class Order:
     def _frame_start(self, at: int) -> int:
         """“Make me something with kling pro: …”: what leads up to such a colon is not the scene."""
         start = self._sentence_start(at)
-        opens = self.items[start].has(lex.VERB | lex.LEAD | lex.PLEASE)
+        opens = self.items[start].has(role.VERB | role.LEAD | role.PLEASE)
         return start if opens and not any(item.has(BREAK) for item in self.items[start:at]) else at
 
     # -- the end ----------------------------------------------------------------------------------------------
@@ -160,7 +160,7 @@ class Order:
             if start < self._shots < end:
                 break
             if start < end and not all(self.taken[start:end]):
-                if not is_order(self.items, start, end, lex.EDGE, self.lexicon):
+                if not is_order(self.items, start, end, role.EDGE, self.lexicon):
                     if self._agree(tail):
                         for first, last in tail:
                             self._take(first, last)
@@ -191,24 +191,24 @@ class Order:
         cut = end
         for at in range(end - 1, low - 1, -1):
             item = self.items[at]
-            if item.has(lex.WISH):
+            if item.has(role.WISH):
                 if not self._may_close(at, cut, end):
                     break
                 cut = at
-            elif item.has(lex.NAME) or (cut < end and at == cut - 1 and self._leads_to(item)):
+            elif item.has(role.NAME) or (cut < end and at == cut - 1 and self._leads_to(item)):
                 cut = at
-        verbs = any(item.has(lex.VERB | lex.LEAD) for item in self.items[low:end])
+        verbs = any(item.has(role.VERB | role.LEAD) for item in self.items[low:end])
         if cut == end:
             cut = self._frame(low, end, verbs=verbs)
         elif verbs:
-            while cut > low and self.items[cut - 1].has(lex.NOUN | lex.PARTICLE | lex.LEAD):
+            while cut > low and self.items[cut - 1].has(role.NOUN | role.PARTICLE | role.LEAD):
                 cut -= 1
         firm = set(self.firm)
         self._take(cut, end)
         self.firm = firm
 
     def _leads_to(self, item: Item) -> bool:
-        return item.has(lex.SOFT) or item.first in self.lexicon.closing["provider"]
+        return item.has(role.SOFT) or item.first in self.lexicon.closing["provider"]
 
     def _may_close(self, at: int, cut: int, end: int) -> bool:
         item = self.items[at]
@@ -219,18 +219,18 @@ class Order:
         if any(self._is_scenery(field, value) for field, value in item.sets):
             return False
         following = self.items[at + 1] if at + 1 < end else None
-        if before.has(lex.ARTICLE) and not before.has(lex.SOFT):
-            return following is not None and following.has(lex.LABEL) and self.items[at - 2].has(lex.SOFT)
-        if item.closes == "bare" or item.scope == lex.ANYWHERE:
+        if before.has(role.ARTICLE) and not before.has(role.SOFT):
+            return following is not None and following.has(role.LABEL) and self.items[at - 2].has(role.SOFT)
+        if item.closes == "bare" or item.scope == role.ANYWHERE:
             return True
-        beside = cut == at + 1 and following is not None and following.has(lex.WISH | lex.NAME)
-        beside = beside or (self.run_on and before.has(lex.WISH))
+        beside = cut == at + 1 and following is not None and following.has(role.WISH | role.NAME)
+        beside = beside or (self.run_on and before.has(role.WISH))
         if item.closes == "after_preposition":
             field = item.sets[0][0] if item.sets else "other"
             return (
                 beside or self.run_on or before.first in self.lexicon.closing.get(field, self.lexicon.closing["other"])
             )
-        return beside and item.scope >= lex.EDGE
+        return beside and item.scope >= role.EDGE
 
     def _is_scenery(self, field: str, value: object) -> bool:
         """What was settled beside the name, and a length nobody sells, are not settled by a sentence's last words."""
@@ -242,17 +242,17 @@ class Order:
     def _frame(self, low: int, end: int, *, verbs: bool) -> int:
         """Languages that say "video" and "make" last: "猫がピアノを弾く動画を作って"."""
         opened = any(
-            self.taken[at] and item.has(lex.VERB | lex.LEAD | lex.PLEASE) for at, item in enumerate(self.items[:low])
+            self.taken[at] and item.has(role.VERB | role.LEAD | role.PLEASE) for at, item in enumerate(self.items[:low])
         )
-        named = any(self.taken[at] and item.has(lex.NOUN) for at, item in enumerate(self.items[:low]))
-        first = next((at for at in range(low, end) if self.items[at].has(lex.NOUN)), None)
+        named = any(self.taken[at] and item.has(role.NOUN) for at, item in enumerate(self.items[:low]))
+        first = next((at for at in range(low, end) if self.items[at].has(role.NOUN)), None)
         if first is None:
-            closing = [at for at in range(low, end) if self.items[at].has(lex.VERB | lex.LEAD | lex.PLEASE)]
+            closing = [at for at in range(low, end) if self.items[at].has(role.VERB | role.LEAD | role.PLEASE)]
             return closing[0] if closing and closing[-1] == end - 1 and (opened or named) else end
         if not verbs and not (opened and not named):
             return end
         self.framed = True
-        while first > low and self.items[first - 1].has(lex.PARTICLE | lex.SOFT):
+        while first > low and self.items[first - 1].has(role.PARTICLE | role.SOFT):
             first -= 1
         return first
 
@@ -268,24 +268,24 @@ class Order:
             if end < len(self.items) and not self.items[end].has(BREAK):
                 continue
             if start < end and start < self._shots and not any(self.taken[start:end]):
-                wishes = [item for item in self.items[start:end] if item.has(lex.WISH)]
-                if wishes and is_order(self.items, start, end, lex.STANDALONE, self.lexicon):
+                wishes = [item for item in self.items[start:end] if item.has(role.WISH)]
+                if wishes and is_order(self.items, start, end, role.STANDALONE, self.lexicon):
                     found.append((start, end))
                     for field, value in (pair for item in wishes for pair in item.sets):
                         values.setdefault(field, set()).add(value)
             start = end + 1
         for start, end in found:
             fields = {field for item in self.items[start:end] for field, _ in item.sets}
-            asked = any(item.has(lex.VERB | lex.LEAD) for item in self.items[start:end])
+            asked = any(item.has(role.VERB | role.LEAD) for item in self.items[start:end])
             if asked or (not fields & said and all(len(values[field]) == 1 for field in fields)):
                 self._take(start, end)
 
     def _labelled(self) -> None:
         for at, item in enumerate(self.items):
-            if item.scope == lex.ANYWHERE and item.has(lex.WISH):
+            if item.scope == role.ANYWHERE and item.has(role.WISH):
                 self.taken[at] = True
 
     def _take(self, start: int, end: int) -> None:
         for at in range(start, end):
-            self.taken[at] = not self.items[at].has(lex.KEPT)
-        self.firm.update(at for at in range(start, end) if self.items[at].has(lex.WISH))
+            self.taken[at] = not self.items[at].has(role.KEPT)
+        self.firm.update(at for at in range(start, end) if self.items[at].has(role.WISH))
