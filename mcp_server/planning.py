@@ -123,7 +123,7 @@ class Planner:
             given=given,
             simulated=simulated,
             max_cost_usd=max_cost_usd,
-            warnings=tuple(dict.fromkeys(filter(None, (unread, *warnings)))),
+            warnings=tuple(dict.fromkeys(filter(None, (unread, arguments.pasted, *warnings)))),
             signed_in=signed_in,
         )
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ModelWrapValidatorHandler, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
+from mcp_server.domain.pasted import told, unpacked
 from mcp_server.domain.words import Mode, Tier
 
 # `anyOf null` confuses several clients; an argument that was not given is simply absent.
@@ -82,6 +84,24 @@ class VideoArguments(_Strict):
     """Same key = same task, never bought twice."""
     output_dir: str | type_none = None
     """Folder for the file."""
+
+    _pasted: str = ""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _opened(cls, given: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        said = cast("Mapping[str, Any]", given) if isinstance(given, Mapping) else dict[str, Any]()
+        taken = unpacked(said, cls.model_fields)
+        if taken is None:
+            return handler(given)
+        made = handler(taken)
+        made._pasted = told(said, taken)
+        return made
+
+    @property
+    def pasted(self) -> str:
+        """What is worth a word when these came as JSON inside `request`; empty when they did not."""
+        return self._pasted
 
     def given(self) -> dict[str, Any]:
         """Only what was said."""

@@ -1,0 +1,66 @@
+"""A call written into `request` as JSON, as agents do: its names are the arguments, and no clip is made of its text."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from typing import Any, Final, cast
+
+from mcp_server.errors import ArgumentError
+
+_FENCED: Final = re.compile(r"^```\w*\s*(.*?)\s*```$", re.DOTALL)
+_OBJECT: Final = re.compile(r"""\{\s*(["'])[^"'{}]{0,100}\1\s*:""")
+"""How an object begins, also one that cannot be read; words in braces are no object."""
+_AS_WORDS: Final = "Give each as an argument of its own, or the scene in plain words as `prompt`"
+_OWN_WORD: Final = "accept_unknown_price"
+
+
+def unpacked(given: Mapping[str, Any], known: Collection[str]) -> dict[str, Any] | None:
+    """The arguments with those inside `request` beside them, which go before; None where it holds words."""
+    text = given.get("request")
+    if not isinstance(text, str) or not (found := _object(text)):
+        return None
+    strange = [name for name in found if name not in known]
+    if strange:
+        raise ArgumentError(
+            f"`request` is a JSON object with names that are no arguments: {', '.join(strange[:8])}"[:400],
+            next_step=_AS_WORDS,
+        )
+    if found.get(_OWN_WORD):
+        raise ArgumentError(
+            f"`{_OWN_WORD}` stands inside `request`",
+            why="a yes to a price nobody knows is said by itself",
+            next_step=f"Ask the user, then give `{_OWN_WORD}` beside `request`",
+        )
+    beside = {name: value for name, value in given.items() if name != "request" and value is not None}
+    both = {**found, **beside}
+    return unpacked(both, known) or both
+
+
+def told(given: Mapping[str, Any], taken: Mapping[str, Any]) -> str:
+    """The sentence for whoever pasted it."""
+    names = ", ".join(name for name in taken if given.get(name) is None) or "nothing"
+    return f"`request` held a JSON object: {names} taken from it as arguments; next time give them as arguments"
+
+
+def _object(text: str) -> dict[str, Any]:
+    """The object that is the whole text; empty when there is none in it at all."""
+    text = text.strip()
+    if fenced := _FENCED.match(text):
+        text = fenced.group(1)
+    found: Any = None
+    if text.startswith(("{", "[")):
+        try:
+            found = json.loads(text)
+        except (ValueError, RecursionError):
+            found = None
+    if isinstance(found, dict):
+        return cast("dict[str, Any]", found)
+    if _OBJECT.search(text):
+        raise ArgumentError(
+            "There is JSON in `request` that is not one object of arguments",
+            why="it would be filmed as if it were the scene",
+            next_step=f"{_AS_WORDS}; one call makes one clip",
+        )
+    return {}
