@@ -42,6 +42,8 @@ from mcp_server.tasks.waiting import WATCH_S, Waiters, set_within
 
 _log = logging.getLogger("kling_video.tasks")
 T = TypeVar("T")
+LOOKED_AT_AT_ONCE = 200
+"""So many tasks taken over at a time are looked at at once; of more, those whose clips could be ready."""
 GRACE_S = 10.0
 """How long `close` waits for vendors' answers to orders that are on their way."""
 
@@ -311,7 +313,8 @@ class Desk:
             self._table.drop(task_id)
 
     async def _adopt(self) -> None:
-        for held in await self.record.claim():
+        claimed = await self.record.claim()
+        for held in claimed:
             _log.info("Task %s (%s) is looked after here now", held.task.id, held.task.state)
             if held.task.id in self._submitting:
                 # Under a hold that is void by now; once that has noticed, the next round takes it up.
@@ -319,7 +322,9 @@ class Desk:
             elif held.task.state == "submitting":
                 self._submit(held)
             else:
-                await self._follow(held, 0.0)
+                await self._follow(
+                    held, 0.0 if len(claimed) <= LOOKED_AT_AT_ONCE else await self._looker.wait(held.task)
+                )
 
     def _turns(self, followed: Followed) -> int:
         if followed.lane == SAVING:

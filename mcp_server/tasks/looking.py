@@ -107,6 +107,11 @@ class Looker:
             self._paces[key] = known, self.monotonic() + max(5.0, known.clips)
         return known
 
+    async def wait(self, task: Task) -> float | None:
+        """Seconds until the first look at a task whose clip may have become ready unseen; None: as for any other."""
+        could_be_done = schedule.could_be_done(self._age(task), await self.pace(task))
+        return 0.0 if task.state == "saving" or could_be_done else None
+
     async def gap(self, followed: Followed) -> float:
         """Seconds until the next look."""
         task = followed.task

@@ -22,8 +22,9 @@ LOOKS_PER_TURN_S: Final = 5.0
 """Looks per second and call in flight at one vendor at most; no vendor publishes a limit, so this is ours."""
 NEAREST_S: Final = 0.5
 FARTHEST_S: Final = 300.0
-EARLY_S: Final = 20.0
-"""Refusals by moderation come soon after the order, long before any clip could."""
+REFUSALS_S: Final = (4.0, 14.0)
+"""Ages at which a look is made for refusals by moderation, which come long before any clip could; where clips take
+less than six times that, their own looks come soon enough."""
 _PRIOR_WEIGHT: Final = 1.5
 _PRIOR_SIGMA: Final = 0.3
 _HOURS: Final = 3600.0
@@ -82,11 +83,12 @@ def learn(durations: Iterable[float], first: Pace = FIRST) -> Pace:
 def gap(age: float, pace: Pace, *, stretch: float = 1.0, nearest: float = NEAREST_S) -> float:
     """Seconds until the next look at a job that has run for `age` seconds; `stretch` for more jobs than looks."""
     age = max(0.0, age)
-    farthest = min(FARTHEST_S, max(nearest, pace.median / 3, age / 4))
+    farthest = min(FARTHEST_S, stretch * max(nearest, pace.median / 2, age / 4))
     # A job far beyond all others is not due every moment: something is wrong with it.
     nearest = min(farthest, max(nearest, (age - pace.median * exp(2.5 * pace.sigma)) / 8))
-    if age < EARLY_S:
-        farthest = min(farthest, max(nearest, 3.0, 2 * age))
+    refusal = next((at for at in REFUSALS_S if 1.5 * age < at < pace.median / 6), None)
+    if refusal is not None:
+        farthest = min(farthest, max(nearest, stretch * (refusal - age)))
     scale = _constant(pace.sigma) * sqrt(pace.median) / (2 * pace.lag_s * stretch)
     seen = 0.0
     at = age
@@ -98,6 +100,11 @@ def gap(age: float, pace: Pace, *, stretch: float = 1.0, nearest: float = NEARES
         seen += density * step
         at += step
     return farthest
+
+
+def could_be_done(age: float, pace: Pace) -> bool:
+    """Whether a job of this age may have ended while nobody looked: all but one in a hundred take longer before."""
+    return age > pace.median * exp(-2.3 * pace.sigma)
 
 
 def stretch(crowd: int, pace: Pace, turns: int) -> float:

@@ -12,6 +12,7 @@ from mcp_server.tasks.schedule import (
     FIRST,
     NEAREST_S,
     Pace,
+    could_be_done,
     deadline_s,
     gap,
     hazard,
@@ -35,8 +36,8 @@ def test_at_a_steady_vendor_two_fifths_of_the_looks_see_the_end_no_later(median:
     draw = random.Random(11)
     count = lag = fixed = fixed_lag = 0.0
     for _ in range(400):
-        pace = learn([draw.lognormvariate(log(median), 0.12) for _ in range(20)])
-        end = draw.lognormvariate(log(median), 0.12)
+        pace = learn([draw.lognormvariate(log(median), 0.15) for _ in range(20)])
+        end = draw.lognormvariate(log(median), 0.15)
         made, late = looks(end, pace)
         count, lag = count + made, lag + late
         fixed, fixed_lag = fixed + ceil(end / 2), fixed_lag + 2 * ceil(end / 2) - end
@@ -59,9 +60,12 @@ def test_a_gap_is_always_a_sane_number_of_seconds(age: float, pace: Pace) -> Non
     assert hazard(age, pace) >= 0
 
 
-def test_an_early_refusal_is_seen_within_seconds() -> None:
-    assert gap(0, FIRST) <= 3
-    assert gap(3, FIRST) <= 6
+def test_an_early_refusal_is_seen_within_seconds_also_when_a_look_comes_a_little_soon() -> None:
+    for median in (110.0, 240.0):
+        pace = Pace(log(median), 0.2, 20)
+        assert gap(0, pace) == 4
+        assert gap(4, pace) == 10
+        assert gap(3.8, pace) == pytest.approx(10.2)
 
 
 def test_three_clips_replace_the_guess_and_one_odd_clip_does_not() -> None:
@@ -77,6 +81,15 @@ def test_a_crowd_is_looked_at_less_often_each() -> None:
     assert stretch(1, pace, 4) == 1
     assert stretch(10_000, pace, 4) > 20
     assert gap(100, pace, stretch=20) > 5 * gap(100, pace)
+    assert gap(0, pace, stretch=20) > 5 * gap(0, pace)
+
+
+def test_what_was_taken_over_is_looked_at_at_once_only_if_it_could_be_done() -> None:
+    pace = learn([110.0 + n for n in range(10)])
+
+    assert not could_be_done(20, pace)
+    assert could_be_done(100, pace)
+    assert could_be_done(86_400, pace)
 
 
 def test_trouble_is_met_with_patience_up_to_two_minutes() -> None:
