@@ -1,13 +1,15 @@
 """One process with many tasks in flight, in real time: `python benchmarks/tasks_in_flight.py TASKS SECONDS [--long]`.
 
-The vendor is a process of its own. The tasks were bought before and are taken over, spread evenly over their life,
-as in a steady state; durations are log-normal (median 110 s, sigma 0.25; with --long nothing ends meanwhile),
-five providers with four turns each, forty earlier clips to learn from. Measured is this process only.
+The vendor is a process of its own. The tasks were bought before and are taken over, spread evenly over their life;
+durations are log-normal (median 110 s, sigma 0.25; with --long nothing ends meanwhile), five providers with four
+turns each, forty earlier clips to learn from. A third process buys as many as end and hands them over, so that
+their number stays. Measured is this process only, after half a minute; looking into the clips is not part of it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import math
 import random
@@ -17,11 +19,11 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-import httpx  # noqa: E402
 from tasks.stub import Wire, catalog, facts, new_task  # noqa: E402
 
 from mcp_server import gate  # noqa: E402
@@ -35,36 +37,56 @@ from mcp_server.tasks.sqlite_record import SqliteRecord  # noqa: E402
 
 NAMES = ("one", "two", "three", "four", "five")
 MEDIAN, SIGMA = 110.0, 0.25
+WARM_UP_S = 30.0
+
+
+async def buy(
+    record: SqliteRecord, home: Path, number: int, draw: random.Random, *, share: float = 0.0, long: bool = False
+) -> None:
+    """A task that has run for this share of its time."""
+    now = time.time()
+    name = NAMES[number % 5]
+    held, _ = await record.create(
+        new_task(new_id(now), provider=name, output_dir=home / "out", prompt=f"clip {number}"), Budget()
+    )
+    takes = 100_000.0 + number if long else draw.lognormvariate(math.log(MEDIAN), SIGMA)
+    begun = now - (30.0 if long else share * takes)
+    job = f"{begun + takes:.3f}-{number}"
+    await record.change(held, state="queued", accepted_at=begun, job_id=job, status="pending")
+
+
+async def learn(record: SqliteRecord, home: Path, number: int, draw: random.Random) -> None:
+    """A clip of the past."""
+    now = time.time()
+    held, _ = await record.create(new_task(new_id(now), provider=NAMES[number % 5], output_dir=home / "out"), Budget())
+    takes = draw.lognormvariate(math.log(MEDIAN), SIGMA)
+    await record.change(held, state="saving", accepted_at=now - 9_999, took_s=takes)
+    await record.change(held, state="failed")
 
 
 async def fill(home: Path, tasks: int, *, long: bool) -> None:
-    now = time.time()
-    record = SqliteRecord(home / "tasks.db", now=lambda: now)
-    draw = random.Random(7)
-
-    async def one(number: int, *, past: bool) -> None:
-        name = NAMES[number % 5]
-        held, _ = await record.create(
-            new_task(new_id(now), provider=name, output_dir=home / "out", prompt=f"clip {number}"), Budget()
-        )
-        takes = draw.lognormvariate(math.log(MEDIAN), SIGMA)
-        if past:
-            await record.change(held, state="saving", accepted_at=now - 9_999, took_s=takes)
-            await record.change(held, state="failed")
-            return
-        age = 30.0 if long else draw.uniform(0, takes)
-        end = now + 100_000 + number if long else now - age + takes
-        await record.change(held, state="queued", accepted_at=now - age, job_id=f"{end:.3f}", status="pending")
-
-    for start in range(0, 200, 200):
-        await asyncio.gather(*(one(number, past=True) for number in range(start, start + 200)))
+    record, draw = SqliteRecord(home / "tasks.db", now=time.time), random.Random(7)
+    await asyncio.gather(*(learn(record, home, number, draw) for number in range(200)))
     for start in range(0, tasks, 500):
-        await asyncio.gather(*(one(number, past=False) for number in range(start, min(tasks, start + 500))))
+        some = range(start, min(tasks, start + 500))
+        await asyncio.gather(*(buy(record, home, number, draw, share=draw.random(), long=long) for number in some))
     await record.release()
     await record.close()
 
 
-async def follow(url: str, home: Path, seconds: float) -> dict[str, object]:
+async def feed(home: Path, tasks: int) -> None:
+    """As many new tasks as end, every second, for ever."""
+    record, draw = SqliteRecord(home / "tasks.db", now=time.time), random.Random(8)
+    per_s = round(tasks / (MEDIAN * math.exp(SIGMA**2 / 2)))
+    for second in itertools.count():
+        began = time.monotonic()
+        numbers = range(tasks + second * per_s, tasks + (second + 1) * per_s)
+        await asyncio.gather(*(buy(record, home, number, draw) for number in numbers))
+        await record.release()
+        await asyncio.sleep(max(0.0, 1 - (time.monotonic() - began)))
+
+
+async def follow(url: str, home: Path, seconds: float) -> dict[str, Any]:
     providers = tuple(facts(name) for name in NAMES)
     accounts = {
         each.id: Account(facts=each, base_urls={"api": url}, secret=Secret("k", "t"), trusted_origins=frozenset({url}))
@@ -85,6 +107,9 @@ async def follow(url: str, home: Path, seconds: float) -> dict[str, object]:
     while not len(desk._table):  # noqa: ASYNC110 - no event for this outside the measurement
         await asyncio.sleep(0.05)
     takeover = time.process_time() - took
+    await asyncio.sleep(WARM_UP_S)
+    whole = len(desk._table)
+    before_numbers = await numbers(url)
     begun, used = time.perf_counter(), time.process_time()
     slowest = 0.0
     while time.perf_counter() - begun < seconds:
@@ -94,6 +119,7 @@ async def follow(url: str, home: Path, seconds: float) -> dict[str, object]:
     used = time.process_time() - used
     wall = time.perf_counter() - begun
     left = len(desk._table)
+    seen = await numbers(url)
     await desk.close(grace_s=0)
     await desk.transport.aclose()
     return {
@@ -101,10 +127,24 @@ async def follow(url: str, home: Path, seconds: float) -> dict[str, object]:
         "takeover_cpu_s": round(takeover, 2),
         "rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "rss_before_mb": round(before / 1024),
-        "in_flight_at_end": left,
+        "in_flight": f"{whole} at the beginning, {left} at the end",
         "longest_stall_ms": round(slowest * 1000),
         "seconds": round(wall),
+        "numbers": {
+            "looks": seen["looks"] - before_numbers["looks"],
+            "downloads": seen["downloads"] - before_numbers["downloads"],
+            "lags": seen["lags"][len(before_numbers["lags"]) :],
+            "connections": seen["connections"],
+        },
     }
+
+
+async def numbers(url: str) -> dict[str, Any]:
+    """What the vendor has counted, asked in another process so that the answer's length is not ours."""
+    code = f"import httpx; print(httpx.get({url!r} + '/numbers').text)"
+    asked = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=subprocess.PIPE)
+    text, _ = await asked.communicate()
+    return json.loads(text)
 
 
 def main(tasks: int, seconds: float, *, long: bool) -> None:
@@ -118,17 +158,25 @@ def main(tasks: int, seconds: float, *, long: bool) -> None:
             home = Path(folder)
             # Another process fills, so that its memory is not counted here.
             subprocess.run([sys.executable, __file__, "fill", folder, str(tasks), str(int(long))], check=True, cwd=ROOT)
-            rows: dict[str, object] = {
+            rows: dict[str, Any] = {
                 "tasks": tasks,
                 "durations": "none ends" if long else f"{MEDIAN} s, sigma {SIGMA}",
             }
-            rows |= asyncio.run(follow(url, home, seconds))
-            numbers = httpx.get(f"{url}/numbers").json()
+            feeder = None
+            if not long:
+                feeder = subprocess.Popen([sys.executable, __file__, "feed", folder, str(tasks)], cwd=ROOT)
+            try:
+                rows |= asyncio.run(follow(url, home, seconds))
+            finally:
+                if feeder is not None:
+                    feeder.kill()
+                    feeder.wait()
+            numbers = rows.pop("numbers")
             lags = sorted(numbers["lags"])
             rows |= {
                 "looks_per_s": round(numbers["looks"] / seconds, 1),
                 "looks_per_s_at_fixed_2_s": tasks / 2,
-                "ended": len(lags), "saved": numbers["downloads"],
+                "saves_per_s": round(numbers["downloads"] / seconds, 1),
                 "lag_mean_s": round(sum(lags) / len(lags), 2) if lags else None,
                 "lag_p50_s": round(lags[len(lags) // 2], 2) if lags else None,
                 "connections": numbers["connections"],
@@ -140,7 +188,9 @@ def main(tasks: int, seconds: float, *, long: bool) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "fill":
+    if sys.argv[1] == "feed":
+        asyncio.run(feed(Path(sys.argv[2]), int(sys.argv[3])))
+    elif sys.argv[1] == "fill":
         asyncio.run(fill(Path(sys.argv[2]), int(sys.argv[3]), long=sys.argv[4] == "1"))
     else:
         main(int(sys.argv[1]), float(sys.argv[2]), long="--long" in sys.argv)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from threading import Lock
 from time import monotonic
 from typing import Any, Final, Protocol
 
@@ -45,15 +45,17 @@ class Taker(Protocol):
 class Line:
     """The connections and threads that files come in by."""
 
-    def __init__(self, client: httpx.Client) -> None:
-        self._client = client
+    def __init__(self, client: Callable[[], httpx.Client]) -> None:
+        # A client per thread: httpcore goes through its whole pool for every request, and asks each line if it lives.
+        self._make = client
+        self._clients: list[httpx.Client] = []
+        self._own = threading.local()
         self._threads = ThreadPoolExecutor(FILES_AT_ONCE, thread_name_prefix="kling-files")
 
     async def fetch(self, url: str, headers: Mapping[str, str], extensions: Mapping[str, Any], taker: Taker) -> None:
         """Hand the file over; once this has returned or raised, nothing more is handed over."""
-        request = self._client.build_request("GET", url, headers=headers, extensions=dict(extensions))
-        fetching = _Fetching(self._client, request, taker)
-        work = asyncio.get_running_loop().run_in_executor(self._threads, fetching.run)
+        fetching = _Fetching(url, headers, extensions, taker)
+        work = asyncio.get_running_loop().run_in_executor(self._threads, lambda: fetching.run(self._client()))
         try:
             await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -64,22 +66,30 @@ class Line:
 
     def close(self) -> None:
         """Hang up."""
-        self._client.close()
         self._threads.shutdown(wait=False)
+        while self._clients:
+            self._clients.pop().close()
+
+    def _client(self) -> httpx.Client:
+        if not hasattr(self._own, "client"):
+            self._own.client = self._make()
+            self._clients.append(self._own.client)
+        return self._own.client
 
 
 class _Fetching:
     """One file on its way."""
 
-    def __init__(self, client: httpx.Client, request: httpx.Request, taker: Taker) -> None:
-        self._client, self._request, self._taker = client, request, taker
-        self._turn = Lock()
+    def __init__(self, url: str, headers: Mapping[str, str], extensions: Mapping[str, Any], taker: Taker) -> None:
+        self._url, self._headers, self._extensions, self._taker = url, headers, extensions, taker
+        self._turn = threading.Lock()
         self._response: httpx.Response | None = None
         self._stopped = False
 
-    def run(self) -> None:
+    def run(self, client: httpx.Client) -> None:
         """All of it, in a worker thread."""
-        response = self._client.send(self._request, stream=True)
+        request = client.build_request("GET", self._url, headers=self._headers, extensions=dict(self._extensions))
+        response = client.send(request, stream=True)
         with contextlib.closing(response):
             with self._turn:
                 if self._stopped:

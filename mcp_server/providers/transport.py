@@ -205,7 +205,7 @@ class Transport:
 
     def _files(self) -> Line:
         if self._file_line is None:
-            self._file_line = Line(httpx.Client(**self._manners(KEEP_S)))
+            self._file_line = Line(lambda: httpx.Client(**self._manners(KEEP_S)))
         return self._file_line
 
     def _manners(self, keep_s: float) -> dict[str, Any]:

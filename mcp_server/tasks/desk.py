@@ -43,7 +43,7 @@ from mcp_server.tasks.waiting import WATCH_S, Waiters, set_within
 _log = logging.getLogger("kling_video.tasks")
 T = TypeVar("T")
 LOOKED_AT_AT_ONCE = 200
-"""So many tasks taken over at a time are looked at at once; of more, those whose clips could be ready."""
+"""Up to so many tasks, one that is taken over is looked at at once; among more, if its clip could be ready."""
 GRACE_S = 10.0
 """How long `close` waits for vendors' answers to orders that are on their way."""
 
@@ -314,6 +314,7 @@ class Desk:
 
     async def _adopt(self) -> None:
         claimed = await self.record.claim()
+        few = len(self._table) + len(claimed) <= LOOKED_AT_AT_ONCE
         for held in claimed:
             _log.info("Task %s (%s) is looked after here now", held.task.id, held.task.state)
             if held.task.id in self._submitting:
@@ -322,9 +323,7 @@ class Desk:
             elif held.task.state == "submitting":
                 self._submit(held)
             else:
-                await self._follow(
-                    held, 0.0 if len(claimed) <= LOOKED_AT_AT_ONCE else await self._looker.wait(held.task)
-                )
+                await self._follow(held, 0.0 if few else await self._looker.wait(held.task))
 
     def _turns(self, followed: Followed) -> int:
         if followed.lane == SAVING:

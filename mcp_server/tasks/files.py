@@ -134,8 +134,10 @@ def _resumable(folder: Path, task_id: str, claim: int) -> Part:
     if place.is_symlink():
         # Somebody laid a link under the name; it is not followed.
         place.unlink()
-    place.mkdir(exist_ok=True)
     part = Part(place / f"{claim}.part")
+    with contextlib.suppress(FileExistsError):
+        place.mkdir()
+        return part
     whole = whole_of(folder, task_id)
     if whole.is_file() and not whole.is_symlink():
         part.path, part.whole, part.size = whole, True, whole.stat().st_size

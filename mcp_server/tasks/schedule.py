@@ -86,9 +86,9 @@ def gap(age: float, pace: Pace, *, stretch: float = 1.0, nearest: float = NEARES
     farthest = min(FARTHEST_S, stretch * max(nearest, pace.median / 2, age / 4))
     # A job far beyond all others is not due every moment: something is wrong with it.
     nearest = min(farthest, max(nearest, (age - pace.median * exp(2.5 * pace.sigma)) / 8))
-    refusal = next((at for at in REFUSALS_S if 1.5 * age < at < pace.median / 6), None)
+    refusal = next((at for at in REFUSALS_S if 1.5 * age < at * stretch < pace.median / 6), None)
     if refusal is not None:
-        farthest = min(farthest, max(nearest, stretch * (refusal - age)))
+        farthest = min(farthest, max(nearest, stretch * refusal - age))
     scale = _constant(pace.sigma) * sqrt(pace.median) / (2 * pace.lag_s * stretch)
     seen = 0.0
     at = age

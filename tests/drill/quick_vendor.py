@@ -92,8 +92,8 @@ class QuickVendor:
             self.downloads[job] += 1
             return "video/mp4", self.clip
         self.looks[job][headers.get("x-process", "")] += 1
-        # An id that is a moment is a job that ends then: jobs nobody ordered here.
-        self.ends.setdefault(job, float(job) if "." in job else now)
+        # An id that begins with a moment is a job that ends then: jobs nobody ordered here.
+        self.ends.setdefault(job, float(job.partition("-")[0]) if "." in job else now)
         answer: dict[str, Any] = {"id": job, "status": "processing"}
         if now >= self.ends[job]:
             self.seen_done.setdefault(job, now)
