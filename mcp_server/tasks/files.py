@@ -112,8 +112,9 @@ class Writer:
     def _digest(self, data: bytes, end: int) -> None:
         self._part.sha256.update(data)
         if end - self._written_back >= _WRITE_BACK and hasattr(os, "posix_fadvise"):
-            # Linux begins to write what it is told will not be needed; the fsync at the end then finds little to do.
-            os.posix_fadvise(self._file.fileno(), self._written_back, end - self._written_back, os.POSIX_FADV_DONTNEED)
+            # Of what it is told will not be needed, Linux begins to write the new and lets go of the written: the fsync
+            # at the end finds little to do, and a long clip passes through few pages instead of filling the memory.
+            os.posix_fadvise(self._file.fileno(), 0, end, os.POSIX_FADV_DONTNEED)
             self._written_back = end
 
 
