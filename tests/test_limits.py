@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from buyers import service, settings
@@ -12,6 +13,7 @@ from buyers import service, settings
 from mcp_server.domain.arguments import VideoArguments
 from mcp_server.errors import ArgumentError, BudgetError, KeyConflictError, RequestError
 from mcp_server.limits import ConfirmationNeededError, StoppedError
+from mcp_server.providers import intake
 from mcp_server.providers.accounts import checked_base
 
 
@@ -172,19 +174,19 @@ def test_a_credit_worth_nothing_is_no_price(tmp_path: Path) -> None:
     assert settings(tmp_path, KLING3API_USD_PER_CREDIT="0.01").usd_per_credit == Decimal("0.01")
 
 
-async def test_a_wish_to_stop_that_comes_while_files_go_up_orders_nothing(
+async def test_a_wish_to_stop_that_comes_while_files_are_looked_at_orders_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     buyer = service(tmp_path)
     stop = asyncio.Event()
-    handed_over = buyer.__class__._sendable
 
-    async def pressed_meanwhile(self, plan):
-        found = await handed_over(self, plan)
+    async def pressed_meanwhile(*order: Any) -> Any:
+        found = await looked_at(*order)
         stop.set()
         return found
 
-    monkeypatch.setattr(buyer.__class__, "_sendable", pressed_meanwhile)
+    looked_at = intake.stood_in
+    monkeypatch.setattr(intake, "stood_in", pressed_meanwhile)
 
     with pytest.raises(StoppedError, match="Nothing was charged"):
         await buyer.generate(wish(image=PIXEL, mode="image-to-video"), still=lambda: not stop.is_set())

@@ -113,7 +113,7 @@ class Handing:
 
     async def _ours(self, held: Held) -> bool:
         try:
-            return held.task.id in await self.record.held()
+            return await self.record.holds(held)
         except LocalError:
             # Not known now; whoever records or sends next is told.
             return True
