@@ -13,6 +13,13 @@ _CONNECT = socket.socket.connect
 LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two workers a core: half of what the suite takes is waiting for other processes."""
+    import os
+
+    return 2 * (os.cpu_count() or 1)
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No variable of the developer's machine reaches a test."""

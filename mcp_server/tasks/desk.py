@@ -28,22 +28,20 @@ from mcp_server.providers.accounts import Account
 from mcp_server.providers.base import Wire
 from mcp_server.providers.intake import Intake
 from mcp_server.providers.transport import Transport
-from mcp_server.tasks import schedule
 from mcp_server.tasks.deciding import Cancelled, Decider
 from mcp_server.tasks.following import SAVES_AT_ONCE, SAVING, Followed, Timetable
 from mcp_server.tasks.handing import Handing
-from mcp_server.tasks.living import BEAT_S
+from mcp_server.tasks.keeping import Keeper
 from mcp_server.tasks.looking import Looker, lane_of
 from mcp_server.tasks.marks import Marks
+from mcp_server.tasks.pacing import Pacer
 from mcp_server.tasks.record import Budget, Event, Filter, Held, NewTask, Record, Spent, day_of
 from mcp_server.tasks.save import Saver
 from mcp_server.tasks.submitting import Submitter
-from mcp_server.tasks.waiting import WATCH_S, Waiters, set_within
+from mcp_server.tasks.waiting import Waiters, set_within
 
 _log = logging.getLogger("kling_video.tasks")
 T = TypeVar("T")
-LOOKED_AT_AT_ONCE = 200
-"""Up to so many tasks, one that is taken over is looked at at once; among more, if its clip could be ready."""
 GRACE_S = 10.0
 """How long `close` waits for vendors' answers to orders that are on their way."""
 
@@ -100,6 +98,9 @@ class Desk:
             usd_per_credit=self.usd_per_credit,
             handing=self._handing,
         )
+        self._pacer = Pacer(
+            record=self.record, catalog=self.catalog, now=self.now, monotonic=self.monotonic, crowd=self._share
+        )
         self._looker = Looker(
             record=self.record,
             transport=self.transport,
@@ -111,11 +112,22 @@ class Desk:
             monotonic=self.monotonic,
             marks=self.marks,
             changed=self._changed,
-            crowd=self._share,
+            pacer=self._pacer,
             usd_per_credit=self.usd_per_credit,
             examine=self.examine,
         )
         self._table = Timetable(step=self._looker.step, turns=self._turns, monotonic=self.monotonic, sleep=self.sleep)
+        self._keeper = Keeper(
+            record=self.record,
+            waiters=self._waiters,
+            table=self._table,
+            pacer=self._pacer,
+            submitting=self._submitting,
+            submit=self._submit,
+            follow=self._follow,
+            monotonic=self.monotonic,
+            sleep=self.sleep,
+        )
         self._decider = Decider(
             record=self.record,
             transport=self.transport,
@@ -127,7 +139,7 @@ class Desk:
             table=self._table,
             changed=self._changed,
             start=self.start,
-            adopt=self._adopt,
+            adopt=self._keeper.adopt,
             usd_per_credit=self.usd_per_credit,
         )
 
@@ -136,7 +148,7 @@ class Desk:
         if not self._keepers and not self._closed:
             self._keepers = [
                 asyncio.create_task(self._table.run(), name="kling-timetable"),
-                asyncio.create_task(self._keep(), name="kling-keeper"),
+                asyncio.create_task(self._keeper.run(), name="kling-keeper"),
             ]
 
     async def buy(self, new: NewTask, *, wait_s: float = 10.0) -> tuple[Task, bool]:
@@ -223,15 +235,11 @@ class Desk:
 
     async def poll_after_s(self, task: Task) -> float:
         """A sensible time to come back."""
-        if task.state in {"submitting", "saving"}:
-            return 2.0
-        pace = await self._looker.pace(task)
-        return schedule.poll_after_s(self.now() - (task.accepted_at or task.created_at), pace)
+        return await self._pacer.poll_after_s(task)
 
     async def expected_s(self, task: Task) -> float | None:
         """How long such clips usually take, as far as the record has seen some."""
-        pace = await self._looker.pace(task)
-        return round(pace.median, 1) if pace.clips else None
+        return await self._pacer.expected_s(task)
 
     async def close(self, grace_s: float = GRACE_S) -> None:
         """Wait a little for answers that cost money, then give the rest to the other processes."""
@@ -277,53 +285,12 @@ class Desk:
         self._submitting[held.task.id] = self._spawn(work())
         self._submitting[held.task.id].add_done_callback(lambda _: self._submitting.pop(held.task.id, None))
 
-    async def _follow(self, held: Held, after_s: float | None = None) -> None:
+    async def _follow(self, held: Held, wait: Callable[[Followed], Awaitable[float]] | None = None) -> None:
         task = held.task
         followed = Followed(task.id, held.claim, lane_of(task), task, self.monotonic())
-        if after_s is None:
-            after_s = await self._looker.gap(followed)
+        after_s = await (wait or self._pacer.gap)(followed)
         if not self._closed:
             self._table.add(followed, after_s)
-
-    async def _keep(self) -> None:
-        """The regular duties: say that we live, take over what others left, wake those who wait."""
-        last = -BEAT_S
-        while True:
-            try:
-                moved = await self._waiters.look() if self._waiters or self.monotonic() - last >= BEAT_S else False
-                if self.monotonic() - last >= BEAT_S:
-                    last = self.monotonic()
-                    await self._beat(moved=moved)
-            except KlingError as error:
-                _log.warning("The record cannot be used now: %s", error.what)
-            await self.sleep(WATCH_S if len(self._waiters) else BEAT_S)
-
-    async def _beat(self, *, moved: bool) -> None:
-        if len(self._table) or self._submitting:
-            if not await self.record.beat():
-                # We slept so long that others took our tasks; what is still ours comes back with the next claim.
-                self._table.clear()
-            elif moved:
-                await self._let_go()
-        await self._adopt()
-
-    async def _let_go(self) -> None:
-        held = await self.record.held()
-        for task_id in self._table.ids() - held:
-            self._table.drop(task_id)
-
-    async def _adopt(self) -> None:
-        claimed = await self.record.claim()
-        few = len(self._table) + len(claimed) <= LOOKED_AT_AT_ONCE
-        for held in claimed:
-            _log.info("Task %s (%s) is looked after here now", held.task.id, held.task.state)
-            if held.task.id in self._submitting:
-                # Under a hold that is void by now; once that has noticed, the next round takes it up.
-                await self.record.release([held.task.id])
-            elif held.task.state == "submitting":
-                self._submit(held)
-            else:
-                await self._follow(held, 0.0 if few else await self._looker.wait(held.task))
 
     def _turns(self, followed: Followed) -> int:
         if followed.lane == SAVING:

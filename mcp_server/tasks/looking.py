@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Unpack
 
@@ -19,6 +19,7 @@ from mcp_server.tasks.files import NotAVideoError
 from mcp_server.tasks.following import SAVING, Followed, Streak
 from mcp_server.tasks.links import LinkRefusedError
 from mcp_server.tasks.marks import Marks
+from mcp_server.tasks.pacing import Pacer
 from mcp_server.tasks.record import Changes, Held, Record
 from mcp_server.tasks.save import LinkExpiredError, NotOursError, Saver
 
@@ -60,15 +61,10 @@ class Looker:
     marks: Marks
     changed: Callable[[Task], None]
     """Called with every new state of a task this process recorded."""
-    crowd: Callable[[str], int]
-    """How many tasks share a lane."""
+    pacer: Pacer
     usd_per_credit: Decimal | None = None
     examine: Callable[[Task, Artifact], Awaitable[Artifact]] | None = None
     """Looks into a saved file before the task is called done."""
-    _paces: dict[tuple[object, ...], tuple[schedule.Pace, float]] = field(
-        default_factory=dict[tuple[object, ...], tuple[schedule.Pace, float]]
-    )
-    """What was learned of an offer, and how long it is believed."""
 
     async def step(self, followed: Followed) -> float | None:
         """One look, or one try to save."""
@@ -93,32 +89,6 @@ class Looker:
         except KlingError as worse:
             _log.warning("Task %s: %s", followed.id, worse.what)
             return schedule.trouble(followed.failures)
-
-    async def pace(self, task: Task) -> schedule.Pace:
-        """How long clips like this one take, as the record knows."""
-        length = task.ordered.get("duration")
-        key = (task.offer_id, task.simulated, length)
-        known, until = self._paces.get(key, (None, 0.0))
-        if known is None or self.monotonic() > until:
-            first = schedule.FIRST_SIMULATED if task.simulated else schedule.FIRST
-            past = await self.record.durations(task.offer_id, simulated=task.simulated, length=length)
-            known = schedule.learn(past, first)
-            # One clip more says much while there are few, and next to nothing once there are many.
-            self._paces[key] = known, self.monotonic() + max(5.0, known.clips)
-        return known
-
-    async def wait(self, task: Task) -> float | None:
-        """Seconds until the first look at a task whose clip may have become ready unseen; None: as for any other."""
-        could_be_done = schedule.could_be_done(self._age(task), await self.pace(task))
-        return 0.0 if task.state == "saving" or could_be_done else None
-
-    async def gap(self, followed: Followed) -> float:
-        """Seconds until the next look."""
-        task = followed.task
-        pace = await self.pace(task)
-        turns = self.catalog.providers[task.provider].concurrency
-        stretch = 1.0 if task.simulated else schedule.stretch(self.crowd(followed.lane), pace, turns)
-        return schedule.gap(self._age(task), pace, stretch=stretch)
 
     async def _look(self, followed: Followed) -> float | None:
         task = followed.task
@@ -174,7 +144,7 @@ class Looker:
         now = self.now()
         followed.last_running = now
         limit = schedule.deadline_s(task.mode, off_peak=bool(task.request.get("off_peak")))
-        if limit is not None and self._age(task) > limit and self.monotonic() - followed.since > LATE_GRACE_S:
+        if limit is not None and self.pacer.age(task) > limit and self.monotonic() - followed.since > LATE_GRACE_S:
             await self._overdue(followed, limit, report.status)
             return None
         state = task.state if report.state == "unknown" or task.state == "saving" else report.state
@@ -190,7 +160,7 @@ class Looker:
                 queue_position=report.queue_position,
                 note=note,
             )
-        return await self.gap(followed)
+        return await self.pacer.gap(followed)
 
     async def _ready(self, followed: Followed, report: JobReport, facts: Provider) -> float | None:
         task = followed.task
@@ -348,9 +318,6 @@ class Looker:
         task = followed.task
         end = task.expires_at or (task.ready_at or task.created_at) + UNSAVED_LIFE_S
         return self.now() > end and self.monotonic() - followed.since > LATE_GRACE_S
-
-    def _age(self, task: Task) -> float:
-        return self.now() - (task.accepted_at or task.created_at)
 
     def _took(self, followed: Followed, now: float) -> float | None:
         """How long the job took, if we saw its end closely enough to learn from it."""

@@ -1,0 +1,73 @@
+"""When to look at a task next, from how long clips like it took and how many wait at the same vendor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from mcp_server.domain.catalog import Catalog
+from mcp_server.domain.task import Task
+from mcp_server.tasks import schedule
+from mcp_server.tasks.following import Followed
+from mcp_server.tasks.record import Record
+
+BELIEVED_S = 5.0
+"""How long what was learned is believed at least."""
+
+
+@dataclass
+class Pacer:
+    """Knows the pace of every offer, as far as the record does."""
+
+    record: Record
+    catalog: Catalog
+    now: Callable[[], float]
+    monotonic: Callable[[], float]
+    crowd: Callable[[str], int]
+    """How many tasks share a lane."""
+    _paces: dict[tuple[object, ...], tuple[schedule.Pace, float]] = field(
+        default_factory=dict[tuple[object, ...], tuple[schedule.Pace, float]], init=False
+    )
+    """What was learned of an offer, and until when it is believed."""
+
+    async def gap(self, followed: Followed) -> float:
+        """Seconds until the next look."""
+        task = followed.task
+        pace = await self._pace(task)
+        turns = self.catalog.providers[task.provider].concurrency
+        stretch = 1.0 if task.simulated else schedule.stretch(self.crowd(followed.lane), pace, turns)
+        return schedule.gap(self.age(task), pace, stretch=stretch)
+
+    async def gap_after_absence(self, followed: Followed) -> float:
+        """Seconds until the first look at a task whose clip may have become ready while nobody looked."""
+        task = followed.task
+        if task.state == "saving" or schedule.could_be_done(self.age(task), await self._pace(task)):
+            return 0.0
+        return await self.gap(followed)
+
+    async def poll_after_s(self, task: Task) -> float:
+        """A sensible time for a caller to come back."""
+        if task.state in {"submitting", "saving"}:
+            return 2.0
+        return schedule.poll_after_s(self.age(task), await self._pace(task))
+
+    async def expected_s(self, task: Task) -> float | None:
+        """How long such clips usually take, as far as the record has seen some."""
+        pace = await self._pace(task)
+        return round(pace.median, 1) if pace.clips else None
+
+    def age(self, task: Task) -> float:
+        """Seconds since the vendor took it."""
+        return self.now() - (task.accepted_at or task.created_at)
+
+    async def _pace(self, task: Task) -> schedule.Pace:
+        length = task.ordered.get("duration")
+        key = (task.offer_id, task.simulated, length)
+        known, until = self._paces.get(key, (None, 0.0))
+        if known is None or self.monotonic() > until:
+            first = schedule.FIRST_SIMULATED if task.simulated else schedule.FIRST
+            past = await self.record.durations(task.offer_id, simulated=task.simulated, length=length)
+            known = schedule.learn(past, first)
+            # One clip more says much while there are few, and next to nothing once there are many.
+            self._paces[key] = known, self.monotonic() + max(BELIEVED_S, known.clips)
+        return known
