@@ -80,6 +80,13 @@ def test_every_provider_has_cases_for_every_step_it_knows(provider: str) -> None
     assert wanted <= steps
 
 
+def test_every_sold_offer_has_an_order_of_its_own_as_a_case() -> None:
+    ordered = {case["offer"] for case in map(load, FILES) if case["step"] == "submit"}
+    sold = {offer.id for offer in catalog.load().offers if not offer.not_sold_because}
+
+    assert sold - ordered == set()
+
+
 def build(adapter: Any, case: dict[str, Any]) -> HttpCall:
     step = case["step"]
     if step == "submit":
