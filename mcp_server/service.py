@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -24,11 +21,11 @@ if TYPE_CHECKING:
 
     from mcp_server.domain.arguments import VideoArguments
     from mcp_server.domain.catalog import Catalog
-    from mcp_server.domain.task import LocalMedium, State, Task
+    from mcp_server.domain.task import State, Task
     from mcp_server.providers.accounts import Account
-    from mcp_server.providers.base import HttpCall
     from mcp_server.settings import Settings
     from mcp_server.tasks.desk import Desk
+    from mcp_server.tasks.record import NewTask
 
 OURS = re.compile(r"^kv-\d{6}-[0-9a-z]{12}$")
 """What our own task ids look like; anything else named as a source is the vendor's id."""
@@ -104,48 +101,18 @@ class Service:
         last of all whether it is wanted yet.
         Cancelling this coroutine never cancels the purchase: the process owns it.
         """
+        from mcp_server.drafting import digest
         from mcp_server.tasks.ordering import rehearsed
-        from mcp_server.tasks.record import NewTask, new_id
 
         limits.own_files(arguments, owner)
-        said = arguments.given()
-        known = await self._known(arguments.idempotency_key, digest(said), owner)
+        known = await self._known(arguments.idempotency_key, digest(arguments.given()), owner)
         if known is not None and not (known.simulated and self._may_buy(arguments)):
             return await self._answer(known, bought_now=True, known=True)
         plan = self.planner.plan(arguments, day=self.today, source=await self._source(arguments, owner))
         if known is not None and not plan.simulated:
             raise rehearsed(known)
         limits.within(plan, arguments, self.settings, confirmed=confirmed, agreed=agreed)
-        checked = plan.checked
-        task_id = new_id(self.now())
-        call, local_media = await self._call(plan, task_id)
-        new = NewTask(
-            id=task_id,
-            provider=plan.offer.provider,
-            simulated=plan.simulated,
-            offer_id=plan.offer.id,
-            model=plan.offer.model,
-            tier=plan.offer.tier,
-            mode=plan.offer.mode,
-            prompt=checked.prompt or " / ".join(shot.prompt for shot in checked.request.shots),
-            # Off-peak orders have no deadline, whether an argument or the words said so.
-            request=said | ({"off_peak": True} if plan.request.off_peak else {}),
-            request_digest=digest(said),
-            call=call,
-            route=plan.route.because,
-            warnings=plan.warnings,
-            quote=reporting.cost(plan.quote).facts(),
-            quote_amount=plan.quote.amount,
-            quote_currency=plan.quote.currency,
-            quote_usd=plan.quote.usd,
-            reserve_usd=Decimal(0) if plan.simulated else limits.most_of(plan.quote),
-            allow_unknown_price=confirmed or bool(arguments.accept_unknown_price),
-            idempotency_key=arguments.idempotency_key,
-            owner=owner,
-            output_dir=str(self.settings.folder(arguments.output_dir)),
-            ordered=_ordered(plan),
-            local_media=local_media,
-        )
+        new = await self._draft(arguments, plan, owner=owner, confirmed=confirmed)
         if not still():
             raise limits.StoppedError("It was stopped before it was ordered")
         task, created = await self.desk.buy(new, wait_s=wait_s)
@@ -289,16 +256,19 @@ class Service:
         """Whether these arguments could cost money now."""
         return arguments.provider != reporting.SANDBOX and bool(self.planner.signed_in)
 
-    async def _call(self, plan: Plan, key: str) -> tuple[HttpCall, tuple[LocalMedium, ...]]:
-        """The paid call, and the local media it needs: only looked at now, handed over once the order is recorded."""
-        call = self.planner.call(plan, key=key)
-        if all(kind == "https" for kind in plan.given.values()):
-            return call, ()
-        from mcp_server.providers.intake import stood_in
+    async def _draft(self, arguments: VideoArguments, plan: Plan, *, owner: str, confirmed: bool) -> NewTask:
+        from mcp_server.drafting import draft
+        from mcp_server.tasks.record import new_id
 
-        facts = self.catalog.providers[plan.offer.provider]
-        request, local_media = await stood_in(plan.request, plan.given, facts, key)
-        return self.planner.call(plan, key=key, request=request), local_media
+        return await draft(
+            arguments,
+            plan,
+            self.planner,
+            task_id=new_id(self.now()),
+            output_dir=self.settings.folder(arguments.output_dir),
+            owner=owner,
+            confirmed=confirmed,
+        )
 
     async def _source(self, arguments: VideoArguments, owner: str) -> SourceTask | None:
         name = arguments.source_task
@@ -341,21 +311,3 @@ def _file(task: Task) -> str:
     if task.artifact is None:
         raise RequestError(f"Task {task.id} is {task.state}: there is no file yet", money="unknown")
     return task.artifact.path
-
-
-def digest(said: Mapping[str, Any]) -> str:
-    """What makes two requests the same; the key itself and limits are no part of it."""
-    core = {name: value for name, value in said.items() if name not in ("idempotency_key", "max_cost_usd")}
-    return hashlib.sha256(json.dumps(core, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
-
-
-def _ordered(plan: Plan) -> dict[str, Any]:
-    checked = plan.checked
-    facts = {
-        "duration": checked.duration,
-        "aspect_ratio": checked.aspect_ratio,
-        "resolution": checked.resolution,
-        "audio": checked.audio,
-        "shots": len(checked.request.shots) or None,
-    }
-    return {name: value for name, value in facts.items() if value is not None}
