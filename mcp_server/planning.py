@@ -38,7 +38,8 @@ class Plan:
     request: VideoRequest
     route: Route
     others: tuple[Quote, ...]
-    """Every other offer that fits, from anybody, cheapest first, unknown prices last."""
+    """Every other offer that fits, of any model and from anybody, cheapest first, unknown prices last; to buy one,
+    only those of the model it is chosen from are looked at."""
     given: Mapping[str, media.Kind]
     """How each picture, clip and recording comes."""
     simulated: bool
@@ -109,7 +110,7 @@ class Planner:
         if not buying and request.provider:
             usable |= {request.provider}
         given = media.inspect(request, simulated=simulated)
-        usable_quotes, other_quotes, misfits = self._shortlist(request, usable, given, day)
+        usable_quotes, other_quotes, misfits = self._shortlist(request, usable, given, day, whole=not buying)
         route = choose.choose(request, usable_quotes, misfits, self.catalog)
         others = sorted(
             (quote for quote in (*usable_quotes, *other_quotes) if quote is not route.quote),
@@ -195,24 +196,39 @@ class Planner:
         usable: frozenset[str],
         given: Mapping[str, media.Kind],
         day: date,
+        *,
+        whole: bool,
     ) -> tuple[list[Quote], list[Quote], list[Misfit]]:
-        """Quotes from usable providers, quotes from others, and why the rest cannot."""
+        """Quotes to choose from, quotes only to compare with, and why the rest cannot; `whole` compares with all."""
+        others: list[Quote] = []
         misfits: list[Misfit] = []
-        for group in choose.candidates(request, self.catalog):
-            mine: list[Quote] = []
-            others: list[Quote] = []
-            for offer in group:
-                fit = self._check(request, offer, given)
-                if isinstance(fit, Misfit):
-                    misfits.append(fit)
-                    continue
-                quote = pricing.quote(fit, self.catalog.prices, day=day, usd_per_credit=self.settings.usd_per_credit)
-                quote = pricing.unsettled(quote, self.catalog.providers[offer.provider])
-                (mine if offer.provider in usable else others).append(quote)
+        groups = choose.candidates(request, self.catalog)
+        for group in groups:
+            quotes, unfit = self._priced(request, group, given, day)
+            misfits += unfit
+            mine = [quote for quote in quotes if quote.checked.offer.provider in usable]
+            others += [quote for quote in quotes if quote.checked.offer.provider not in usable]
             if mine:
+                for later in groups if whole else ():
+                    others += self._priced(request, later, given, day)[0]
                 return mine, others, misfits
-            misfits += [_without_key(quote.checked.offer, self.catalog) for quote in others]
+            misfits += [_without_key(quote.checked.offer, self.catalog) for quote in quotes]
         return [], [], misfits
+
+    def _priced(
+        self, request: VideoRequest, group: tuple[Offer, ...], given: Mapping[str, media.Kind], day: date
+    ) -> tuple[list[Quote], list[Misfit]]:
+        """What each of these offers would cost, and why the rest of them cannot."""
+        quotes: list[Quote] = []
+        misfits: list[Misfit] = []
+        for offer in group:
+            fit = self._check(request, offer, given)
+            if isinstance(fit, Misfit):
+                misfits.append(fit)
+                continue
+            quote = pricing.quote(fit, self.catalog.prices, day=day, usd_per_credit=self.settings.usd_per_credit)
+            quotes.append(pricing.unsettled(quote, self.catalog.providers[offer.provider]))
+        return quotes, misfits
 
     def _check(self, request: VideoRequest, offer: Offer, given: Mapping[str, media.Kind]) -> CheckedRequest | Misfit:
         outcome = validation.check(request, offer)

@@ -29,9 +29,22 @@ def groups(words: str = "", **explicit: Any) -> list[tuple[Offer, ...]]:
     return [group for group in choose.candidates(request(words, **explicit), KNOWN) if group]
 
 
-def route(
+def route(words: str = "", **rest: Any) -> Route:
+    return choose.choose(*shortlist(words, **rest), KNOWN)
+
+
+def ranking(words: str, **rest: Any) -> list[Quote]:
+    """Every quote in the order of choice: what is chosen, then what would be without it, and so on."""
+    wanted, quotes, misfits = shortlist(words, **rest)
+    found: list[Quote] = []
+    while left := [quote for quote in quotes if quote not in found]:
+        found.append(choose.choose(wanted, left, misfits, KNOWN).quote)
+    return found
+
+
+def shortlist(
     words: str = "", *, usable: Iterable[str] = KNOWN.providers, usd_per_credit: str | None = None, **explicit: Any
-) -> Route:
+) -> tuple[VideoRequest, list[Quote], list[Misfit]]:
     """What the service does between the two halves of routing."""
     wanted = request(words, **explicit)
     credit = None if usd_per_credit is None else Decimal(usd_per_credit)
@@ -48,7 +61,7 @@ def route(
                 quotes.append(pricing.quote(fit, KNOWN.prices, day=DAY, usd_per_credit=credit))
         if quotes:
             break
-    return choose.choose(wanted, quotes, misfits, KNOWN)
+    return wanted, quotes, misfits
 
 
 def test_by_kling_people_mean_the_newest_main_line_first() -> None:
@@ -97,9 +110,9 @@ def test_no_offer_is_on_the_shortlist_twice() -> None:
 
 def test_the_lowest_known_price_wins_and_the_next_is_named() -> None:
     found = route("kling pro 5s: fog")
-    priced = [quote.usd for quote in (found.quote, *found.alternatives) if quote.usd is not None]
+    priced = [quote.usd for quote in ranking("kling pro 5s: fog") if quote.usd is not None]
     assert found.quote.usd == min(priced)
-    assert "the lowest known price" in found.because
+    assert "the lowest known price of 4 kling-3.0 offers" in found.because
     assert found.quote.arithmetic in found.because
     assert "next would be" in found.because
 
@@ -123,10 +136,9 @@ def test_a_named_provider_is_taken_even_if_it_costs_more() -> None:
 
 
 def test_unknown_prices_come_last_and_credits_without_a_value_are_unknown() -> None:
-    found = route("kling pro 5s: fog")
-    known = [quote.usd is not None for quote in (found.quote, *found.alternatives)]
+    known = [quote.usd is not None for quote in ranking("kling pro 5s: fog")]
     assert known == sorted(known, reverse=True)
-    assert found.alternatives[-1].usd is None
+    assert not known[-1]
 
 
 def test_a_credit_with_a_value_takes_part() -> None:
@@ -134,9 +146,10 @@ def test_a_credit_with_a_value_takes_part() -> None:
 
 
 def test_equal_prices_go_in_the_order_of_the_providers() -> None:
-    found = route("kling pro 5s with sound: fog", usable={"uniall", "octopusx", "kling3api"})
+    usable = {"uniall", "octopusx", "kling3api"}
+    found = route("kling pro 5s with sound: fog", usable=usable)
     assert found.quote.usd is None
-    asked = [quote.checked.offer.provider for quote in (found.quote, *found.alternatives)]
+    asked = [quote.checked.offer.provider for quote in ranking("kling pro 5s with sound: fog", usable=usable)]
     assert asked == sorted(asked, key=list(KNOWN.providers).index)
     assert "none with a known price" in found.because
 

@@ -167,6 +167,25 @@ async def test_an_estimate_names_everybody_and_needs_no_key(tmp_path: Path) -> N
     assert not (tmp_path / "home").exists()
 
 
+async def test_an_estimate_lists_every_offer_that_fits_of_any_model_and_says_of_which_one_it_chose(
+    tmp_path: Path,
+) -> None:
+    buyer = service(tmp_path, **SIGNED_IN)
+
+    meant = await buyer.estimate(VideoArguments(request="kling 4k 5s: a boat"))
+    named = await buyer.estimate(VideoArguments(request="kling 3.0 4k 5s: a boat"))
+
+    await buyer.close()
+    assert [line.offer for line in named.others] == ["runapi/kling-3.0/4k/text-to-video"]
+    assert [line.offer for line in meant.others] == [
+        "runcomfy/kling-o3/4k/text-to-video",
+        "runapi/kling-3.0/4k/text-to-video",
+        "runapi/kling-o3/4k/text-to-video",
+    ]
+    assert meant.chosen == named.chosen
+    assert "the only kling-3.0 offer at hand" in meant.route
+
+
 async def test_what_is_odd_about_a_price_stands_beside_it_and_is_said_once(tmp_path: Path) -> None:
     buyer = service(tmp_path)
 

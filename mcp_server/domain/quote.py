@@ -50,7 +50,6 @@ class Route:
 
     quote: Quote
     because: str
-    alternatives: tuple[Quote, ...] = ()
     dropped: tuple[tuple[str, str], ...] = ()
     """Offer id → the reason it was not asked."""
     warnings: tuple[str, ...] = ()

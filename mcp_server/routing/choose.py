@@ -68,7 +68,6 @@ def choose(request: VideoRequest, quotes: Sequence[Quote], misfits: Sequence[Mis
     return Route(
         quote=ranked[0],
         because=_because(request, ranked),
-        alternatives=tuple(ranked[1:]),
         dropped=tuple((misfit.offer.id, "; ".join(misfit.problems)) for misfit in misfits),
     )
 
@@ -76,15 +75,19 @@ def choose(request: VideoRequest, quotes: Sequence[Quote], misfits: Sequence[Mis
 def _because(request: VideoRequest, ranked: Sequence[Quote]) -> str:
     """One sentence: what was taken, by which rule, at which price, and what came next."""
     taken, fitting = ranked[0], len(ranked)
+    # Where nobody named a model, only the one that "kling" means was asked: others may do it too, and for less.
+    asked = {quote.checked.offer.model for quote in ranked}
+    chosen_for_them = not (request.model or request.vendor_model or request.prefer == "cheapest")
+    offers = f"{asked.pop()} offer" if chosen_for_them and len(asked) == 1 else "offer"
     if fitting == 1:
-        why = "the only offer that can do all of this"
+        why = f"the only {offers} at hand that can do all of this"
     elif request.prefer == "best":
-        why = f"the highest tier of {fitting} offers that can do this"
+        why = f"the highest tier of {fitting} {offers}s that can do this"
     elif taken.price_rank[0] == 2:
-        why = f"the first of {fitting} offers that can do this, none with a known price"
+        why = f"the first of {fitting} {offers}s that can do this, none with a known price"
     else:
         bound = "price" if taken.usd is not None else "upper bound of a price"
-        why = f"the lowest known {bound} of {fitting} offers that can do this"
+        why = f"the lowest known {bound} of {fitting} {offers}s that can do this"
     if request.provider is not None:
         why += f" at {request.provider}, as asked"
     if request.tier is None and request.vendor_model is None and request.prefer != "best":
