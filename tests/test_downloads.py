@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import random
 import ssl
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -183,6 +184,8 @@ async def test_stopping_does_not_wait_for_a_host_that_says_nothing(transport: Tr
         fetching.cancel()
         with pytest.raises(asyncio.CancelledError):
             await fetching
+        # Nor does the program's end wait for the thread that still listens.
+        assert [each.daemon for each in threading.enumerate() if each.name == "kling-file"] == [True]
         let_go.set()
         while asked.is_set():
             await asyncio.sleep(0)

@@ -7,14 +7,12 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 from typing import Any, Final, Protocol
 
 import httpcore
 import httpx
 
-FILES_AT_ONCE: Final = 8
 READ_AT_ONCE: Final = 1024 * 1024
 READ_TIMEOUT_S: Final = 60.0
 SLOW_WINDOW_S: Final = 60.0
@@ -43,19 +41,19 @@ class Taker(Protocol):
 
 
 class Line:
-    """The connections and threads that files come in by."""
+    """The connections that files come in by."""
 
     def __init__(self, client: Callable[[], httpx.Client]) -> None:
-        # A client per thread: httpcore goes through its whole pool for every request, and asks each line if it lives.
+        # A client per file on its way: httpcore goes through its whole pool for every request, and asks each line in
+        # it whether it lives.
         self._make = client
-        self._clients: list[httpx.Client] = []
-        self._own = threading.local()
-        self._threads = ThreadPoolExecutor(FILES_AT_ONCE, thread_name_prefix="kling-files")
+        self._idle: list[httpx.Client] = []
+        self._closed = False
 
     async def fetch(self, url: str, headers: Mapping[str, str], extensions: Mapping[str, Any], taker: Taker) -> None:
         """Hand the file over; once this has returned or raised, nothing more is handed over."""
         fetching = _Fetching(url, headers, extensions, taker)
-        work = asyncio.get_running_loop().run_in_executor(self._threads, lambda: fetching.run(self._client()))
+        work = _in_a_thread(lambda: self._run(fetching))
         try:
             await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -66,15 +64,41 @@ class Line:
 
     def close(self) -> None:
         """Hang up."""
-        self._threads.shutdown(wait=False)
-        while self._clients:
-            self._clients.pop().close()
+        self._closed = True
+        while self._idle:
+            self._idle.pop().close()
 
-    def _client(self) -> httpx.Client:
-        if not hasattr(self._own, "client"):
-            self._own.client = self._make()
-            self._clients.append(self._own.client)
-        return self._own.client
+    def _run(self, fetching: _Fetching) -> None:
+        client = self._idle.pop() if self._idle else self._make()
+        try:
+            fetching.run(client)
+        finally:
+            if self._closed:
+                client.close()
+            else:
+                self._idle.append(client)
+
+
+def _in_a_thread(work: Callable[[], None]) -> asyncio.Future[None]:
+    """How the work ended. The thread is a daemon: a program that ends does not wait for a host that says nothing."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+
+    def told(error: BaseException | None) -> None:
+        if not ended.done():
+            ended.set_result(None) if error is None else ended.set_exception(error)
+
+    def run() -> None:
+        error: BaseException | None = None
+        try:
+            work()
+        except BaseException as raised:
+            error = raised
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
+            loop.call_soon_threadsafe(told, error)
+
+    threading.Thread(target=run, name="kling-file", daemon=True).start()
+    return ended
 
 
 class _Fetching:
