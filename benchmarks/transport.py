@@ -37,7 +37,8 @@ from mcp_server.domain.task import Job  # noqa: E402
 from mcp_server.providers import wire  # noqa: E402
 from mcp_server.providers.accounts import Account  # noqa: E402
 from mcp_server.providers.base import HttpCall  # noqa: E402
-from mcp_server.providers.transport import Transport, encode  # noqa: E402
+from mcp_server.providers.bodies import encode  # noqa: E402
+from mcp_server.providers.transport import Transport  # noqa: E402
 from mcp_server.settings import Secret  # noqa: E402
 
 AIM = 1.3

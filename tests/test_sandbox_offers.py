@@ -20,7 +20,7 @@ from mcp_server.domain.task import Job, JobReport
 from mcp_server.gate import merge_options
 from mcp_server.providers import wire
 from mcp_server.providers.base import HttpCall, HttpReply
-from mcp_server.providers.transport import encode
+from mcp_server.providers.bodies import encode
 
 OFFERS = [offer for offer in catalog.load().offers if not offer.not_sold_because]
 

@@ -20,6 +20,7 @@ from mcp_server.errors import NotSignedInError, ProviderError
 from mcp_server.providers import wire
 from mcp_server.providers.accounts import Account, sandbox_account
 from mcp_server.providers.base import HttpCall
+from mcp_server.providers.bodies import encode
 from mcp_server.providers.transport import (
     BODY_LIMIT,
     SLOWEST_BYTES_S,
@@ -28,7 +29,6 @@ from mcp_server.providers.transport import (
     LostAnswerError,
     Transport,
     UnreachableError,
-    encode,
 )
 from mcp_server.settings import Secret
 

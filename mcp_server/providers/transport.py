@@ -7,7 +7,6 @@ here is the answer; it surely was not sent (`UnreachableError`); nobody knows (`
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import re
 import ssl
@@ -15,7 +14,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.request import getproxies, proxy_bypass
@@ -23,10 +21,10 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 
 from mcp_server import __version__
-from mcp_server.domain.damage import mended
 from mcp_server.errors import KlingError
 from mcp_server.providers.accounts import Account, is_loopback
 from mcp_server.providers.base import HttpCall, HttpReply
+from mcp_server.providers.bodies import decode, encode
 from mcp_server.providers.downloads import Line, Taker
 from mcp_server.providers.reading import no_key, not_signed_in, number
 
@@ -294,27 +292,6 @@ def _without_key(text: str, account: Account) -> str:
     """What the vendor says, without our key: some quote it when they refuse it, and words go into answers and files."""
     key = "" if account.simulated or account.secret is None else account.secret.value
     return text.replace(key, "[the key]") if len(key) >= KEY_LEAST else text
-
-
-def encode(body: Any) -> bytes:
-    """JSON as it goes out; a Decimal becomes a plain number."""
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":"), default=_number).encode()
-
-
-def decode(text: str) -> Any:
-    """JSON with exact numbers; None when it is not JSON."""
-    try:
-        found = json.loads(text, parse_float=Decimal)
-        # JSON may escape half a character, which neither the record nor an answer can hold.
-        return mended(found)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _number(value: object) -> float:
-    if isinstance(value, Decimal):
-        return float(value)
-    raise TypeError(f"{type(value).__name__} does not go on the wire")
 
 
 def _lower(headers: httpx.Headers) -> dict[str, str]:
