@@ -2,7 +2,9 @@
 
 KlingError
 ├── RequestError            the caller's input; nothing was sent
+│   ├── ArgumentError       an argument that is not known, or not of its type
 │   ├── NoOfferError        no vendor sells exactly this
+│   ├── NotAnOrderError     the words do not order a Kling video
 │   ├── UnknownTaskError    no such task in this record
 │   └── KeyConflictError    the idempotency key already stands for another request
 ├── NotSignedInError        no key, or the vendor refused it

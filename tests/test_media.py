@@ -160,14 +160,6 @@ def test_who_cannot_take_it_says_who_can() -> None:
     )
 
 
-def test_asked_by_name_it_is_an_error() -> None:
-    with pytest.raises(RequestError, match="runapi and runcomfy can") as caught:
-        media.demand(OCTOPUSX, {"image": "file"}, PROVIDERS.values())
-
-    assert caught.value.why == "it takes https only"
-    media.demand(RUNAPI, {"image": "file"})
-
-
 def test_a_local_file_is_read_by_its_bytes_and_named_after_them(tmp_path: Path) -> None:
     path = tmp_path / "cat.jpeg"
     path.write_bytes(PNG)

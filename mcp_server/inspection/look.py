@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from operator import sub
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,7 +55,6 @@ class _Seen:
     still_s: float = 0.0
     _anchor: bytes = b""
     _anchor_at: float = 0.0
-    _lengths: list[float] = field(default_factory=list[float])
 
     def picture(self, at: float, length: float, grid: bytes) -> None:
         self.frames += 1

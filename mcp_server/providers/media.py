@@ -125,18 +125,6 @@ def refused_by(provider: Provider, given: Mapping[str, Kind], others: Iterable[P
     )
 
 
-def demand(provider: Provider, given: Mapping[str, Kind], others: Iterable[Provider] = ()) -> None:
-    """The same as an error, where this provider was asked for by name."""
-    problems = refused_by(provider, given, others)
-    if problems:
-        raise RequestError(
-            problems[0] if len(problems) == 1 else f"{provider.name} cannot take these inputs",
-            problems=problems,
-            why=f"it takes {' and '.join(provider.media_inputs)} only",
-            next_step="Put the file on a public https address, or name a provider that takes it",
-        )
-
-
 def takes(provider: Provider, kind: Kind) -> bool:
     """Whether this vendor can be given a medium that comes like this."""
     return any(way in provider.media_inputs for way in _TAKEN_BY[kind])

@@ -107,5 +107,3 @@ TOOLS: Final[tuple[Declared, ...]] = (
         open_world=False,
     ),
 )
-
-BY_NAME: Final = {tool.name: tool for tool in TOOLS}
