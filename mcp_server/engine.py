@@ -69,7 +69,7 @@ class _Parts:
             budget=Budget(daily_usd=self.settings.daily_budget_usd),
             usd_per_credit=self.settings.usd_per_credit,
             crash_at=self.settings.crash_at,
-            examine=apart.examined,
+            examine=apart.in_turns(),
         )
 
     async def account(self, provider: str, simulated: bool) -> Account:  # noqa: FBT001 - two answers, one question

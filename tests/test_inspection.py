@@ -329,6 +329,26 @@ async def test_a_decoder_that_dies_takes_nothing_with_it(drawn, monkeypatch) -> 
     assert await apart.examined(_task(), artifact) == artifact
 
 
+async def test_many_clips_are_examined_a_few_at_a_time(monkeypatch) -> None:
+    begun, let_go, artifact = [], asyncio.Event(), object()
+
+    async def look(task, artifact):
+        begun.append(task)
+        await let_go.wait()
+        return artifact
+
+    monkeypatch.setattr(apart, "examined", look)
+    examine = apart.in_turns(2)
+    looks = [asyncio.create_task(examine(number, artifact)) for number in range(5)]
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert begun == [0, 1]
+
+    let_go.set()
+    assert await asyncio.gather(*looks) == [artifact] * 5
+    assert begun == [0, 1, 2, 3, 4]
+
+
 async def test_without_the_extra_a_clip_is_simply_not_examined(drawn, monkeypatch) -> None:
     monkeypatch.setattr("mcp_server.inspection.available", lambda: False)
     artifact = _artifact(drawn(Drawn()))

@@ -7,7 +7,7 @@ import contextlib
 import json
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mcp_server.domain.task import Artifact, Task
 
 _log = logging.getLogger("kling_video.inspection")
+AT_ONCE = 2
 _TIME_S = 120.0
 """A ten-second 4K clip takes two seconds on two cores; what takes this long is stuck."""
 # With -P and this very package at the end of the path: the folder a client starts us in may hold an `av.py` of its own.
@@ -28,6 +29,17 @@ _PROGRAM = (
     f"import sys; sys.path.append({str(places.PACKAGE.parent)!r}); "
     "from mcp_server.inspection.once import main; sys.exit(main(sys.argv[1:]))"
 )
+
+
+def in_turns(at_once: int = AT_ONCE) -> Callable[[Task, Artifact], Awaitable[Artifact]]:
+    """`examined`, for so many clips at a time: many can be ready at once, and a decoder takes what cores it gets."""
+    room = asyncio.Semaphore(at_once)
+
+    async def examine(task: Task, artifact: Artifact) -> Artifact:
+        async with room:
+            return await examined(task, artifact)
+
+    return examine
 
 
 async def examined(task: Task, artifact: Artifact) -> Artifact:
