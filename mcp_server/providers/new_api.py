@@ -12,7 +12,17 @@ from urllib.parse import quote
 from mcp_server.domain.catalog import Offer, Provider
 from mcp_server.domain.task import Job, JobReport
 from mcp_server.providers.base import HttpCall, HttpReply
-from mcp_server.providers.reading import address, failure, mapping, percent, refusal, state_of, text, unreadable
+from mcp_server.providers.reading import (
+    address,
+    failure,
+    is_documented_refusal,
+    mapping,
+    percent,
+    refusal,
+    state_of,
+    text,
+    unreadable,
+)
 from mcp_server.providers.status_only import StatusOnly
 
 _ACCEPTED = frozenset({"", "success"})
@@ -57,13 +67,16 @@ class Gateway(StatusOnly):
 def answer(facts: Provider, reply: HttpReply) -> Mapping[str, Any]:
     """The task in an accepted answer: bare, or inside `{"code": "success", "data": …}`."""
     body = mapping(reply.body)
-    accepted = reply.status < 400 and body.get("success") is not False
-    if accepted and _names_a_task(body):
+    code, words = said(body)
+    data = mapping(body.get("data"))
+    if reply.status < 400 and _names_a_task(body):
         # A failed job carries an `error` of its own; with an id beside it that is no refusal.
         return body
-    if accepted and mapping(body.get("data")) and text(body.get("code")) in _ACCEPTED:
-        return mapping(body["data"])
-    code, words = said(body)
+    accepted = reply.status < 400 and body.get("success") is not False
+    if accepted and data and text(body.get("code")) in _ACCEPTED:
+        return data
+    if _names_a_task(data) and not is_documented_refusal(facts, code, reply.status):
+        return data
     if not accepted or code not in _ACCEPTED or body.get("error"):
         raise refusal(facts, reply, code=code, words=words)
     raise unreadable(facts, reply, "a task")

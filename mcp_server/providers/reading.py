@@ -89,8 +89,11 @@ def refusal(facts: Provider, reply: HttpReply, *, code: str = "", words: str = "
     fault = fault_of(facts, code, reply.status)
     said = words or reply.text.strip()[:500]
     kind: type[ProviderError] = RateLimitedError if fault == "rate_limited" else ProviderError
+    # A 2xx with a code that nobody wrote down is no yes, and no no either.
+    is_open = reply.status < 300 and fault == "unknown"
+    did = "answered" if is_open else "refused"
     return kind(
-        f"{facts.name} refused: {said}" if said else f"{facts.name} answered HTTP {reply.status} without a reason",
+        f"{facts.name} {did}: {said}" if said else f"{facts.name} answered HTTP {reply.status} without a reason",
         fault=fault,
         provider=facts.id,
         vendor_words=said,
@@ -101,7 +104,7 @@ def refusal(facts: Provider, reply: HttpReply, *, code: str = "", words: str = "
         next_step=_sign_in(facts) if fault == "auth" else _NEXT_STEP.get(fault, ""),
         # What became of the money is the buyer's to say: it knows whether this was the paid call.
         # A vendor in trouble may say so inside HTTP 200, too.
-        money="unknown" if reply.status >= 500 or fault == "provider_fault" else "not_spent",
+        money="unknown" if is_open or reply.status >= 500 or fault == "provider_fault" else "not_spent",
     )
 
 
@@ -135,6 +138,11 @@ def no_key(facts: Provider, origin: str) -> NotSignedInError:
 
 def _sign_in(facts: Provider) -> str:
     return f"Set {facts.key_variable} or run `kling-video auth {facts.id}`"
+
+
+def is_documented_refusal(facts: Provider, code: str, http_status: int) -> bool:
+    """Whether somebody's documents say that nothing was begun; beside any other code, a job that is named counts."""
+    return http_status >= 300 or fault_of(facts, code, http_status) not in ("unknown", "provider_fault")
 
 
 def retry_after(reply: HttpReply) -> float | None:

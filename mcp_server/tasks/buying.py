@@ -22,6 +22,17 @@ UNSENT_LIFE_S: Final = 600.0
 """An order that a crash kept from leaving is not sent later than this: by then nobody expects it."""
 HAND_OVER_TRIES: Final = 4
 
+_SURE_WORDS: Final = frozenset(
+    {"auth", "no_funds", "bad_input", "content_policy", "not_found", "conflict", "rate_limited", "blocked_network"}
+)
+"""What a refusal in the body of a 2xx must be to be one. The documents behind each `faults` table say of these codes
+that the order did not begin: kling3api.com's error table, RunComfy's error codes (its own client reads them inside
+HTTP 200), RunAPI's clients, and new-api's source for OctopusX and UniAll, whose codes name the reason. No vendor says
+what a code means that stands in none of these tables: it may come before the purchase or after it."""
+_NOBODY_READ_IT: Final = frozenset({408, 499})
+"""From a machine between us and the vendor that stopped listening; the order may have passed it before."""
+_SENT_ON: Final = frozenset({301, 307, 308})
+"""The order is wanted elsewhere (RFC 9110, 15.4). 303 answers one that was taken; 302 is used in both ways."""
 _DECIDES_THE_FIRST: Final = frozenset({"bad_input", "content_policy"})
 """Refusals that would have met the first call too; others (money, key, turn) may be newer than it."""
 
@@ -72,15 +83,20 @@ def _of_refusal(error: ProviderError) -> Outcome:
     status = error.http_status
     if status == 429 and error.fault == "rate_limited":
         return NotBought(error, error.retry_after_s or 5.0, "later")
-    # 303 is how a server answers an order that it took; 408 comes from a machine that stopped listening.
-    refused = status is not None and 300 <= status < 500 and status not in {303, 408}
-    # Some vendors refuse in the body of a 2xx; "internal error" there is as open as a 5xx.
-    said_so = status is not None and status < 300 and error.fault not in {"unreadable", "provider_fault"}
-    if refused or said_so:
+    if _surely_refused(status or 0, error.fault):
         if error.fault == "rate_limited":
             return NotBought(error, error.retry_after_s or 5.0, "later")
         return NotBought(error, None, "refused")
     return InDoubt(error)
+
+
+def _surely_refused(status: int, fault: str) -> bool:
+    if status < 300:
+        return fault in _SURE_WORDS
+    if status < 400:
+        return status in _SENT_ON
+    # "Internal error" under a 4xx is as open as a 5xx; a 429 says that it is not the turn of this order.
+    return status == 429 or (status < 500 and status not in _NOBODY_READ_IT and fault != "provider_fault")
 
 
 def after_doubt(outcome: Outcome) -> Outcome:
@@ -125,8 +141,9 @@ def refused(error: KlingError) -> Mapping[str, Any]:
 
 def uncertain(error: KlingError, name: str) -> Mapping[str, Any]:
     """The error of a task whose purchase nobody can confirm."""
+    answered = isinstance(error, ProviderError)
     told = UncertainError(
-        f"{name} got the order, but its answer was lost",
+        f"{name} got the order, but its answer {'does not say whether it took it' if answered else 'was lost'}",
         why=error.what,
         next_step=f"It was not sent again. Look for it in {name}'s dashboard; generate_video again buys anew",
         money="may_have_been_charged",

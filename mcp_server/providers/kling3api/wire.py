@@ -9,7 +9,17 @@ from mcp_server.domain.catalog import Offer
 from mcp_server.domain.request import CheckedRequest
 from mcp_server.domain.task import Job, JobReport
 from mcp_server.providers.base import HttpCall, HttpReply
-from mcp_server.providers.reading import address, failure, mapping, number, refusal, state_of, text, unreadable
+from mcp_server.providers.reading import (
+    address,
+    failure,
+    is_documented_refusal,
+    mapping,
+    number,
+    refusal,
+    state_of,
+    text,
+    unreadable,
+)
 from mcp_server.providers.status_only import StatusOnly
 
 _ACCEPTED = "200"
@@ -72,16 +82,18 @@ class Wire(StatusOnly):
         )
 
     def _data(self, reply: HttpReply) -> Mapping[str, Any]:
-        """The `data` of an accepted answer."""
+        """The `data` of an accepted answer; one that names a task is accepted, unless its code is a known refusal."""
         body = mapping(reply.body)
         nested = mapping(body.get("error"))
         code = text(body.get("code")) or text(nested.get("code"))
-        if reply.status >= 400 or code not in ("", _ACCEPTED):
+        data = mapping(body.get("data"))
+        named = bool(text(data.get("task_id"))) and not is_documented_refusal(self.facts, code, reply.status)
+        if reply.status >= 400 or (code not in ("", _ACCEPTED) and not named):
             words = text(body.get("message")) or text(nested.get("message")) or text(body.get("error"))
             raise refusal(self.facts, reply, code="" if code == _ACCEPTED else code, words=words)
-        if not mapping(body.get("data")):
+        if not data:
             raise unreadable(self.facts, reply, "`data`")
-        return mapping(body["data"])
+        return data
 
 
 def _addresses(found: Any) -> tuple[str, ...]:

@@ -10,7 +10,17 @@ from mcp_server.domain.catalog import Offer, Provider
 from mcp_server.domain.request import CheckedRequest
 from mcp_server.domain.task import Job, JobReport, VendorFailure
 from mcp_server.providers.base import Balance, Cancelled, HttpCall, HttpReply
-from mcp_server.providers.reading import address, failure, mapping, number, refusal, state_of, text, unreadable
+from mcp_server.providers.reading import (
+    address,
+    failure,
+    is_documented_refusal,
+    mapping,
+    number,
+    refusal,
+    state_of,
+    text,
+    unreadable,
+)
 
 _WORDS: Final = ("error_message", "message", "error", "detail")
 """Where a reason may stand, the most telling first: runcomfy-mcp runcomfy_client.py."""
@@ -111,11 +121,15 @@ class Wire:
         return Balance(amount=amount, currency="USD")
 
     def _answer(self, reply: HttpReply, *, of_a_job: bool = False) -> Mapping[str, Any]:
-        """The body, unless it refuses. An error code inside HTTP 200 refuses too, unless a failed job brings it."""
+        """The body, unless it refuses. An error code inside HTTP 200 refuses too, unless a failed job brings it, or a
+        request is named beside one that nobody documented.
+        """
         body = mapping(reply.body)
+        code = text(body.get("error_code"))
         failed = of_a_job and state_of(self.facts, text(body.get("status"))) == "failed"
-        if reply.status >= 400 or (body.get("error_code") is not None and not failed):
-            raise refusal(self.facts, reply, code=text(body.get("error_code")), words=_words(body))
+        named = bool(text(body.get("request_id"))) and not is_documented_refusal(self.facts, code, reply.status)
+        if reply.status >= 400 or (body.get("error_code") is not None and not failed and not named):
+            raise refusal(self.facts, reply, code=code, words=_words(body))
         return body
 
     def _failure(self, body: Mapping[str, Any]) -> VendorFailure:
