@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -327,3 +328,20 @@ def test_a_refusal_names_something_that_can_be_ordered(capsys) -> None:
     said = capsys.readouterr().err
     assert "3 to 15 seconds" in said
     assert "cannot be ordered" not in said
+
+
+def test_a_clip_that_cannot_be_saved_says_why_while_it_waits(tmp_path) -> None:
+    (tmp_path / "taken").write_text("")
+    environ = {
+        "HOME": str(tmp_path), "PATH": os.environ["PATH"], "KLING_SANDBOX_SECONDS": "0",
+        "KLING_OUTPUT_DIR": str(tmp_path / "taken"),
+    }  # fmt: skip
+    order = [sys.executable, "-m", "mcp_server", "generate", "--yes", "kling 5s: a boat"]
+    with subprocess.Popen(order, env=environ, stderr=subprocess.PIPE, text=True) as running:
+        try:
+            said = next(line for line in running.stderr if "  saving: " in line)
+        finally:
+            running.kill()
+
+    assert "The clip cannot be saved in" in said
+    assert "it is not a folder" in said

@@ -82,9 +82,9 @@ class _Lines:
 
 
 def says(task: TaskAnswer) -> str:
-    """`rendering 40%`, `in the queue, place 3`, `ordering: Handing over first.png to RunAPI`."""
+    """`rendering 40%`, `in the queue, place 3`, `ordering: Handing over first.png to RunAPI`, `saving: why it cannot`."""
     text = _SAYS.get(task.state, task.state)
-    if task.state == "submitting" and task.note:
+    if task.state in ("submitting", "saving") and task.note:
         text += f": {task.note}"
     if task.finished_at is None and task.progress is not None and task.state != "saving":
         text += f" {task.progress}%"
