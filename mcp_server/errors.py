@@ -56,8 +56,12 @@ class KlingError(Exception):
 
     def __str__(self) -> str:
         """All four answers as one short paragraph."""
-        parts = (self.what, self.why, self.next_step, MONEY_SENTENCE[self.money])
-        return " ".join(sentence(part) for part in parts if part)
+        return f"{self.story} {MONEY_SENTENCE[self.money]}"
+
+    @property
+    def story(self) -> str:
+        """The same without the money: for trouble with what was bought before, whose money it says nothing about."""
+        return paragraph(self.what, self.why, self.next_step)
 
     def as_dict(self) -> dict[str, object]:
         """The same facts for structured answers; empty ones are left out."""
@@ -70,6 +74,14 @@ class KlingError(Exception):
             **self.details,
         }
         return {key: value for key, value in facts.items() if value not in ("", None)}
+
+
+def paragraph(what: str, why: str, *rest: str) -> str:
+    """What and why, then the rest, as sentences; a reason that starts small goes on with the sentence before it."""
+    what, why = what.strip(), why.strip()
+    if why[:1].islower() and what[-1:] not in ".!?…:":
+        what, why = f"{what}: {why}", ""
+    return " ".join(sentence(part) for part in (what, why, *rest) if part)
 
 
 def sentence(text: str) -> str:

@@ -294,6 +294,18 @@ async def test_a_closed_door_lets_a_question_through_when_the_time_has_passed(
     assert clock.slept == [0.5, 19.5]
 
 
+async def test_a_clock_that_is_set_back_keeps_no_door_closed(
+    vendor: Vendor, transport: Transport, clock: Clock
+) -> None:
+    vendor.answers = [(429, "", {"Retry-After": "20"})]
+    who = account(vendor.url)
+    await transport.send(who, LOOK)
+    clock.at -= 86_400
+
+    async with transport.slot(who):
+        assert clock.slept == []
+
+
 # Keys --------------------------------------------------------------------------------------------------------------
 
 

@@ -41,6 +41,8 @@ PAID_KEEP_S = 2.0
 MEDIA = "media"
 WRITE_AT_ONCE = 64 * 1024
 """A body goes out in pieces of this size, each with the write timeout to itself: a slow line is not a dead one."""
+LATER_S = 300.0
+"""A vendor's `Retry-After` is heard up to here."""
 GET_ATTEMPTS = 3
 GET_PAUSE_S = 0.5
 RETRY_STATUS = frozenset({429, 500, 502, 503, 504})
@@ -107,6 +109,10 @@ class Transport:
         gate = self._gate(account)
         async with gate.room:
             while (wait := gate.closed_until - self.now()) > 0:
+                if wait > LATER_S + 1:
+                    # So long a wait was never asked for: the clock was set back.
+                    gate.closed_until = 0.0
+                    break
                 await self.sleep(wait)
             yield
 
@@ -136,7 +142,7 @@ class Transport:
         reply = self._reply(response, _without_key(text, account))
         if reply.status == 429 and (wait := number(reply.headers.get("retry-after", ""))) is not None:
             gate = self._gate(account)
-            gate.closed_until = max(gate.closed_until, self.now() + min(float(wait), 300.0))
+            gate.closed_until = max(gate.closed_until, self.now() + min(float(wait), LATER_S))
         return reply
 
     async def ask(self, account: Account, call: HttpCall) -> HttpReply:

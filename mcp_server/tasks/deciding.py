@@ -9,7 +9,7 @@ from typing import Any
 
 from mcp_server.domain.catalog import Catalog, Provider
 from mcp_server.domain.task import Job, Task
-from mcp_server.errors import RequestError
+from mcp_server.errors import KlingError, RequestError
 from mcp_server.providers.accounts import Account
 from mcp_server.providers.base import Wire
 from mcp_server.providers.transport import Transport
@@ -141,11 +141,14 @@ class Decider:
         call = wire.cancel(Job(id=task.job_id or "", status=task.status, links=task.job_links))
         if call is None:
             return Cancelled(task, False, f"{facts.name} has no way to cancel: it goes on and is billed")
-        account = await self.account(task.provider, task.simulated)
-        self.marks("cancel.before_ask")
-        async with self.transport.slot(account):
-            reply = await self.transport.send(account, call)
-        answer = wire.read_cancel(reply)
+        try:
+            account = await self.account(task.provider, task.simulated)
+            self.marks("cancel.before_ask")
+            async with self.transport.slot(account):
+                reply = await self.transport.send(account, call)
+            answer = wire.read_cancel(reply)
+        except KlingError as error:
+            raise _unheard(error, task, facts) from None
         self.marks("cancel.answered")
         if not answer.done:
             self.table.hurry(task.id)
@@ -178,3 +181,11 @@ class Decider:
         self.table.drop(task_id)
         self.changed(task)
         return task
+
+
+def _unheard(error: KlingError, task: Task, facts: Provider) -> KlingError:
+    """The error of a wish to stop that got no answer: what was ordered is paid for all the same."""
+    if not task.simulated:
+        error.money = "may_have_been_charged"
+        error.next_step = f"Ask again; until {facts.name} says that it is stopped, it goes on and is billed"
+    return error

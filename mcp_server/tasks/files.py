@@ -114,7 +114,8 @@ class Writer:
         if end - self._written_back >= _WRITE_BACK and hasattr(os, "posix_fadvise"):
             # Of what it is told will not be needed, Linux begins to write the new and lets go of the written: the fsync
             # at the end finds little to do, and a long clip passes through few pages instead of filling the memory.
-            os.posix_fadvise(self._file.fileno(), 0, end, os.POSIX_FADV_DONTNEED)
+            with contextlib.suppress(OSError):
+                os.posix_fadvise(self._file.fileno(), 0, end, os.POSIX_FADV_DONTNEED)
             self._written_back = end
 
 
@@ -296,6 +297,7 @@ def in_words(error: OSError, folder: Path, task_id: str) -> LocalError:
         errno.EACCES: "writing there is not allowed",
         errno.EPERM: "writing there is not allowed",
         errno.ENOTDIR: "it is not a folder",
+        errno.EEXIST: "it is not a folder",
     }.get(error.errno or 0, str(error.strerror or error))
     return LocalError(
         f"The clip cannot be saved in {folder}: {reason}",

@@ -9,7 +9,7 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from mcp_server.domain.task import JobReport, Task
+from mcp_server.domain.task import Artifact, JobReport, Task
 from mcp_server.tasks.waiting import set_within
 
 Step = Callable[["Followed"], Awaitable[float | None]]
@@ -59,6 +59,8 @@ class Followed:
     """How the present look says it ended, until the rest is known."""
     last_running: float | None = None
     """Wall time of the last look that showed it unfinished."""
+    saved: Artifact | None = None
+    """The clip, when it is on the disk and only the record does not say so yet."""
     gone: bool = False
     due: float = 0.0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Container, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from mcp_server.errors import KlingError
@@ -37,6 +37,8 @@ class Keeper:
     follow: Callable[[Held, Callable[[Followed], Awaitable[float]]], Awaitable[None]]
     monotonic: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]]
+    _void: set[str] = field(default_factory=set[str], init=False)
+    """Tasks this process holds and does not look after, to be given back."""
 
     async def run(self) -> None:
         """For ever."""
@@ -49,6 +51,9 @@ class Keeper:
                     await self._beat(moved=moved)
             except KlingError as error:
                 _log.warning("The record cannot be used now: %s", error.what)
+            except Exception:
+                # A defect of ours: a process that did nothing more would be taken for dead, and its clips with it.
+                _log.exception("A round of regular duties failed")
             await self.sleep(WATCH_S if len(self.waiters) else BEAT_S)
 
     async def adopt(self) -> None:
@@ -59,11 +64,14 @@ class Keeper:
             _log.info("Task %s (%s) is looked after here now", held.task.id, held.task.state)
             if held.task.id in self.submitting:
                 # Under a hold that is void by now; once that has noticed, the next round takes it up.
-                await self.record.release([held.task.id])
+                self._void.add(held.task.id)
             elif held.task.state == "submitting":
                 self.submit(held)
             else:
                 await self.follow(held, _at_once if few else self.pacer.gap_after_absence)
+        if self._void:
+            await self.record.release(self._void)
+            self._void.clear()
 
     async def _beat(self, *, moved: bool) -> None:
         if len(self.table) or len(self.submitting):

@@ -88,7 +88,9 @@ class Looker:
             return None
         except KlingError as worse:
             _log.warning("Task %s: %s", followed.id, worse.what)
-            return schedule.trouble(followed.failures)
+        except Exception:
+            _log.exception("Task %s: its trouble could not be told", followed.id)
+        return schedule.trouble(followed.failures)
 
     async def _look(self, followed: Followed) -> float | None:
         task = followed.task
@@ -189,29 +191,32 @@ class Looker:
         return 0.0
 
     async def _save(self, followed: Followed) -> float | None:
+        if followed.saved is None:
+            try:
+                followed.saved = await self._fetched(followed)
+            except (LinkExpiredError, LinkRefusedError, NotAVideoError) as error:
+                return await self._fresh_link(followed, error)
         task = followed.task
-        account = await self.account(task.provider, task.simulated)
-        held = Held(task, followed.claim)
-
-        async def mine() -> bool:
-            return await self.record.holds(held)
-
-        try:
-            artifact = await self.saver.save(task, followed.claim, account, mine)
-        except (LinkExpiredError, LinkRefusedError, NotAVideoError) as error:
-            return await self._fresh_link(followed, error)
-        if self.examine is not None:
-            artifact = await self.examine(task, artifact)
         await self.saver.tidy(task)
         await self._note(
             followed,
-            f"saved {artifact.path}",
+            f"saved {followed.saved.path}",
             state="succeeded",
-            artifact=artifact,
+            artifact=followed.saved,
             note=task.note if task.note.startswith("The vendor made") else "",
         )
         self.marks("save.settled")
         return None
+
+    async def _fetched(self, followed: Followed) -> Artifact:
+        task, held = followed.task, Held(followed.task, followed.claim)
+        account = await self.account(task.provider, task.simulated)
+
+        async def mine() -> bool:
+            return await self.record.holds(held)
+
+        artifact = await self.saver.save(task, followed.claim, account, mine)
+        return artifact if self.examine is None else await self.examine(task, artifact)
 
     async def _fresh_link(self, followed: Followed, error: KlingError) -> float | None:
         """Ask the vendor for the link again, which may have expired or may not be filled yet; at last say so."""
@@ -241,7 +246,7 @@ class Looker:
             followed.asked_again = FRESH_LINKS
             return await self._fresh_link(followed, error)
         if followed.failures >= 2 or isinstance(error, LocalError):
-            note = str(error)
+            note = error.story
             if note != followed.task.note:
                 await self._note(followed, money=False, note=note)
         slow = isinstance(error, LocalError)
@@ -317,7 +322,7 @@ class Looker:
     def _too_late(self, followed: Followed) -> bool:
         task = followed.task
         end = task.expires_at or (task.ready_at or task.created_at) + UNSAVED_LIFE_S
-        return self.now() > end and self.monotonic() - followed.since > LATE_GRACE_S
+        return followed.saved is None and self.now() > end and self.monotonic() - followed.since > LATE_GRACE_S
 
     def _took(self, followed: Followed, now: float) -> float | None:
         """How long the job took, if we saw its end closely enough to learn from it."""

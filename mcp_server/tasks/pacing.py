@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from mcp_server.domain.catalog import Catalog
 from mcp_server.domain.task import Task
+from mcp_server.errors import LocalError
 from mcp_server.tasks import schedule
 from mcp_server.tasks.following import Followed
 from mcp_server.tasks.record import Record
@@ -66,7 +67,11 @@ class Pacer:
         known, until = self._paces.get(key, (None, 0.0))
         if known is None or self.monotonic() > until:
             first = schedule.FIRST_SIMULATED if task.simulated else schedule.FIRST
-            past = await self.record.durations(task.offer_id, simulated=task.simulated, length=length)
+            try:
+                past = await self.record.durations(task.offer_id, simulated=task.simulated, length=length)
+            except LocalError:
+                # A pace only spares looks: without one a clip is looked at all the same.
+                past = []
             known = schedule.learn(past, first)
             # One clip more says much while there are few, and next to nothing once there are many.
             self._paces[key] = known, self.monotonic() + max(BELIEVED_S, known.clips)

@@ -121,7 +121,7 @@ class _Incoming:
             return False
         if status in _GONE:
             raise LinkExpiredError(f"The host answered HTTP {status} for the clip's link")
-        if status == 416 or (status == 206 and not _continues(headers.get("content-range", ""), part)):
+        if status == 416 or (status == 206 and not _continues(headers, part)):
             part.restart()
             raise LostAnswerError("The clip on the host is another one now; it is fetched anew")
         if status not in {200, 206}:
@@ -153,9 +153,11 @@ class _Incoming:
         self.suffix, self.media_type = finished(part, self._place)
 
 
-def _continues(content_range: str, part: Part) -> bool:
-    found = re.match(r"bytes (\d+)-", content_range)
-    return found is not None and int(found[1]) == part.size
+def _continues(headers: Mapping[str, str], part: Part) -> bool:
+    found = re.match(r"bytes (\d+)-", headers.get("content-range", ""))
+    # Some hosts send the range of whatever stands there now, although they were asked for it of this version only.
+    same = headers.get("etag", part.tag) == part.tag or not part.size
+    return found is not None and int(found[1]) == part.size and same
 
 
 def _length(headers: Mapping[str, str]) -> int | None:

@@ -63,7 +63,7 @@ class Submitter:
             doubt = InDoubt(died)
             if not self._may_repeat(task) or not await self._same_account(task):
                 return await self._uncertain(held, doubt)
-        elif self.now() - task.created_at > buying.UNSENT_LIFE_S:
+        elif self._age(task) > buying.UNSENT_LIFE_S:
             late = KlingError(
                 "The order was never sent: the program ended before it could be",
                 next_step="Order again if the clip is still wanted",
@@ -143,53 +143,63 @@ class Submitter:
             status=job.status,
             note="",
             error=None,
-            settlement=money.taken(held.task, job.charged, usd_per_credit=self.usd_per_credit),
         )
-        task = await self._insist(held, f"the vendor took it as {job.id}", changes)
-        self.marks("submit.recorded")
-        if task is None:
-            # Another process gave the answer up for lost; here it is after all, for whoever claims the task next.
-            late = await self.record.decide(
-                held.task.id, ("uncertain", "submitting"), f"a late answer: {job.id}", **changes
-            )
-            if late is not None:
-                self.changed(late)
-            return None
-        self.changed(task)
-        return task
+        if (taken := money.taken(held.task, job.charged, usd_per_credit=self.usd_per_credit)) is not None:
+            # More than was quoted counts at once; less only when the job's end has not said otherwise.
+            counted = max(held.task.reserved_usd, money.counted(held.task, taken))
+            changes |= Changes(settlement=taken, reserved_usd=counted)
+        # Whoever closes waits for this as for the answer itself: it is written down nowhere else yet.
+        self.out.add(held.task.id)
+        try:
+            task = await self._insist(held, f"the vendor took it as {job.id}", changes)
+            self.marks("submit.recorded")
+            return task or await self._too_late(held, job.id, changes)
+        finally:
+            self.out.discard(held.task.id)
+
+    async def _too_late(self, held: Held, job_id: str, changes: Changes) -> None:
+        """Another process gave the answer up for lost; here it is after all, for whoever claims the task next."""
+        what, expected = f"a late answer: {job_id}", ("uncertain", "submitting")
+        await self._until_written(held, what, lambda: self.record.decide(held.task.id, expected, what, **changes))
 
     async def _insist(self, held: Held, what: str, changes: Changes) -> Task | None:
-        """Record what the vendor said, however long the disk takes: it exists nowhere else."""
+        """Record what the vendor said; None when another process holds the task."""
+        return await self._until_written(held, what, lambda: self.record.change(held, what, money=True, **changes))
+
+    async def _until_written(self, held: Held, what: str, write: Callable[[], Awaitable[Task | None]]) -> Task | None:
+        """However long the disk takes: it exists nowhere else."""
         pause = 0.25
         while True:
             try:
-                return await self.record.change(held, what, money=True, **changes)
+                task = await write()
+                break
             except LocalError as error:
                 _log.error("Task %s: %s, but it cannot be recorded (%s); trying again", held.task.id, what, error.what)
                 await self.sleep(pause)
                 pause = min(30.0, pause * 2)
+        if task is not None:
+            self.changed(task)
+        return task
 
     async def _uncertain(self, held: Held, outcome: InDoubt) -> Task | None:
         name = self.catalog.providers[held.task.provider].name
         changes = Changes(state="uncertain", error=buying.uncertain(outcome.error, name), note="")
-        task = await self._insist(held, "the answer was lost; not sent again", changes)
-        if task is not None:
-            self.changed(task)
-        return task
+        return await self._insist(held, "the answer was lost; not sent again", changes)
 
     async def _give_up(self, held: Held, outcome: NotBought) -> Task | None:
         changes = Changes(state="failed", error=buying.refused(outcome.error), reserved_usd=Decimal(0), note="")
-        task = await self._insist(held, "not bought", changes)
-        if task is not None:
-            self.changed(task)
-        return task
+        return await self._insist(held, "not bought", changes)
 
     async def _say(self, held: Held, *, money: bool = False, **changes: Unpack[Changes]) -> None:
         what = changes.get("note", "")
         self.changed(await noted(self.record, held, what, money=money, **changes))
 
     def _may_repeat(self, task: Task) -> bool:
-        return bool(task.call.get("idempotency_key")) and self.now() - task.created_at <= buying.KEY_LIFE_S
+        return bool(task.call.get("idempotency_key")) and self._age(task) <= buying.KEY_LIFE_S
+
+    def _age(self, task: Task) -> float:
+        """Seconds since it was ordered; an order of the future shows by how much the clock was set back at least."""
+        return abs(self.now() - task.created_at)
 
     async def _same_account(self, task: Task) -> bool:
         """Whether the vendor knows our idempotency key: processes that share a home may have keys of their own."""
