@@ -159,8 +159,12 @@ class Submitter:
 
     async def _too_late(self, held: Held, job_id: str, changes: Changes) -> None:
         """Another process gave the answer up for lost; here it is after all, for whoever claims the task next."""
-        what, expected = f"a late answer: {job_id}", ("uncertain", "submitting")
-        await self._until_written(held, what, lambda: self.record.decide(held.task.id, expected, what, **changes))
+        what = f"a late answer: {job_id}"
+        await self._until_written(
+            held,
+            what,
+            lambda: self.record.decide(held.task.id, ("uncertain", "submitting"), what, **changes),
+        )
 
     async def _insist(self, held: Held, what: str, changes: Changes) -> Task | None:
         """Record what the vendor said; None when another process holds the task."""
