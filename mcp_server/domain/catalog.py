@@ -218,7 +218,10 @@ class Catalog:
 
     def offer(self, offer_id: str) -> Offer:
         """The offer with this id."""
-        for offer in self.offers:
-            if offer.id == offer_id:
-                return offer
-        raise KeyError(offer_id)
+        if (found := self.known(offer_id)) is None:
+            raise KeyError(offer_id)
+        return found
+
+    def known(self, offer_id: str) -> Offer | None:
+        """The offer with this id; None when it is not sold any more, which a clip that was ordered may outlive."""
+        return next((offer for offer in self.offers if offer.id == offer_id), None)

@@ -169,8 +169,8 @@ class Wire(Protocol):
         """The job that was bought."""
         ...
 
-    def status(self, job: Job, offer: Offer) -> HttpCall:
-        """One look."""
+    def status(self, job: Job, offer: Offer | None) -> HttpCall:
+        """One look; without an offer, at a job whose offer is sold no more."""
         ...
 
     def read_status(self, job: Job, reply: HttpReply) -> JobReport:

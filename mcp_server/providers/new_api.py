@@ -39,7 +39,7 @@ class Gateway(StatusOnly):
             raise unreadable(self.facts, reply, "an id")
         return Job(id=job_id, status=text(found.get("status")))
 
-    def status(self, job: Job, offer: Offer) -> HttpCall:
+    def status(self, job: Job, offer: Offer | None) -> HttpCall:
         """One look, at one route for every offer."""
         del offer
         return HttpCall(method="GET", path=f"/v1/videos/{quote(job.id, safe='')}")

@@ -101,7 +101,7 @@ class Looker:
         followed.last_word = None
         self.marks("follow.before_look")
         async with self.transport.slot(account):
-            reply = await self.transport.send(account, wire.status(job, self.catalog.offer(task.offer_id)))
+            reply = await self.transport.send(account, wire.status(job, self.catalog.known(task.offer_id)))
         report = wire.read_status(job, reply)
         if report.needs_result and (call := wire.result(job)) is not None:
             followed.last_word = report

@@ -63,7 +63,7 @@ class Wire:
             raise reading.unreadable(self.facts, reply, "an id")
         return Job(id=body["id"], status=body.get("status", ""), charged=reading.number(body.get("cost")))
 
-    def status(self, job: Job, offer: Offer) -> HttpCall:
+    def status(self, job: Job, offer: Offer | None) -> HttpCall:
         return HttpCall(method="GET", path=f"/jobs/{job.id}")
 
     def read_status(self, job: Job, reply: HttpReply) -> JobReport:

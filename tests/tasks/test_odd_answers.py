@@ -9,6 +9,8 @@ import pytest
 from tasks.stub import House
 
 from mcp_server import catalog, providers
+from mcp_server.catalog import REGISTRY
+from mcp_server.domain.task import Job
 from mcp_server.providers.accounts import Account
 from mcp_server.settings import Secret
 from mcp_server.tasks import buying
@@ -141,3 +143,11 @@ async def test_an_answer_that_stays_open_under_a_key_is_uncertain_at_last(house:
 
     assert task.state == "uncertain"
     assert len(house.vendor.submits) == buying.DOUBT_TRIES
+
+
+@pytest.mark.parametrize("provider", REGISTRY)
+def test_every_adapter_looks_at_a_job_whose_offer_is_sold_no_more(provider: str) -> None:
+    look = providers.wire(FACTS.providers[provider]).status(Job(id="job-7"), None)
+
+    assert look.method == "GET"
+    assert "job-7" in f"{look.path} {dict(look.params)}"

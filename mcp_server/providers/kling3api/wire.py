@@ -61,7 +61,7 @@ class Wire(StatusOnly):
             raise unreadable(self.facts, reply, "a task_id")
         return Job(id=job_id, status=text(data.get("status")), charged=number(data.get("consumed_credits")))
 
-    def status(self, job: Job, offer: Offer) -> HttpCall:  # noqa: ARG002 - one route for every offer
+    def status(self, job: Job, offer: Offer | None) -> HttpCall:  # noqa: ARG002 - one route for every offer
         """One look; the id is a query parameter, not a path."""
         return HttpCall(method="GET", path="/api/status", params={"task_id": job.id})
 

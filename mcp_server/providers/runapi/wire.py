@@ -58,11 +58,11 @@ class Wire(StatusOnly):
             raise self._without(reply, body, "an id")
         return Job(id=task_id, status=_word(body))
 
-    def status(self, job: Job, offer: Offer) -> HttpCall:
+    def status(self, job: Job, offer: Offer | None) -> HttpCall:
         """One look, at the endpoint that took the order."""
-        # Which of an offer's two endpoints took it is not known here; the vendor's own client also asks without
-        # naming one (mcp-core getTask).
-        way = "" if "with_source" in offer.wire else f"/{offer.wire['action']}"
+        # Which of an offer's two endpoints took it is not known here, nor where an offer went that is sold no more;
+        # the vendor's own client also asks without naming one (mcp-core getTask).
+        way = "" if offer is None or "with_source" in offer.wire else f"/{offer.wire['action']}"
         return HttpCall(method="GET", path=f"{BASE}{way}/{quote(job.id, safe='')}")
 
     def read_status(self, job: Job, reply: HttpReply) -> JobReport:

@@ -51,7 +51,7 @@ class Wire:
             raise unreadable(self.facts, reply, "a request_id")
         return Job(id=request_id, status=text(body.get("status")))
 
-    def status(self, job: Job, offer: Offer) -> HttpCall:
+    def status(self, job: Job, offer: Offer | None) -> HttpCall:
         """One look."""
         del offer
         return HttpCall(method="GET", path=_path(job, "status"))
