@@ -61,7 +61,8 @@ def within(
             next_step="Set accept_unknown_price after asking the user, or name a provider with a published price",
         )
     above = settings.confirm_above_usd
-    if above is None or permitted or limit is not None:
+    # A limit that words name may be a sum in the scene: it refuses, and it agrees to nothing.
+    if above is None or permitted or arguments.max_cost_usd is not None:
         return
     if most is None or most > above:
         raise _unconfirmed(plan, f"This costs {price}; the user wants to be asked above ${above}")

@@ -226,8 +226,13 @@ class Service:
 
         return await apart.last_frame(_file(await self.desk.get(task_id, owner)))
 
-    async def settle(self, task_id: str, *, bought: bool, job_id: str | None = None, owner: str = "") -> TaskAnswer:
-        """What the user found out about an order whose answer was lost; with the vendor's job id it is followed."""
+    async def settle(
+        self, task_id: str, *, bought: bool, job_id: str | None = None, owner: str | None = None
+    ) -> TaskAnswer:
+        """What the user found out about an order whose answer was lost; with the vendor's job id it is followed.
+
+        Without an owner it is whoever keeps this home, who settles anybody's.
+        """
         return await self._answer(await self.desk.settle_uncertain(task_id, bought=bought, job_id=job_id, owner=owner))
 
     async def start(self) -> None:

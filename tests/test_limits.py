@@ -83,6 +83,20 @@ async def test_a_yes_to_unknown_prices_is_none_to_a_known_one(tmp_path: Path) ->
     await buyer.close()
 
 
+async def test_a_limit_that_only_words_name_does_not_keep_the_user_from_being_asked(tmp_path: Path) -> None:
+    """The sum may stand in the scene: whoever wants to be asked above a price is asked, or says it as an argument."""
+    buyer = service(tmp_path, **SIGNED_IN, KLING_CONFIRM_ABOVE_USD="0.50")
+    words = "kling 3.0 pro, 5 seconds, silent, for at most 90 dollars: a boat"
+    plan = await buyer.planned(VideoArguments(request=words))
+    assert plan.max_cost_usd == 90
+
+    with pytest.raises(ConfirmationNeededError):
+        await buyer.generate(VideoArguments(request=words))
+
+    assert (await buyer.tasks()).tasks == []
+    await buyer.close()
+
+
 async def test_buying_again_asks_again_about_an_unknown_price(tmp_path: Path) -> None:
     buyer = service(tmp_path)
     first = await buyer.generate(wish(accept_unknown_price=True, max_cost_usd=5))

@@ -284,6 +284,22 @@ async def test_with_the_vendors_number_a_lost_order_still_becomes_a_file(tmp_pat
     assert Path(task.video_path).exists()
 
 
+async def test_whoever_keeps_the_server_settles_a_lost_order_of_somebody_who_came_over_the_network(
+    tmp_path: Path,
+) -> None:
+    buyer = service(tmp_path, KLING_SANDBOX_FAULTS="runcomfy=drop_after_accept")
+    task = await buyer.generate(wish(provider="runcomfy"), owner="ann")
+    with closing(sqlite3.connect(tmp_path / "home" / "sandbox.db")) as db:
+        (job_id,) = db.execute("select id from jobs").fetchone()
+
+    settled = await buyer.settle(task.task_id, bought=True, job_id=job_id)
+
+    assert settled.state == "queued"
+    (found,) = await buyer.get([task.task_id], owner="ann", wait_s=2_000)
+    await buyer.close()
+    assert found.state == "succeeded"
+
+
 async def test_a_job_that_is_another_task_settles_no_lost_order(tmp_path: Path) -> None:
     buyer = service(tmp_path, KLING_SANDBOX_FAULTS="runcomfy=drop_after_accept")
     task_id = await lost(buyer)

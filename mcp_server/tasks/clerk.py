@@ -57,7 +57,7 @@ class Clerk:
     async def do(self, work: Callable[[sqlite3.Connection], T], kind: Kind) -> T:
         """Have the work done; cancelling the wait does not cancel the work."""
         if self._closed:
-            raise LocalError("The record is closed")
+            raise LocalError("The record is closed", money="unknown")
         loop = asyncio.get_running_loop()
         errand = _Errand(work, kind, loop, loop.create_future())
         if self._thread is None:

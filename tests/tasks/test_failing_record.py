@@ -319,3 +319,22 @@ async def test_a_file_system_that_takes_no_advice_takes_the_clip(house: House, m
     task = await house.until(desk, task.id, "succeeded", limit_s=400)
 
     assert Path(task.artifact.path).read_bytes() == data
+
+
+async def test_a_job_of_an_offer_that_is_sold_no_more_is_followed_to_its_clip(house: House) -> None:
+    """Bought with an earlier version, whose catalog called it something else."""
+    desk = house.desk()
+    task, _ = await desk.buy(house.new(offer_id="stub/kling-2.9/pro/text-to-video"))
+    house.vendor.finish(task.job_id)
+
+    assert (await house.until(desk, task.id, "succeeded", limit_s=400)).artifact is not None
+
+
+async def test_a_program_that_ends_does_not_claim_that_an_order_cost_nothing(house: House) -> None:
+    desk = house.desk()
+    task, _ = await desk.buy(house.new())
+    await desk.close()
+
+    with pytest.raises(LocalError) as caught:
+        await desk.get(task.id)
+    assert caught.value.money == "unknown"
