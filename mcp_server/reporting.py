@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from mcp_server.domain.answers import Cost, OfferLine, Settled, TaskAnswer, TaskCost
+from mcp_server.errors import sentence
 
 if TYPE_CHECKING:
     from mcp_server.domain.quote import Quote
@@ -139,7 +140,8 @@ def next_step(task: Task) -> str:
             simulated = " It is a simulation: no vendor was asked and nothing was charged." if task.simulated else ""
             return f"Deliver the file at video_path.{simulated}"
         case "failed":
-            return "Read `error`; change what it names, then order again."
+            said = str((task.error or {}).get("next_step", ""))
+            return sentence(said) or "Read `error`; change what it names, then order again."
         case "cancelled":
             return "Nothing more happens. Order again if the clip is still wanted."
         case "uncertain":

@@ -120,7 +120,7 @@ async def test_models_are_short_unless_detail_is_asked(shops: Vendors, era: str)
         ("generate_video", {**ORDER, "max_cost_usd": 0.01}, "more than max_cost_usd"),
         ("generate_video", {**ORDER, "provider": "runcomfi"}, "runcomfy"),
         ("get_task", {"task_id": "kv-none"}, "no task 'kv-none'"),
-        ("get_task", {}, "give either task_id or task_ids"),
+        ("get_task", {}, "Give either task_id or task_ids"),
         ("cancel_task", {"task_id": "kv-none"}, "no task 'kv-none'"),
     ],
 )

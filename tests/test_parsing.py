@@ -31,8 +31,8 @@ from mcp_server.tools.shapes import CancelTaskArguments, GetTaskArguments
         (VideoArguments, {"references": "a.png"}, 'references must be a list, not "a.png".'),
         (VideoArguments, {"idempotency_key": ""}, "idempotency_key: string should have at least 1 character."),
         (CancelTaskArguments, {}, "task_id is missing."),
-        (GetTaskArguments, {}, "give either task_id or task_ids."),
-        (GetTaskArguments, {"task_id": "a", "task_ids": ["b"]}, "give either task_id or task_ids."),
+        (GetTaskArguments, {}, "Give either task_id or task_ids."),
+        (GetTaskArguments, {"task_id": "a", "task_ids": ["b"]}, "Give either task_id or task_ids."),
         (GetTaskArguments, {"task_id": "a", "wait_s": 90}, "wait_s must be at most 25, not 90."),
     ],
 )

@@ -10,7 +10,7 @@ from mcp_server.domain.catalog import Catalog, Offer
 from mcp_server.domain.quote import Quote, Route
 from mcp_server.domain.request import Misfit, VideoRequest
 from mcp_server.domain.words import TIERS
-from mcp_server.errors import NoOfferError
+from mcp_server.errors import NoOfferError, RequestError
 
 SHOWN = 3
 """How many near misses a refusal names."""
@@ -109,7 +109,7 @@ def _dollars(amount: Decimal) -> str:
     return f"${whole}.{cents.ljust(2, '0')}"
 
 
-def _nobody(request: VideoRequest, misfits: Sequence[Misfit], catalog: Catalog) -> NoOfferError:
+def _nobody(request: VideoRequest, misfits: Sequence[Misfit], catalog: Catalog) -> RequestError:
     """Which part fails, and the nearest thing that is sold."""
     if not misfits:
         return _not_in_catalog(request, catalog)
@@ -117,6 +117,11 @@ def _nobody(request: VideoRequest, misfits: Sequence[Misfit], catalog: Catalog) 
     sold = [misfit for misfit in misfits if not misfit.offer.not_sold_because] or misfits
     near = sorted(sold, key=lambda misfit: (len(misfit.problems), _seconds_away(request, misfit.offer)))
     nearest = near[0]
+    if not request.prompt and len(nearest.problems) == 1 and "`prompt`" in nearest.problems[0]:
+        return RequestError(
+            "No scene was named, so there is nothing to film",
+            next_step="Say what shall be seen, in `prompt` or after a colon in the words",
+        )
     problems = tuple(dict.fromkeys(problem for misfit in near[:SHOWN] for problem in misfit.problems))
     return NoOfferError(
         f"Nobody sells exactly this: {'; '.join(nearest.problems)}",

@@ -105,8 +105,11 @@ class Decider:
             return task
         error = {
             **(task.error or {}),
-            "next_step": "" if bought else "Order again if the clip is still wanted",
+            "next_step": "Order again if the clip is still wanted",
             "money": "charged" if bought else "not_spent",
+            "why": "It was charged, and there is no clip, says the user"
+            if bought
+            else "It was not bought, says the user",
         }
         settlement = money.settled(task, None, usd_per_credit=self.usd_per_credit)
         return await self._decide(

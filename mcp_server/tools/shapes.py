@@ -37,7 +37,7 @@ class GetTaskArguments(_Strict):
     @model_validator(mode="after")
     def _one_of_the_two(self) -> GetTaskArguments:
         if (self.task_id is None) == (self.task_ids is None):
-            raise ValueError("give either task_id or task_ids")
+            raise ValueError("Give either task_id or task_ids")
         return self
 
 
