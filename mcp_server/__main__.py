@@ -14,6 +14,7 @@ from mcp_server.errors import ArgumentError, KlingError
 _BAD_USAGE: Final = 64
 _INTERRUPTED: Final = 130
 _PIPE_CLOSED: Final = 141
+_LISTED: Final = '`kling-video --help` lists the commands; `kling-video "kling 4k: a neon city"` orders a clip'
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -25,6 +26,8 @@ def main(argv: list[str] | None = None) -> int:
         stdio()
         return 0
     name, *rest = arguments
+    if name == "help" and rest:
+        name, rest = rest[0], ["--help"]
     if name in {"-h", "--help", "help"}:
         print(usage())
         return 0
@@ -33,6 +36,8 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     try:
         _whole(arguments)
+        if _is_sentence(name):
+            name, rest = "generate", arguments
         return _ended(lambda: command(name)(rest))
     except KlingError as error:
         return _refused(error, as_json="--json" in rest)
@@ -44,10 +49,19 @@ def command(name: str) -> Callable[[list[str]], int]:
         from difflib import get_close_matches
 
         near = get_close_matches(name, COMMANDS, n=1)
-        hint = f"Did you mean `kling-video {near[0]}`?" if near else "`kling-video --help` lists the commands"
+        hint = f"Did you mean `kling-video {near[0]}`?" if near else _LISTED
         raise ArgumentError(f"There is no command {name!r}", next_step=hint)
     run: Callable[[list[str]], int] = importlib.import_module(f"mcp_server.cli.{name}").run
     return run
+
+
+def _is_sentence(argument: str) -> bool:
+    """Whether it can only be an order in words; ArgumentError if it is a command that was quoted as one word."""
+    first, *more = argument.split()[:2] or [""]
+    if more and first in COMMANDS:
+        # Taken as an order, a quoted "estimate kling 4k: a cat" would buy.
+        raise ArgumentError(f"{argument!r} is one word here", next_step=f"Put the quotes after `kling-video {first}`")
+    return bool(more)
 
 
 def _whole(arguments: list[str]) -> None:
@@ -74,6 +88,7 @@ def usage() -> str:
             "",
             *lines,
             "",
+            'kling-video "kling 4k, vertical, 10s: a neon city" is short for generate.',
             "Without a key every vendor is played by a free sandbox; `kling-video auth` stores a key.",
             "Exit codes: 0 done, 64 bad arguments, 65 bad input, 69 provider failed, 75 try later,",
             "77 not signed in, 78 refused by budget, 130 stopped by Ctrl-C.",
@@ -106,7 +121,9 @@ def _refused(error: KlingError, *, as_json: bool) -> int:
         import json
 
         print(json.dumps({"error": error.as_dict()}, ensure_ascii=False, default=str))
-    print(error, file=sys.stderr)
+    from mcp_server.cli.words import typed
+
+    print(typed(str(error)), file=sys.stderr)
     return error.exit_code
 
 

@@ -53,6 +53,16 @@ def test_at_a_terminal_it_is_asked_for_unseen(tmp_path: Path, monkeypatch: pytes
     assert json.loads((tmp_path / "home" / "credentials.json").read_text()) == {"RUNCOMFY_TOKEN": KEY}
 
 
+@pytest.mark.parametrize("argv", [["runapi", KEY], [KEY], ["remove", KEY]])
+def test_a_key_as_an_argument_is_refused_and_not_said_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], argv: list[str]
+) -> None:
+    assert main(["auth", *argv]) == 64
+    said = capsys.readouterr()
+    assert KEY not in said.out + said.err
+    assert not (tmp_path / "home").exists()
+
+
 @pytest.mark.parametrize("text", ["", "\n", "two words\n", "bell\a\n"])
 def test_what_is_no_key_is_not_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(text))

@@ -126,6 +126,32 @@ def test_the_list_of_commands_names_each_once(capsys) -> None:
     assert lines == list(COMMANDS)
 
 
+def test_a_sentence_alone_orders_as_generate_does(monkeypatch) -> None:
+    ordered: list[list[str]] = []
+    monkeypatch.setattr(generate, "run", lambda argv: ordered.append(argv) or 0)
+    assert main(["kling 4k: a neon city", "--json"]) == 0
+    assert ordered == [["kling 4k: a neon city", "--json"]]
+
+
+def test_a_command_quoted_with_its_words_orders_nothing(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(generate, "run", lambda argv: pytest.fail(f"ordered {argv}"))
+    assert main(["estimate kling 4k: a neon city"]) == 64
+    assert "after `kling-video estimate`" in capsys.readouterr().err
+
+
+def test_help_of_a_command_is_its_own(capsys) -> None:
+    assert main(["help", "spend"]) == 0
+    assert "kling-video spend" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["auth", "install"])
+def test_a_wrong_word_is_refused_in_our_words(name, capsys) -> None:
+    assert main([name, "nonsense"]) == 64
+    said = capsys.readouterr().err
+    assert said.endswith("Nothing was charged.\n")
+    assert "usage:" not in said
+
+
 def _completed(script: str, *line: str) -> set[str]:
     """What a real bash offers at the end of this line."""
     words_ = " ".join(f"'{word}'" for word in line)
@@ -162,6 +188,42 @@ def test_a_piped_table_lines_up_and_cuts_nothing(capsys) -> None:
     assert lines[1] == "x" * 200 + "   $1.00"
     assert lines[2].endswith(" $10.00")
     assert len(set(map(len, lines))) == 1
+
+
+def test_on_a_narrow_terminal_ids_stay_whole(capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr(Screen, "terminal", property(lambda _: True))
+    Screen().table(("", "task", "state"), [("→", "kv-261121-fxxya5dfq4ch", "succeeded" * 2), (" ", "kv-2", "")])
+    assert capsys.readouterr().out.splitlines() == [
+        "→ kv-261121-fxxya5dfq4ch",
+        f"  state  {'succeeded' * 2}",
+        "kv-2",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("advice", "told"),
+    [
+        ("list_models shows what there is", "`kling-video models` shows what there is"),
+        ("Later call get_task with task_id kv-1 and wait_s up to 25.", "Later call `kling-video task kv-1`."),
+        ("Raise max_cost_usd", "Raise --max-cost-usd"),
+        ("a prompt about my_get_task_list", "a prompt about my_get_task_list"),
+    ],
+)
+def test_advice_for_agents_is_told_as_people_type_it(advice, told) -> None:
+    assert words.typed(advice) == told
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ArgumentError("That is not a key", why="it is empty"), "That is not a key: it is empty. Nothing was charged."),
+        (ArgumentError("Why? No", why="It is so"), "Why? No. It is so. Nothing was charged."),
+        (ArgumentError("Done.", why="it was late"), "Done. it was late. Nothing was charged."),
+    ],
+)
+def test_a_reason_that_starts_small_goes_on_with_its_sentence(error, text) -> None:
+    assert str(error) == text
 
 
 @pytest.mark.parametrize(
@@ -211,6 +273,8 @@ def test_the_price_cell_shows_what_was_charged_else_what_was_quoted() -> None:
     )
     assert words.paid(_answer(cost=TaskCost(estimated=quoted, settled=Settled(basis="not_documented")))) == "$0.56"
     assert words.paid(_answer(simulated=True, cost=TaskCost(estimated=quoted))) == "free"
+    refused = _answer(state="failed", error={"money": "not_spent"}, cost=TaskCost(estimated=quoted))
+    assert words.paid(refused) == "nothing"
 
 
 def _again(text: str, said: dict, **changes) -> dict:

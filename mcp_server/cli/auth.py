@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import getpass
 import json
@@ -14,10 +13,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from mcp_server import catalog
+from mcp_server.cli import parser
 from mcp_server.domain.catalog import Provider
 from mcp_server.errors import ArgumentError, LocalError
 from mcp_server.settings import KeyFile, KeyFiles, Settings
 
+WHAT = "Keep keys in a file only this user can read; a key is asked for, never an argument, and never shown."
 LOCK = "credentials.lock"
 """Empty, and left where it is: two that change keys at once take turns at it."""
 
@@ -25,18 +26,35 @@ LOCK = "credentials.lock"
 def run(argv: list[str]) -> int:
     """Store, show or remove keys."""
     providers = catalog.load().providers
-    parser = argparse.ArgumentParser(prog="kling-video auth", description=__doc__)
-    parser.add_argument("what", choices=(*providers, "status", "remove"), help="a provider, `status` or `remove`")
-    parser.add_argument("provider", nargs="?", choices=tuple(providers), help="with `remove`: whose key")
-    parser.add_argument("--json", action="store_true", help="with `status`: one object")
-    given = parser.parse_args(argv)
+    flags = parser.Parser(prog="kling-video auth", description=WHAT)
+    flags.add_argument(
+        "what",
+        nargs="?",
+        default="status",
+        metavar="PROVIDER|status|remove",
+        help=f"whose key to store ({', '.join(providers)}); `status`, or nothing, shows what there is",
+    )
+    flags.add_argument("provider", nargs="?", metavar="PROVIDER", help="with `remove`: whose key")
+    flags.add_argument("--json", action="store_true", help="with `status`: one object")
+    given = flags.parse_args(argv)
     settings = Settings.read()
     if given.what == "status":
         return _status(settings, providers, as_json=given.json)
     if given.what == "remove":
-        if given.provider is None:
-            raise ArgumentError("`auth remove` needs a provider", next_step="Say whose key to remove")
+        if given.provider not in providers:
+            raise ArgumentError(
+                "`auth remove` needs a provider", next_step=f"Say whose key to remove: {', '.join(providers)}"
+            )
         return _remove(settings, providers[given.provider])
+    # What stands here unasked may be a key: it is not said again.
+    if given.what not in providers:
+        raise ArgumentError("`auth` needs a provider", next_step=f"Say whose key to store: {', '.join(providers)}")
+    if given.provider is not None:
+        raise ArgumentError(
+            "A key is never an argument",
+            why="a shell remembers it, and every program on this machine can see it",
+            next_step=f"Say `kling-video auth {given.what}` alone: it asks for it, or reads standard input",
+        )
     return _store(settings, providers[given.what])
 
 
@@ -82,7 +100,7 @@ def _status(settings: Settings, providers: Mapping[str, Provider], *, as_json: b
         print(f"{name:10}  {'key from ' + origin if origin else 'no key'}")
     _readable(settings.key_file, settings.credentials_file)
     if not any(found.values()):
-        print("No key at all: the sandbox plays every vendor, for free.")
+        print("No key at all: the sandbox plays every vendor, for free. `kling-video auth PROVIDER` stores a key.")
     return 0
 
 

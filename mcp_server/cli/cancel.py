@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mcp_server.cli import parser, session
 from mcp_server.cli.screen import Screen
+from mcp_server.errors import paragraph
 
 if TYPE_CHECKING:
     from mcp_server.domain.answers import TaskAnswer
@@ -38,6 +39,6 @@ def run(argv: list[str]) -> int:
         screen.facts({"tasks": [task.facts() for task in found]})
     else:
         for task in found:
-            screen.line(f"{task.task_id}  {task.state}  {task.note} {what_it_cost(task)}".replace("  ", " "))
+            screen.line(f"{task.task_id}  {task.state}  {paragraph(task.note, '', what_it_cost(task))}")
     stopped = all(task.state == "cancelled" or task.followed is False for task in found)
     return 0 if stopped else 69

@@ -53,7 +53,7 @@ def _show(screen: Screen, found: Estimate) -> None:
         screen.note(f"Left out: {name}: {why}")
     for warning in found.warnings:
         screen.note(f"! {warning}", "yellow")
-    screen.note(found.next_step)
+    screen.note(words.typed(found.next_step))
 
 
 def _row(mark: str, line: OfferLine) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
@@ -14,11 +13,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from mcp_server import catalog
+from mcp_server.cli import parser
 from mcp_server.cli.clients import CLIENTS, NAME
 from mcp_server.cli.variables import variables
 from mcp_server.errors import LocalError, RequestError
 from mcp_server.settings import Settings
 
+WHAT = "Register the MCP server with a client, without touching what is there already."
 CALL_MS = 120_000
 """No tool takes longer than 25 s; this is room for a slow machine, not a need."""
 START_S = 60
@@ -51,11 +52,11 @@ class Ask:
 
 def run(argv: list[str]) -> int:
     """Write the registration, or print it."""
-    parser = argparse.ArgumentParser(prog="kling-video install", description=__doc__)
-    parser.add_argument("client", choices=tuple(WAYS))
-    parser.add_argument("--print", action="store_true", dest="only_print", help="show what would be written")
-    parser.add_argument("--force", action="store_true", help="replace an entry of the same name")
-    given = parser.parse_args(argv)
+    flags = parser.Parser(prog="kling-video install", description=WHAT)
+    flags.add_argument("client", choices=tuple(WAYS), metavar="CLIENT", help=", ".join(WAYS))
+    flags.add_argument("--print", action="store_true", dest="only_print", help="show what would be written")
+    flags.add_argument("--force", action="store_true", help="replace an entry of the same name")
+    given = flags.parse_args(argv)
     settings = Settings.read()
     print(WAYS[given.client](Ask(settings, this_server(settings), given.only_print, given.force)))
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mcp_server.cli import parser
+from mcp_server.cli import parser, words
 from mcp_server.cli.screen import Screen
 from mcp_server.domain.words import MODES, TIERS
 
@@ -53,4 +53,4 @@ def _show(screen: Screen, found: Models) -> None:
         screen.table(("offer", "length", "ratio", "sound", "price"), rows, dim=3)
     keys = ", ".join(f"{name} ({state})" for name, state in found.providers.items())
     screen.note(f"Providers: {keys}")
-    screen.note(found.next_step)
+    screen.note(words.typed(found.next_step))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mcp_server.cli import parser, session
 from mcp_server.cli.screen import Screen
-from mcp_server.errors import LocalError, RequestError
+from mcp_server.errors import LocalError, Money, RequestError
 
 WHAT = "Open a finished clip."
 
@@ -35,18 +35,18 @@ def run(argv: list[str]) -> int:
         raise RequestError(
             f"{path} is not there any more",
             next_step=f"The vendor's copy, while it keeps one: {task.video_url}" if task.video_url else "",
-            money="charged",
+            money="not_spent" if task.simulated else "charged",
         )
     screen = Screen(as_json=given.json)
     if given.json:
         screen.facts({"task_id": task.task_id, "video_path": str(path)})
     else:
         screen.line(str(path))
-    show(path.parent if given.folder else path)
+    show(path.parent if given.folder else path, money="not_spent" if task.simulated else "charged")
     return 0
 
 
-def show(path: Path) -> None:
+def show(path: Path, *, money: Money) -> None:
     """Hand it to the desktop, and do not wait for it."""
     if sys.platform == "win32":
         import os
@@ -55,9 +55,7 @@ def show(path: Path) -> None:
         return
     opener = shutil.which("open" if sys.platform == "darwin" else "xdg-open")
     if opener is None:
-        raise LocalError(
-            "There is no program here to open files with", next_step=f"Open {path} yourself", money="charged"
-        )
+        raise LocalError("There is no program here to open files with", next_step=f"Open {path} yourself", money=money)
     subprocess.Popen(  # noqa: S603 - the desktop's own opener and a file of ours
         [opener, str(path)],
         stdin=subprocess.DEVNULL,

@@ -11,6 +11,7 @@ from mcp_server.cli import words
 from mcp_server.cli.following import follow
 from mcp_server.cli.interrupt import Interrupt, Interrupted
 from mcp_server.cli.screen import Screen
+from mcp_server.errors import MONEY_SENTENCE, paragraph
 
 if TYPE_CHECKING:
     from mcp_server.domain.answers import Estimate, TaskAnswer
@@ -209,11 +210,6 @@ def tell(screen: Screen, task: TaskAnswer) -> int:
 def ending(task: TaskAnswer) -> str:
     """Why there is no clip, in one paragraph."""
     error = task.error or {}
-    said = [error.get("what") or f"Task {task.task_id} is {task.state}", error.get("why"), error.get("next_step")]
-    money = {
-        "not_spent": "Nothing was charged",
-        "charged": "This was charged",
-        "may_have_been_charged": "This may have been charged",
-    }
-    said.append(money.get(str(error.get("money"))))
-    return " ".join(f"{str(part).rstrip('.')}." for part in said if part)
+    what = str(error.get("what") or f"Task {task.task_id} is {task.state}")
+    money = MONEY_SENTENCE.get(error.get("money", "unknown"), "")  # type: ignore[reportArgumentType] - read from a row
+    return words.typed(paragraph(what, str(error.get("why", "")), str(error.get("next_step", "")), money))

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 Row = Sequence[str]
+_GAP = 3
+"""Between two columns, as rich draws them."""
+_WHOLE = 24
+"""A word up to this long, such as a task id, is never broken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +62,13 @@ class Screen:
             print(text, file=sys.stderr, flush=True)
 
     def table(self, columns: Sequence[str], rows: Sequence[Row], *, right: Sequence[int] = (), dim: int = -1) -> None:
-        """Rows under headings; on a terminal within its width, piped with nothing cut off."""
+        """Rows under headings; piped with nothing cut off, on a terminal too narrow for them one under the other."""
         if not self.terminal:
             _plain(columns, rows, right)
+            return
+        least = [max(_least(row[index]) for row in [columns, *rows]) for index in range(len(columns))]
+        if sum(least) + _GAP * len(least) > console().width:
+            self._records(columns, rows)
             return
         from rich.box import SIMPLE_HEAD
         from rich.table import Table
@@ -69,10 +77,22 @@ class Screen:
         table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold", expand=False)
         for index, column in enumerate(columns):
             justify = "right" if index in right else "left"
-            table.add_column(column, justify=justify, style="dim" if index == dim else None, overflow="fold")
+            style = "dim" if index == dim else None
+            table.add_column(column, justify=justify, style=style, overflow="fold", min_width=least[index])
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))
         console().print(table)
+
+    def _records(self, columns: Sequence[str], rows: Sequence[Row]) -> None:
+        """Each row by itself, so that ids stay whole for whoever copies them."""
+        width = max(map(len, columns))
+        for row in rows:
+            cells = [(name, cell) for name, cell in zip(columns, row, strict=True) if cell.strip()]
+            # A column without a name marks the row.
+            named = next(index for index, (name, _) in enumerate(cells) if name)
+            self.line(" ".join(cell for _, cell in cells[: named + 1]), "bold")
+            for name, cell in cells[named + 1 :]:
+                self.line(f"  {name.ljust(width)}  {cell}")
 
     def pairs(self, rows: Sequence[tuple[str, str]]) -> None:
         """Names and what they are, one a line."""
@@ -91,6 +111,11 @@ class Screen:
             return sys.stdin.readline().strip().lower() in {"y", "yes"}
         finally:
             signal.signal(signal.SIGINT, before)
+
+
+def _least(cell: str) -> int:
+    """What a cell takes at least: its longest word, which folding would break; paths may be broken."""
+    return min(max(map(len, cell.split()), default=0), _WHOLE)
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mcp_server.cli import parser, session
+from mcp_server.cli import parser, session, words
 from mcp_server.cli.screen import Screen
 
 if TYPE_CHECKING:
@@ -39,5 +39,5 @@ def run(argv: list[str]) -> int:
     if given.json:
         screen.facts(task.facts())
     else:
-        screen.line(f"{task.task_id}  {task.state}  {task.next_step}")
+        screen.line(f"{task.task_id}  {task.state}  {words.typed(task.next_step)}")
     return 0

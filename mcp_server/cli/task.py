@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mcp_server.cli import parser, session, words
 from mcp_server.cli.following import says
 from mcp_server.cli.screen import Screen
+from mcp_server.errors import paragraph
 
 if TYPE_CHECKING:
     from mcp_server.domain.answers import TaskAnswer
@@ -69,10 +70,10 @@ def _rows(task: TaskAnswer) -> list[tuple[str, str]]:
         ("link until", words.ago(task.expires_at) if task.finished_at else ""),
         ("ordered at", words.ago(task.created_at)),
         ("done at", words.ago(task.finished_at)),
-        ("error", " ".join(str(error[name]) for name in ("what", "why") if error.get(name))),
+        ("error", paragraph(str(error.get("what", "")), str(error.get("why", "")))),
         ("warnings", "\n".join(task.warnings)),
         ("note", task.note),
-        ("next", task.next_step),
+        ("next", words.typed(task.next_step)),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -12,7 +13,22 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 """What shells say of a program that Ctrl-C ended."""
 _EXIT = {"succeeded": 0, "failed": 69, "cancelled": 69, "uncertain": 75}
+_TOOLS = {
+    "generate_video": "generate",
+    "get_task": "task",
+    "estimate_cost": "estimate",
+    "list_models": "models",
+    "cancel_task": "cancel",
+    "list_tasks": "tasks",
+}
+_TOOL = re.compile(rf"`?\b({'|'.join(_TOOLS)})\b`?(?: with task_id (kv-[\w-]*\w))?(?: and wait_s up to \d+)?")
 _FAULT_EXIT = {"auth": 77, "rate_limited": 75}
+
+
+def typed(text: str) -> str:
+    """Advice for agents as a person types it: `kling-video task kv-…` for get_task with task_id kv-…."""
+    text = _TOOL.sub(lambda found: f"`{' '.join(filter(None, ('kling-video', _TOOLS[found[1]], found[2])))}`", text)
+    return text.replace("max_cost_usd", "--max-cost-usd").replace("provider=sandbox", "--provider sandbox")
 
 
 def cost(found: Cost | None) -> str:
@@ -57,6 +73,8 @@ def paid(task: TaskAnswer) -> str:
     if task.cost is None:
         return cost(task.estimated_cost)
     found = task.cost.settled
+    if found is None and (task.error or {}).get("money") == "not_spent":
+        return "nothing"
     if found is None or found.basis == "not_documented":
         return cost(task.cost.estimated)
     return f"${found.usd}" if found.usd is not None else f"{found.amount} {found.currency}"
