@@ -13,9 +13,9 @@ from labelled import labels, read
 
 from mcp_server import catalog, places
 from mcp_server.domain.words import Mode, Tier
-from mcp_server.routing import lexicon as lex
 from mcp_server.routing import roles as role
 from mcp_server.routing.lexicon import Lexicon
+from mcp_server.routing.phrases import phrase_keys
 
 SCHEMA = json.loads((places.schemas() / "triggers.json").read_text(encoding="utf-8"))
 MANIFEST = json.loads((places.skill() / "triggers.json").read_text(encoding="utf-8"))
@@ -64,7 +64,7 @@ def test_no_phrase_asks_for_two_things_that_contradict_each_other() -> None:
     said: dict[tuple[str, ...], dict[str, Any]] = {}
     for group in MANIFEST["wishes"]:
         for phrase in phrases(group["phrases"]):
-            known = said.setdefault(tuple(lex.phrase_keys(phrase)), group["sets"])
+            known = said.setdefault(tuple(phrase_keys(phrase)), group["sets"])
             assert known == group["sets"], phrase
 
 
@@ -138,8 +138,9 @@ def pairs() -> Iterator[Any]:
         for language, verbs in group["verbs"].items():
             objects = group["objects"][language]
             end = " into a video" if group.get("into_clip") else ""
+            owned = f"{MANIFEST['handed_in']['owned'][language][0]} " if group.get("of_owned") else ""
             for verb, thing in [*((verb, objects[0]) for verb in verbs), *((verbs[0], thing) for thing in objects)]:
-                yield pytest.param(verb, f"{thing}{end}", group["sets"], id=f"{verb} … {thing}")
+                yield pytest.param(verb, f"{owned}{thing}{end}", group["sets"], id=f"{verb} … {thing}")
 
 
 @pytest.mark.parametrize(("verb", "thing", "sets"), list(pairs()))
@@ -344,9 +345,17 @@ def test_what_only_looks_like_kling_orders_nothing(word: str) -> None:
     assert read(f"{word}, 4k, vertical").none
 
 
-@pytest.mark.parametrize("word", MANIFEST["name"]["not_typos"])
+@pytest.mark.parametrize("word", sorted(set(MANIFEST["name"]["not_typos"]) - set(MANIFEST["name"]["heard_as"])))
 def test_a_real_word_is_no_slip_of_the_finger(word: str) -> None:
     assert read(f"{word} 4k").none
+
+
+@pytest.mark.parametrize("word", MANIFEST["name"]["heard_as"])
+def test_what_dictation_writes_is_the_name_only_right_before_a_tier(word: str) -> None:
+    assert read(f"make a video with {word} pro of {SCENE}").tier == "pro"
+    assert read(f"{word} pro: {SCENE}").prompt == SCENE
+    assert read(f"the leaves {word} to {SCENE}").none
+    assert read(f"{word} film, 10 seconds").none
 
 
 @pytest.mark.parametrize(

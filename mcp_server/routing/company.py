@@ -8,8 +8,9 @@ from typing import Final
 from mcp_server.routing import roles as role
 from mcp_server.routing import tokens as tok
 from mcp_server.routing.item import BREAK, ORDER, WORD, Item, merge, number_of
-from mcp_server.routing.lexicon import Lexicon, Set
+from mcp_server.routing.lexicon import Lexicon
 from mcp_server.routing.measures import set_seconds
+from mcp_server.routing.phrases import Set
 
 _LABEL_REACH: Final = 3
 """How far a value may stand from its label: "duration = about 10"."""
@@ -31,19 +32,21 @@ def compounds(items: list[Item]) -> None:
 
 
 def labels(items: list[Item]) -> list[Item]:
-    """“duration: 10”, “Format 9:16”, “audio = off”: a label and its value become one item."""
+    """“duration: 10”, “Format 9:16”, “audio = off”: a label and its value become one item; a flag needs no value."""
     made: list[Item] = []
     at = 0
     while at < len(items):
         item, step = items[at], 1
-        if item.has(role.LABEL):
+        if item.has(role.WISH) and at and items[at - 1].first == "--":
+            item.scope = role.ANYWHERE
+        elif item.has(role.LABEL):
             value, named = _value_of(items, at)
             named = named or (at > 0 and items[at - 1].first == "--")
             if named and _takes_the_rest(item):
                 item = merge(items, at, value - 1)
                 item.roles, item.sign = BREAK, _label_of(items[at])[0]
                 step = value - at
-            elif value < len(items) and _bind(item, items[value], named=named):
+            elif value < len(items) and _bind(item, items[value], named=named, alone=_alone(items, at, value)):
                 bound = items[value]
                 bound.start, bound.first = item.start, item.first
                 item, step = bound, value + 1 - at
@@ -69,6 +72,11 @@ def _value_of(items: Sequence[Item], at: int) -> tuple[int, bool]:
     return value, named
 
 
+def _alone(items: Sequence[Item], start: int, last: int) -> bool:
+    opens = start == 0 or items[start - 1].has(BREAK)
+    return opens and (last + 1 == len(items) or items[last + 1].has(BREAK))
+
+
 def _label_of(item: Item) -> tuple[str, ...]:
     return item.entry.label if item.entry is not None else ()
 
@@ -77,7 +85,8 @@ def _takes_the_rest(label: Item) -> bool:
     return any(field in ("prompt", "negative_prompt") for field in _label_of(label))
 
 
-def _bind(label: Item, value: Item, *, named: bool) -> bool:
+def _bind(label: Item, value: Item, *, named: bool, alone: bool) -> bool:
+    """`alone`: nothing else is said in the clause."""
     fields = _label_of(label)
     bound: tuple[Set, ...] = tuple(pair for pair in value.sets if pair[0] in fields)
     # "quality: 4k" and "mode: pro" speak of the tier, "size: vertical" of the ratio; the value knows best.
@@ -85,12 +94,12 @@ def _bind(label: Item, value: Item, *, named: bool) -> bool:
         value.scope = max(value.scope, role.ANYWHERE if named else role.STANDALONE)
         return True
     number = number_of(value)
-    if "duration" in fields and number is not None and (named or label.first != "seconds"):
+    if "duration" in fields and number is not None and (named or not label.has(role.UNIT)):
         set_seconds(value, number)
         value.scope = role.ANYWHERE
         return True
     for field in ("audio", "off_peak"):
-        sure = named or label.end - label.start > len("off peak")
+        sure = named or alone or label.end - label.start > len("off peak")
         if sure and field in fields and value.has(role.ON | role.OFF):
             value.wish(((field, value.has(role.ON)),), role.ANYWHERE, "bare")
             return True
@@ -107,15 +116,18 @@ def pairs(items: list[Item], lexicon: Lexicon) -> None:
             other = _object(items, at, index, of_clips=pair.of_clips)
             if other is None or (pair.into_clip and not _becomes_clip(items, other)):
                 continue
+            if pair.of_owned and not _is_handed_in(items, at, other):
+                continue
             low, high = min(at, other), max(at, other)
+            kept = items[other].roles & role.NOUN
             for between in items[low : high + 1]:
                 if not between.has(role.NAME | role.WISH):
                     between.roles = role.SOFT
             # "animate this portrait": the object asks for nothing by itself.
-            items[other].roles, items[other].sets = role.SOFT, ()
-            while low and items[low - 1].has(role.OWNED):
+            items[other].roles, items[other].sets = kept or role.SOFT, ()
+            while low and (items[low - 1].has(role.OWNED) or items[low - 1].roles == role.NAME):
                 low -= 1
-                items[low].roles = role.SOFT
+                items[low].roles = items[low].roles & role.NAME or role.SOFT
             item.wish(pair.sets, role.EDGE, "", pair.weight)
             break
 
@@ -143,6 +155,13 @@ def _becomes_clip(items: Sequence[Item], at: int) -> bool:
         if item.has(role.NOUN) or item.has(BREAK):
             return item.has(role.NOUN)
     return False
+
+
+def _is_handed_in(items: Sequence[Item], at: int, thing: int) -> bool:
+    """“with my old photo”; not “with the photo of her mother”."""
+    following = items[thing + 1] if thing + 1 < len(items) else None
+    owned = any(item.has(role.OWNED) for item in items[at + 1 : thing])
+    return at < thing and owned and (following is None or (following.has(ORDER | BREAK) and following.first != "of"))
 
 
 def _is_own_clip(items: Sequence[Item], at: int) -> bool:
@@ -196,8 +215,13 @@ def _follows(items: Sequence[Item], at: int, titles: frozenset[str]) -> bool:
 
 def negations(items: list[Item]) -> None:
     """Turns what follows "not", and what stands before "じゃなくて", into its opposite."""
+    last_name = max((at for at, item in enumerate(items) if item.has(role.NAME)), default=-1)
     for at, item in enumerate(items):
         following = items[at + 1] if at + 1 < len(items) else None
+        if item.has(role.NOT_BEFORE) and _stands_alone(items, at):
+            # "kling 4k – no, pro": the later word holds.
+            item.roles = role.SOFT | role.CORRECTION
+            continue
         # "kling 4k no, pro" rules out what came before; "kling 4k no people" does not.
         if item.has(role.NOT_AFTER) and not (
             item.has(role.NOT_BEFORE) and following is not None and not following.has(BREAK)
@@ -211,7 +235,17 @@ def negations(items: list[Item]) -> None:
             item.roles = role.SOFT
             continue
         if item.has(role.NOT_BEFORE) and not item.has(role.WISH):
-            _negate_following(items, at)
+            _negate_following(items, at, last_name)
+
+
+def _stands_alone(items: Sequence[Item], at: int) -> bool:
+    """A clause of its own, between an order and another."""
+    if not 1 < at < len(items) - 2 or not (items[at - 1].has(BREAK) and items[at + 1].has(BREAK)):
+        return False
+    before = at - 2
+    while before > 0 and items[before].has(BREAK | role.PLEASE) and at - before < _PAIR_REACH:
+        before -= 1
+    return items[before].has(role.WISH) and items[at + 2].has(role.WISH | role.SOFT)
 
 
 def _leads_to_name(items: Sequence[Item], at: int) -> bool:
@@ -234,11 +268,15 @@ def _wish_before(items: Sequence[Item], at: int) -> int | None:
     return None
 
 
-def _negate_following(items: list[Item], at: int) -> None:
+def _negate_following(items: list[Item], at: int, last_name: int) -> None:
     index, hit = at + 1, False
     while index < len(items) and index - at <= 6:
         item = items[index]
         if item.has(role.WISH | role.NAME | role.RIVAL):
+            if index + 1 < last_name and item.roles == role.NAME and items[index + 1].has(role.WISH):
+                # "not kling 4k, just kling pro": not this tier of it.
+                index += 1
+                item = items[index]
             if not _negate(item):
                 break
             for between in items[at + 1 : index]:

@@ -186,6 +186,9 @@ class Growth:
             return False
         if following is not None and following.has(role.WISH) and self.items[at].has(role.SOFT):
             return False
+        if following is not None and following.has(role.STATE) and self.items[at].has(role.QUESTION):
+            # "kling pro where is my mind": asked within the scene.
+            return False
         if self.commit == at and at > self.start:
             return True
         return before is not None and before.has(role.WISH) and before.scope >= role.STANDALONE and not self.colon
@@ -195,7 +198,8 @@ class Growth:
         return self.wishes >= 2 and self.standing
 
     def _stop(self, at: int) -> int:
-        if (self._listed() and self.items[at - 1].has(role.WISH)) or self._is_own_noun(at):
+        kind = self.standing and self.items[at].has(role.GENRE)
+        if ((self._listed() or kind) and self.items[at - 1].has(role.WISH)) or self._is_own_noun(at):
             self._commit(at)
         return self._reach()
 

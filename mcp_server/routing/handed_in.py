@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from mcp_server.routing import roles as role
+from mcp_server.routing import tokens as tok
 from mcp_server.routing.clauses import clause_start
 from mcp_server.routing.item import BREAK, ORDER, WORD, Item
 
@@ -29,7 +30,14 @@ def attach(items: list[Item]) -> None:
             start = clause_start(items, at, _REACH)
             if _things_end(items, start, at) == at:
                 _take(items, start, at)
-            _take(items, at + 1, _things_end(items, at + 1, min(len(items), at + 1 + _REACH)))
+            begun, reach = at + 1, min(len(items), at + 1 + _REACH)
+            end = _things_end(items, begun, reach)
+            _take(items, begun, end)
+            # "lip sync, my clip and this recording": a clause that names nothing but things.
+            if end + 1 < reach and items[end].has(BREAK) and items[end].sign in (tok.CLAUSE, tok.COLON):
+                begun, end = end + 1, _things_end(items, end + 1, reach)
+                if end == len(items) or (end > begun and items[end].has(BREAK)):
+                    _take(items, begun, end)
 
 
 def _take(items: Sequence[Item], start: int, end: int) -> None:
@@ -64,7 +72,9 @@ def _thing(items: Sequence[Item], at: int) -> int:
     begun = place
     while place < len(items) and items[place].has(_STARTS) and not items[place].has(_THINGS):
         place += 1
-    if place == begun:
+    # "from this portrait and voice recording": the second of a list needs no article.
+    listed = at > 0 and items[at - 1].has(_THINGS)
+    if place == begun and not listed:
         return at
     for end in (place, place + 1):
         if end < len(items) and items[end].has(_THINGS) and not items[end].has(BREAK):

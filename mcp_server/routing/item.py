@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from mcp_server.routing import roles as role
-from mcp_server.routing.lexicon import Entry, Set
+from mcp_server.routing.phrases import Entry, Set
 
 WORD: Final = 1 << 29
 """Means nothing here: part of the scene."""

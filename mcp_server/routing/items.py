@@ -9,7 +9,8 @@ from mcp_server.routing import company, handed_in, measures, money, slips
 from mcp_server.routing import roles as role
 from mcp_server.routing import tokens as tok
 from mcp_server.routing.item import BREAK, MEASURE_WEIGHT, ORDER, WORD, Item
-from mcp_server.routing.lexicon import Entry, Lexicon
+from mcp_server.routing.lexicon import Lexicon
+from mcp_server.routing.phrases import Entry
 from mcp_server.routing.tokens import Token
 
 
@@ -46,7 +47,7 @@ def _match(found: Sequence[Token], lexicon: Lexicon) -> list[Item]:
             item.sign = token.kind
         elif token.kind == tok.ID:
             item = _named(token, lexicon)
-        elif (longest := lexicon.longest(found, at, _word_end(found, at, items, lexicon))) is not None:
+        elif (longest := _longest(found, at, items, lexicon)) is not None:
             entry, step = _released(found, at, longest, lexicon)
             roles = entry.roles if entry.roles & ORDER else entry.roles | WORD
             item = Item(token.start, found[step - 1].end, roles, entry=entry, first=token.key)
@@ -67,10 +68,23 @@ def _match(found: Sequence[Token], lexicon: Lexicon) -> list[Item]:
     return items
 
 
-def _word_end(found: Sequence[Token], at: int, before: Sequence[Item], lexicon: Lexicon) -> int | None:
-    """What starts within a strange word ends with it: "사무라이 영상" has no "이 영상" in it."""
-    if not found[at].glued or not before or not before[-1].has(WORD):
-        return None
+def _longest(found: Sequence[Token], at: int, before: Sequence[Item], lexicon: Lexicon) -> tuple[Entry, int] | None:
+    """What starts within a strange word ends with it: "사무라이 영상" has no "이 영상" in it.
+
+    And no Korean word has a space in it: "프로로 고양이가" has no "로고", though "5초로 충분해" has "로 충분해".
+    """
+    glued = found[at].glued
+    if glued and before and before[-1].has(WORD):
+        return lexicon.longest(found, at, _word_end(found, at, lexicon))
+    longest = lexicon.longest(found, at)
+    if longest is None or longest[1] - at < 2 or not (glued or "\uac00" <= found[at].key[:1] <= "\ud7a3"):
+        return longest
+    end = _word_end(found, at, lexicon)
+    torn = longest[0].first_word > end - at and longest[1] > end
+    return lexicon.longest(found, at, end) if torn else longest
+
+
+def _word_end(found: Sequence[Token], at: int, lexicon: Lexicon) -> int:
     end = at + 1
     while end < len(found) and found[end].glued and end - at < lexicon.depth:
         end += 1
@@ -89,6 +103,8 @@ def _released(found: Sequence[Token], at: int, longest: tuple[Entry, int], lexic
     if last.kind != tok.NUMBER or last.glued or "." in last.key:
         return longest
     counted = lexicon.longest(found, end)
+    if found[end].kind == tok.NUMBER and found[end].glued:
+        return lexicon.longest(found, at, end - 1) or longest
     plural = found[end].key.isascii() and len(found[end].key) > 3 and found[end].key.endswith("s")
     if plural or (counted is not None and counted[0].roles & (role.UNIT | role.RATIO_JOIN | role.RANGE_JOIN)):
         return lexicon.longest(found, at, end - 1) or longest

@@ -132,7 +132,8 @@ def _text(order: Order, text: str, start: int, end: int) -> str:
         piece, mark = _piece(order, text, first, last, end)
         if number + 1 < len(runs):
             kept = all(item.has(role.KEPT) for item in order.items[first:last])
-            piece += ", " if kept and mark == " " else mark
+            listed = mark == " " and order.items[runs[number + 1][0] - 1].sign == tok.CLAUSE
+            piece += ", " if (kept or listed) and mark == " " else mark
         said += piece
     said = said.strip().lstrip(">=|~ ")
     if said.endswith(("?", "？")) and _is_asked(order):
@@ -200,6 +201,8 @@ def _piece(order: Order, text: str, first: int, last: int, end: int) -> tuple[st
             mark = text[sign.start : sign.end]
             mark = mark if mark in "，、；" else f" {mark} " if mark in "|-–—·" else f"{mark} "
         at += 1
+    if opened > 0 and items[first].sign == tok.OPENING:
+        begin = items[first].end
     return text[begin:stop], mark
 
 

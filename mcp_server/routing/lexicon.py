@@ -12,68 +12,13 @@ from mcp_server.domain.catalog import Catalog
 from mcp_server.routing import roles as role
 from mcp_server.routing import tokens
 from mcp_server.routing.names import names, without_kling
+from mcp_server.routing.phrases import Entry, Pair, Set, endings, every, first_word, keys_of, phrase_keys
 from mcp_server.routing.tokens import Token
 
 Manifest = Mapping[str, Any]
 """`skill/triggers.json`, parsed; `schemas/triggers.json` says what may stand in it."""
 
-_SCOPES: Final = {"zone": role.ZONE, "edge": role.EDGE, "clause": role.STANDALONE, "any": role.ANYWHERE}
 _LONGEST_ENDING: Final = 2
-_NO_KEYS: Final[frozenset[str]] = frozenset()
-
-Set = tuple[str, Any]
-"""A field of Wishes and the value it gets."""
-
-
-class Entry:
-    """Everything one phrase means."""
-
-    __slots__ = (
-        "closes",
-        "label",
-        "no_opposite",
-        "not_before",
-        "note",
-        "number",
-        "objects",
-        "roles",
-        "scope",
-        "seconds",
-        "sets",
-        "verbs",
-        "weight",
-    )
-
-    def __init__(self) -> None:
-        self.roles = 0
-        self.sets: tuple[Set, ...] = ()
-        self.weight = 0
-        self.scope = role.ZONE
-        self.closes = ""
-        """Whether it may end the last sentence without a comma: `bare`, `after_preposition`, or not at all."""
-        self.not_before = _NO_KEYS
-        self.no_opposite = False
-        self.note = ""
-        """What to say about words that can mean several things, of which none was chosen."""
-        self.label: tuple[str, ...] = ()
-        self.number = 0
-        self.seconds = 0
-        self.verbs: tuple[int, ...] = ()
-        self.objects: tuple[int, ...] = ()
-
-
-class Pair:
-    """A verb and its object that mean something together: "animate" … "photo"."""
-
-    __slots__ = ("into_clip", "of_clips", "sets", "weight")
-
-    def __init__(self, group: Mapping[str, Any]) -> None:
-        self.sets: tuple[Set, ...] = tuple(group["sets"].items())
-        self.weight: int = group["weight"]
-        self.into_clip = "into_clip" in group
-        """Whether the object has to become a clip: "turn … into a video"."""
-        self.of_clips = "of_clips" in group
-        """Whether any clip that is there already can be the object: "my last video"."""
 
 
 class Lexicon:
@@ -88,12 +33,13 @@ class Lexicon:
         self._compile(manifest)
         self._compile_names()
         name = manifest["name"]
-        self.name_not_before = _keys(name["not_before"])
-        self.name_not_after = _keys(name["not_after"])
-        self.not_typos = _keys(name["not_typos"])
-        self.joins = _keys(manifest["joins"])
-        self._blocked = {field: _endings(words) for field, words in manifest["blocked_before"].items()}
-        self.closing = {field: _keys(words) for field, words in manifest["closing_prepositions"].items()}
+        self.name_not_before = keys_of(name["not_before"])
+        self.name_not_after = keys_of(name["not_after"])
+        self.not_typos = keys_of(name["not_typos"])
+        self.heard_as = keys_of(name["heard_as"])
+        self.joins = keys_of(manifest["joins"])
+        self._blocked = {field: endings(words) for field, words in manifest["blocked_before"].items()}
+        self.closing = {field: keys_of(words) for field, words in manifest["closing_prepositions"].items()}
         self.longest_sold = max((max(offer.durations, default=0) for offer in catalog.offers), default=0)
         """Seconds; what is longer than anything sold is taken for an order only where it is surely one."""
         self.tier_words = _single_words(group for group in manifest["wishes"] if "tier" in group["sets"])
@@ -101,7 +47,7 @@ class Lexicon:
         self.unit_words = {
             key: unit["seconds"]
             for unit in manifest["units"]
-            for phrase in _all(unit["phrases"])
+            for phrase in every(unit["phrases"])
             for key in _slippery(phrase)
         }
 
@@ -138,7 +84,10 @@ class Lexicon:
         self.depth = max(self.depth, len(keys))
         for key in keys:
             node = node.setdefault(key, {})
-        return cast("Entry", node.setdefault("", Entry()))
+        entry = cast("Entry", node.setdefault("", Entry()))
+        word = first_word(phrase)
+        entry.first_word = min(entry.first_word or word, word)
+        return entry
 
     def _role(self, phrases: Iterable[str], meaning: int) -> None:
         for phrase in phrases:
@@ -146,36 +95,38 @@ class Lexicon:
 
     def _compile(self, manifest: Manifest) -> None:
         for group in manifest["wishes"]:
-            for phrase in _all(group["phrases"]):
-                _wish(self._add(phrase), group)
+            for phrase in every(group["phrases"]):
+                self._add(phrase).wish(group)
         for group in manifest["unclear"]:
-            for phrase in _all(group["phrases"]):
-                _wish(self._add(phrase), group)
-        self._role(_all(manifest["name"]["phrases"]), role.NAME)
+            for phrase in every(group["phrases"]):
+                self._add(phrase).wish(group)
+        self._role(every(manifest["name"]["phrases"]), role.NAME)
         self._role(manifest["name"]["near_misses"], role.NEAR_MISS)
         grammar = dict(manifest["grammar"])
-        self.noun_not_before = _keys(grammar.pop("noun_not_before"))
+        self.noun_not_before = keys_of(grammar.pop("noun_not_before"))
         for kind, phrases in grammar.items():
-            self._role(_all(phrases), _GRAMMAR[kind])
-        self._role(_all(manifest["negations"]["before"]), role.NOT_BEFORE)
-        self._role(_all(manifest["negations"]["after"]), role.NOT_AFTER)
+            self._role(every(phrases), _GRAMMAR[kind])
+        self._role(every(manifest["negations"]["before"]), role.NOT_BEFORE)
+        self._role(every(manifest["negations"]["after"]), role.NOT_AFTER)
         self._role(manifest["negations"]["within"], role.WITHIN)
         self._role(manifest["negations"]["joins"], role.NOT_JOIN)
-        self._role(_all(manifest["kept"]), role.KEPT)
-        self._role(_all(manifest["corrections"]), role.CORRECTION | role.SOFT)
+        self._role(every(manifest["kept"]), role.KEPT)
+        self._role(every(manifest["corrections"]), role.CORRECTION | role.SOFT)
+        self._role(manifest["frame_rates"], role.FRAME_RATE)
         self._role(manifest["ratio_joins"], role.RATIO_JOIN)
         self._role(manifest["range_joins"], role.RANGE_JOIN)
         self._role(manifest["switches"]["on"], role.ON)
         self._role(manifest["switches"]["off"], role.OFF)
         self._role(manifest["shots"], role.SHOT)
-        self._role(_all(manifest["choices"]), role.CHOICE)
-        self._role(_all(manifest["counted"]), role.COUNTED)
+        self._role(manifest["shot_lists"], role.SHOT_LIST | role.SOFT)
+        self._role(every(manifest["choices"]), role.CHOICE)
+        self._role(every(manifest["counted"]), role.COUNTED)
         for kind, phrases in manifest["money"].items():
-            self._role(_all(phrases), _MONEY[kind])
+            self._role(every(phrases), _MONEY[kind])
         for kind, phrases in manifest["handed_in"].items():
-            self._role(_all(phrases), _HANDED_IN[kind])
+            self._role(every(phrases), _HANDED_IN[kind])
         for kind, phrases in manifest["refusals"].items():
-            self._role(_all(phrases), _REFUSALS[kind])
+            self._role(every(phrases), _REFUSALS[kind])
         self._compile_numbers(manifest)
         self._compile_pairs(manifest)
 
@@ -186,12 +137,12 @@ class Lexicon:
                 entry.roles |= role.NUMBER
                 entry.number = value
         for unit in manifest["units"]:
-            for phrase in _all(unit["phrases"]):
+            for phrase in every(unit["phrases"]):
                 entry = self._add(phrase)
                 entry.roles |= role.UNIT
                 entry.seconds = unit["seconds"]
         for field, phrases in manifest["labels"].items():
-            for phrase in _all(phrases):
+            for phrase in every(phrases):
                 entry = self._add(phrase)
                 entry.roles |= role.LABEL
                 entry.label = (*entry.label, field)
@@ -199,10 +150,10 @@ class Lexicon:
     def _compile_pairs(self, manifest: Manifest) -> None:
         for index, group in enumerate(manifest["pairs"]):
             self.pairs.append(Pair(group))
-            for phrase in _all(group["verbs"]):
+            for phrase in every(group["verbs"]):
                 entry = self._add(phrase)
                 entry.verbs = (*entry.verbs, index)
-            for phrase in _all(group["objects"]):
+            for phrase in every(group["objects"]):
                 entry = self._add(phrase)
                 entry.objects = (*entry.objects, index)
                 if entry.roles == 0 and len(phrase_keys(phrase)) > 1:
@@ -217,16 +168,16 @@ class Lexicon:
                 continue
             entry = self._add(phrase)
             if not entry.roles & role.WISH:
-                _wish(entry, {"sets": {"model": model}, "weight": 3, "scope": "edge", "closes": "after_preposition"})
+                entry.wish({"sets": {"model": model}, "weight": 3, "scope": "edge", "closes": "after_preposition"})
                 entry.roles |= role.NAME
         for phrase, model in self.names.short_phrases():
             entry = self._add(phrase)
             if not entry.roles & role.WISH:
-                _wish(entry, {"sets": {"model": model}, "weight": 3, "scope": "zone"})
+                entry.wish({"sets": {"model": model}, "weight": 3, "scope": "zone"})
         for phrase, provider in self.names.providers():
             entry = self._add(phrase)
             entry.roles &= ~role.NAME
-            _wish(entry, {"sets": {"provider": provider}, "weight": 3, "scope": "edge", "closes": "after_preposition"})
+            entry.wish({"sets": {"provider": provider}, "weight": 3, "scope": "edge", "closes": "after_preposition"})
 
 
 @cache
@@ -245,17 +196,6 @@ def lexicon(catalog: Catalog, source: Manifest | None = None) -> Lexicon:
     if _compiled is None or _compiled[0] is not catalog or _compiled[1] is not source:
         _compiled = (catalog, source, Lexicon(source, catalog))
     return _compiled[2]
-
-
-def phrase_keys(phrase: str) -> list[str]:
-    """The keys a phrase is found by, made by the same scan as those of the text."""
-    plain = tokens.plain(tokens.composed(phrase))
-    # "d'" is a word of its own only before another, "'s" only after one.
-    if plain.endswith("'"):
-        return [token.key for token in tokens.tokenise(f"{plain}x", quotes=False)[:-1]]
-    if plain.startswith("'"):
-        return [token.key for token in tokens.tokenise(f"x{plain}", quotes=False)[1:]]
-    return [token.key for token in tokens.tokenise(plain, quotes=False)]
 
 
 _PHRASE_KINDS: Final = frozenset(
@@ -284,35 +224,6 @@ _REFUSALS: Final = {
 }
 
 
-def _wish(entry: Entry, group: Mapping[str, Any]) -> None:
-    entry.roles |= role.WISH
-    entry.sets = tuple(group.get("sets", {}).items())
-    entry.weight = group.get("weight", 1)
-    entry.no_opposite = group.get("no_opposite", False) or entry.weight == 1
-    entry.note = group.get("note", "")
-    entry.scope = _SCOPES[group["scope"]]
-    entry.closes = group.get("closes", "")
-    entry.not_before = _keys(group.get("not_before", ()))
-
-
-def _all(phrases: Mapping[str, Sequence[str]] | Sequence[str]) -> Iterable[str]:
-    """Phrases of every language, or of none in particular."""
-    if not isinstance(phrases, Mapping):
-        yield from phrases
-        return
-    for found in phrases.values():
-        yield from found
-
-
-def _keys(words: Iterable[str]) -> frozenset[str]:
-    """Words as they are compared; of several words, the first decides."""
-    return frozenset(keys[0] for word in words if (keys := phrase_keys(word)))
-
-
-def _endings(words: Iterable[str]) -> frozenset[tuple[str, ...]]:
-    return frozenset(tuple(phrase_keys(word)) for word in words)
-
-
 def _slippery(phrase: str) -> list[str]:
     """The one word of a phrase, if it is long enough for a slip of the finger to be told from another word."""
     keys = phrase_keys(phrase)
@@ -324,7 +235,7 @@ def _long_words(groups: Iterable[Mapping[str, Any]], field: str) -> dict[str, tu
     for group in groups:
         if field in group["sets"]:
             found |= {
-                key: tuple(group["sets"].items()) for phrase in _all(group["phrases"]) for key in _slippery(phrase)
+                key: tuple(group["sets"].items()) for phrase in every(group["phrases"]) for key in _slippery(phrase)
             }
     return found
 
@@ -333,7 +244,7 @@ def _single_words(groups: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """Words of one piece that name a tier outright: the ones a slip of the finger is forgiven in."""
     found: dict[str, str] = {}
     for group in groups:
-        for phrase in _all(group["phrases"]):
+        for phrase in every(group["phrases"]):
             keys = phrase_keys(phrase)
             if group["weight"] > 1 and len(keys) == 1 and keys[0].isascii() and keys[0].isalpha():
                 found[keys[0]] = group["sets"]["tier"]

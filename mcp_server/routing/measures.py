@@ -9,13 +9,14 @@ from typing import Final
 from mcp_server.routing import roles as role
 from mcp_server.routing import tokens as tok
 from mcp_server.routing.item import BREAK, WORD, Item, merge, number_of
-from mcp_server.routing.lexicon import Set
+from mcp_server.routing.phrases import Set
 from mcp_server.routing.tokens import Token
 
 RATIOS: Final = frozenset(
     {(16, 9), (9, 16), (1, 1), (4, 3), (3, 4), (21, 9), (9, 21), (3, 2), (2, 3), (4, 5), (5, 4), (2, 1), (1, 2)}
 )
 SHOT_HEAD: Final = "shot"
+_RANGE_SIGNS: Final = frozenset(("-", "–", "—", "~", "〜"))
 _SHOT_CLOSERS: Final = frozenset((":", "-", "–", "—", ".", "\n", "|"))
 
 
@@ -76,9 +77,12 @@ def measure(items: list[Item]) -> list[Item]:
         item, step = items[at], 1
         if item.has(role.NUMBER):
             if (measure := _range(items, at) or _ratio(items, at)) is not None:
-                item, step = measure, 3 if measure.complaint == "" else 4
+                item = measure
+                step = next(index for index in range(at, len(items)) if items[index].end == item.end) + 1 - at
             elif at + 1 < len(items) and items[at + 1].has(role.UNIT):
                 item, step = _length(items, at), 2
+            elif at + 1 < len(items) and items[at + 1].has(role.FRAME_RATE):
+                item, step = _frame_rate(items, at), 2
         made.append(item)
         at += step
     return made
@@ -96,6 +100,14 @@ def _length(items: Sequence[Item], at: int) -> Item:
     return item
 
 
+def _frame_rate(items: Sequence[Item], at: int) -> Item:
+    """“60fps”: nobody sells a choice of it."""
+    item = merge(items, at, at + 1)
+    item.wish((), role.EDGE, "")
+    item.note = "no vendor here takes a frame rate; the clip has the vendor's own"
+    return item
+
+
 def set_seconds(item: Item, seconds: float) -> None:
     whole = int(seconds)
     item.wish((("duration", whole),), role.STANDALONE, "bare")
@@ -105,14 +117,18 @@ def set_seconds(item: Item, seconds: float) -> None:
 
 
 def _range(items: Sequence[Item], at: int) -> Item | None:
-    """“5 to 10 seconds”."""
-    if at + 3 >= len(items):
+    """“5 to 10 seconds”, “5-10s”."""
+    low, *rest = items[at : at + 4]
+    if rest and rest[0].has(role.NUMBER) and rest[0].glued and rest[0].start > low.end:
+        joined = 1
+    elif rest and (rest[0].has(role.RANGE_JOIN) or (rest[0].has(BREAK) and rest[0].first in _RANGE_SIGNS)):
+        joined = 2
+    else:
         return None
-    low, join, high, unit = items[at : at + 4]
-    is_join = join.has(role.RANGE_JOIN) or (join.has(BREAK) and join.first in ("-", "–", "—", "~", "〜"))
-    if not (is_join and high.has(role.NUMBER) and unit.has(role.UNIT)):
+    if len(rest) <= joined or not (rest[joined - 1].has(role.NUMBER) and rest[joined].has(role.UNIT)):
         return None
-    item = merge(items, at, at + 3)
+    high = rest[joined - 1]
+    item = merge(items, at, at + joined + 1)
     item.wish((), role.STANDALONE, "bare")
     first, second = number_of(low) or 0, number_of(high) or 0
     item.complaint = f"{first:g} to {second:g} seconds is a range: say one length"
@@ -173,7 +189,10 @@ def shots(items: list[Item]) -> list[Item]:
             if end:
                 marks.append((at, end, seconds))
     if len(marks) < 2:
+        marks = _numbered(items)
+    if len(marks) < 2:
         return items
+    _announced(items, marks[0][0])
     made: list[Item] = []
     done = 0
     for at, end, seconds in marks:
@@ -184,6 +203,26 @@ def shots(items: list[Item]) -> list[Item]:
         made.append(mark)
         done = end
     return made + items[done:]
+
+
+def _numbered(items: Sequence[Item]) -> list[tuple[int, int, int | None]]:
+    """“multi-shot: 1. … 2. …”: numbered lines after words that announce them."""
+    first = next((at for at, item in enumerate(items) if item.has(role.SHOT_LIST)), len(items))
+    marks: list[tuple[int, int, int | None]] = []
+    for at in range(first + 1, len(items) - 2):
+        sign = items[at + 1]
+        if sign.first in (".", ")") and sign.start == items[at].end and number_of(items[at]) == len(marks) + 1:
+            marks.append((at, at + 2, None))
+    return marks
+
+
+def _announced(items: Sequence[Item], end: int) -> None:
+    """“in three scenes:” says nothing beyond the scenes that follow."""
+    for at in range(end):
+        if items[at].has(role.SHOT_LIST):
+            items[at].roles = role.PLEASE
+            if at and items[at - 1].has(role.NUMBER):
+                items[at - 1].roles = role.PLEASE
 
 
 def _shot_head(items: Sequence[Item], at: int) -> tuple[int, int | None]:

@@ -139,7 +139,10 @@ def _is_topic(order: Order, anchor: int, start: int, end: int) -> bool:
         return False
     if items[left[0]].has(role.TOPIC) and _weight(items, words) < 1:
         return True
-    return items[left[-1]].has(role.TOPIC) and _weight(items, words) <= 2
+    last = items[left[-1]]
+    # "클링 영상 취소해줘": languages that say the verb last.
+    asks = last.has(role.TOPIC) or (last.has(role.CHORE) and not last.first.isascii())
+    return asks and _weight(items, words) <= 2
 
 
 def _is_doubt(order: Order, start: int, end: int) -> bool:

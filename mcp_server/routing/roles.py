@@ -27,6 +27,8 @@ RATIO_JOIN: Final = 1 << 15
 RANGE_JOIN: Final = 1 << 16
 CORRECTION: Final = 1 << 17
 SHOT: Final = 1 << 18
+SHOT_LIST: Final = 1 << 44
+"""Announces numbered scenes: "multi-shot"."""
 ON: Final = 1 << 19
 OFF: Final = 1 << 20
 NOT_JOIN: Final = 1 << 21
@@ -51,6 +53,7 @@ LIMIT: Final = 1 << 36
 """Makes an amount of money the most that may be spent: "under"."""
 DOLLAR: Final = 1 << 37
 CENT: Final = 1 << 42
+FRAME_RATE: Final = 1 << 43
 MONEY: Final = 1 << 38
 """A currency no price here is in."""
 CHOICE: Final = 1 << 39

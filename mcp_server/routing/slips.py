@@ -35,13 +35,23 @@ def forgive(items: list[Item], lexicon: Lexicon) -> None:
             _tier_slip(items, at, lexicon)
         if not item.has(WORD) or item.entry is not None or item.glued or (at + 1 < len(items) and items[at + 1].glued):
             continue
-        if not named and _is_slip(item.first, "kling", lexicon) and _stands_for_name(items, at):
+        if (
+            not named
+            and (_is_slip(item.first, "kling", lexicon) or _is_heard(items, at, lexicon))
+            and _stands_for_name(items, at)
+        ):
             item.roles = role.NAME
             named = True
-        elif at and items[at - 1].has(role.NAME | role.WISH):
+        elif at and items[at - 1].has(role.NAME | role.WISH | role.NOUN):
             _tier_slip(items, at, lexicon)
         if item.has(WORD) and len(item.first) >= _LONG:
             _shape_slip(items, at, lexicon)
+
+
+def _is_heard(items: Sequence[Item], at: int, lexicon: Lexicon) -> bool:
+    """“cling pro”, as dictation writes it."""
+    following = items[at + 1] if at + 1 < len(items) else None
+    return items[at].first in lexicon.heard_as and following is not None and any(f == "tier" for f, _ in following.sets)
 
 
 def _stands_for_name(items: Sequence[Item], at: int) -> bool:

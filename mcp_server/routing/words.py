@@ -69,13 +69,17 @@ class _Ledger:
         """Field → words that exclude a value of it, where exclusion is not enough to order by."""
         self.complaints: dict[str, list[str]] = {}
         self.notes: list[str] = []
-        corrected = False
+        mended: set[str] | None = None
+        """After a word of correction, up to the end of its clause: the fields said anew there."""
         for at, (item, taken) in enumerate(zip(order.items, order.taken, strict=True)):
             if taken and item.has(role.WISH):
-                self._enter(item, corrected=corrected or _corrects(order.items, at))
-                corrected = False
-            elif taken and item.entry is not None and item.entry.roles & role.CORRECTION:
-                corrected = True
+                fields = {field for field, _ in item.sets}
+                self._enter(item, corrected=(mended is not None and not fields & mended) or _corrects(order.items, at))
+                mended = None if mended is None else mended | fields
+            elif taken and (item.has(role.CORRECTION) or (item.entry and item.entry.roles & role.CORRECTION)):
+                mended = set()
+            elif mended and item.has(BREAK):
+                mended = None
 
     def wishes(self, scene: Leftover) -> Wishes:
         """Agreed fields as wishes, the others as contradictions."""

@@ -24,6 +24,10 @@ _CHATTER: Final = 4
 """How many unknown words may lead up to "… a kling video of" without being a scene of their own."""
 
 
+_CHAINED: Final = 4
+"""How many clauses may follow one that can be nothing but an order, each an order only beside it."""
+
+
 class Order:
     """The items of a text, and which of them are the order."""
 
@@ -122,6 +126,10 @@ class Order:
             left = self._frame_start(left)
         elif beside_scene and self._is_whole_frame(left, at, end):
             left = max(start, self._sentence_start(left))
+        if beside_scene and self.items[left - 1].has(role.GENRE):
+            # "a 15s spot in kling pro of a car": the kind of clip stays, with what it shows.
+            end = next((index for index in range(at, end) if self.items[index].has(role.LINK)), end)
+            self._take_adjectives(left - 1)
         if beside_scene and left == at:
             # "a stop-motion kling video of a dog": the noun stays with its own adjective.
             for index in range(at, end - 1):
@@ -129,6 +137,13 @@ class Order:
                     end = index
                     break
         self._take(left, end)
+
+    def _take_adjectives(self, noun: int) -> None:
+        """The wishes right before a noun."""
+        first = noun
+        while first and self.items[first - 1].has(role.WISH) and self.items[first - 1].scope >= role.EDGE:
+            first -= 1
+        self._take(first, noun)
 
     def _is_whole_frame(self, left: int, at: int, end: int) -> bool:
         """“Would you mind making a kling video of …”: an article, the name, a noun and what links it to the scene."""
@@ -279,6 +294,22 @@ class Order:
             asked = any(item.has(role.VERB | role.LEAD) for item in self.items[start:end])
             if asked or (not fields & said and all(len(values[field]) == 1 for field in fields)):
                 self._take(start, end)
+                self._chain(end, said | set(values))
+
+    def _chain(self, end: int, said: set[str]) -> None:
+        """“…, 8 s, square, silent: …”: what may only stand at an end, between such a clause and the end of its list."""
+        reach = end
+        for _ in range(_CHAINED):
+            start = reach + 1
+            stop = next((at for at in range(start, len(self.items)) if self.items[at].has(BREAK)), len(self.items))
+            fields = {field for item in self.items[start:stop] for field, _ in item.sets}
+            fits = fields and not fields & said and is_order(self.items, start, stop, role.EDGE, self.lexicon)
+            if stop == len(self.items) or not fits:
+                return
+            reach, said = stop, said | fields
+            if self.items[stop].sign in (tok.COLON, tok.SENTENCE):
+                self._take(end, stop)
+                return
 
     def _labelled(self) -> None:
         for at, item in enumerate(self.items):
