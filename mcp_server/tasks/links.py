@@ -6,13 +6,18 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from typing import Final
 from urllib.parse import urlsplit
 
 from mcp_server.errors import KlingError
 from mcp_server.providers.accounts import Account, origin
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
+_GLOBAL_V6: Final = IPv6Network("2000::/3")
+"""All that is given out (RFC 4291, 2.4): Python calls the old site-local and IPv4-compatible addresses global, too."""
+_NAT64: Final = IPv6Network("64:ff9b::/96")
+"""RFC 6052, 2.1."""
 
 
 class LinkRefusedError(KlingError):
@@ -69,13 +74,20 @@ class LinkUnreachableError(KlingError):
 
 def public(addresses: Iterable[str]) -> bool:
     """Whether every one of them is on the open internet."""
-    for text in addresses:
-        address = ip_address(text.partition("%")[0])
-        mapped = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None)
-        for each in (address, mapped) if mapped else (address,):
-            if not each.is_global or each.is_multicast:
-                return False
-    return True
+    return all(_open(ip_address(text.partition("%")[0])) for text in addresses)
+
+
+def _open(address: IPv4Address | IPv6Address) -> bool:
+    if isinstance(address, IPv6Address):
+        if address in _NAT64:
+            # A network without IPv4 writes every IPv4 machine so; which one stands in the last four bytes.
+            return _open(IPv4Address(address.packed[-4:]))
+        inner = address.ipv4_mapped or address.sixtofour
+        if inner is not None:
+            return _open(inner)
+        if address not in _GLOBAL_V6:
+            return False
+    return address.is_global and not address.is_multicast
 
 
 async def look_up(host: str, port: int) -> list[str]:

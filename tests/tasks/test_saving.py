@@ -371,6 +371,10 @@ async def test_a_providers_own_hosts_and_a_trusted_origin_are_taken() -> None:
         "::ffff:127.0.0.1",
         "2002:7f00:1::",
         "::",
+        "64:ff9b::a9fe:a9fe",
+        "64:ff9b:1::1",
+        "::a9fe:a9fe",
+        "fec0::1",
     ],
 )
 async def test_addresses_inside_are_refused_by_name_and_by_number(address: str) -> None:
@@ -384,6 +388,10 @@ async def test_addresses_inside_are_refused_by_name_and_by_number(address: str) 
         await checked(f"https://{host}/x.mp4", account(), plain)
     with pytest.raises(LinkRefusedError):
         await checked(f"https://{host}/x.mp4", account(), proxied=True)
+
+
+def test_a_public_machine_is_one_however_its_network_writes_it() -> None:
+    assert public(["93.184.216.34", "2a00:1450:4001::1", "64:ff9b::5db8:d822", "::ffff:93.184.216.34"])
 
 
 async def test_every_redirect_is_checked_again(house: House) -> None:
