@@ -82,7 +82,7 @@ class _Lines:
 
 
 def says(task: TaskAnswer) -> str:
-    """`rendering 40%`, `in the queue, place 3`, `ordering: Handing over first.png to RunAPI`, `saving: why it cannot`."""
+    """`rendering 40%`, `in the queue, place 3`, `ordering: Handing over first.png to RunAPI`, `saving: why not`."""
     text = _SAYS.get(task.state, task.state)
     if task.state in ("submitting", "saving") and task.note:
         text += f": {task.note}"
