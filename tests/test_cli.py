@@ -409,3 +409,9 @@ def test_a_clip_that_cannot_be_saved_says_why_while_it_waits(tmp_path) -> None:
 
     assert "The clip cannot be saved in" in said
     assert "it is not a folder" in said
+
+
+@pytest.mark.parametrize("words", [["serve", "--http", "--port", "99999"], ["sandbox", "--port", "-1"]])
+def test_a_port_that_cannot_be_is_refused_by_name(words, capsys) -> None:
+    assert main(words) == 64
+    assert "invalid port value" in capsys.readouterr().err

@@ -418,6 +418,39 @@ async def test_the_command_serves_and_ends_within_its_grace(shops: Vendors) -> N
             assert await asyncio.wait_for(process.wait(), 6) in (0, -signal.SIGTERM)
 
 
+async def test_the_command_says_where_it_serves_and_a_taken_port_is_refused_in_words(shops: Vendors) -> None:
+    async def command(port: int) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "mcp_server", "serve", "--http", "--port", str(port)),
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], **shops.environment},
+            stderr=asyncio.subprocess.PIPE,
+        )
+
+    async with asyncio.timeout(40):
+        first = await command(0)
+        said = (await first.stderr.readline()).decode()
+        port = int(said.removeprefix("MCP at http://127.0.0.1:").partition("/mcp")[0])
+        second = await command(port)
+        _, refused = await second.communicate()
+        async with httpx.AsyncClient() as http:
+            # It listens a moment after it said where.
+            while True:
+                try:
+                    health = await http.get(f"http://127.0.0.1:{port}/health")
+                    break
+                except httpx.ConnectError:
+                    await asyncio.sleep(0.05)
+        first.terminate()
+        await first.wait()
+
+    assert said.endswith("/mcp, for this machine alone\n")
+    assert health.status_code == 200
+    assert second.returncode == 73
+    assert "cannot be served: Address already in use. Choose another --port" in refused.decode()
+
+
 def test_settings_that_are_not_set_ask_nothing() -> None:
     settings = Settings.read({"KLING_HTTP_TOKEN": "${KLING_HTTP_TOKEN}"})
     assert settings.http_token is None

@@ -133,6 +133,14 @@ def _seconds(text: str) -> int:
 _seconds.__name__ = "number of seconds"
 
 
+def port(text: str) -> int:
+    """A port; 0 is any that is free."""
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise ValueError
+    return number
+
+
 def _shot(text: str) -> dict[str, Any]:
     timed = _SHOT.match(text)
     return {"prompt": timed.group(2), "duration": int(timed.group(1))} if timed else {"prompt": text}

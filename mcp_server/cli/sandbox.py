@@ -16,7 +16,7 @@ def flags() -> parser.Parser:
     """The command's flags."""
     made = parser.Parser(prog="kling-video sandbox", description=WHAT)
     made.add_argument("--host", default="127.0.0.1", help="address to listen on (default: only this machine)")
-    made.add_argument("--port", type=int, default=0, help="default: any that is free")
+    made.add_argument("--port", type=parser.port, default=0, help="default: any that is free")
     made.add_argument("--seconds", type=float, help="how long a clip takes (KLING_SANDBOX_SECONDS)")
     made.add_argument("--faults", metavar="VENDOR=FAULT", help="what goes wrong: runcomfy=429:2 (KLING_SANDBOX_FAULTS)")
     made.add_argument("--store", type=Path, metavar="FILE", help="where jobs are kept (default: KLING_HOME/sandbox.db)")

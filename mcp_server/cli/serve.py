@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,12 +26,12 @@ def stdio() -> None:
 
 def flags() -> Parser:
     """The command's flags."""
-    from mcp_server.cli.parser import Parser
+    from mcp_server.cli.parser import Parser, port
 
     parser = Parser(prog="kling-video serve", description="Serve MCP on stdio, or on HTTP.")
     parser.add_argument("--http", action="store_true", help="streamable HTTP at /mcp instead of stdio")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (only this machine)")
-    parser.add_argument("--port", type=int, default=8000, metavar="NUMBER")
+    parser.add_argument("--port", type=port, default=8000, metavar="NUMBER")
     return parser
 
 
@@ -43,5 +44,5 @@ def run(arguments: list[str]) -> int:
     from mcp_server.settings import Settings
     from mcp_server.tools import http
 
-    http.run(Settings.read(), host=wanted.host, port=wanted.port)
+    http.run(Settings.read(), host=wanted.host, port=wanted.port, announce=lambda line: print(line, file=sys.stderr))
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -13,7 +14,7 @@ from starlette.responses import JSONResponse
 
 from mcp_server import __version__
 from mcp_server.clock import Clock
-from mcp_server.errors import ArgumentError
+from mcp_server.errors import ArgumentError, LocalError
 from mcp_server.tools.bearer import IssuedToken, SharedToken
 from mcp_server.tools.late import make_service
 from mcp_server.tools.server import build_server
@@ -48,8 +49,7 @@ def build_app(
     extra: Callable[[KlingServer], None] | None = None,
 ) -> Starlette:
     """The application, refusing what would let strangers buy."""
-    shown_host = f"[{host}]" if ":" in host else host
-    own_address = settings.http_url or f"http://{shown_host}:{port}{PATH}"
+    own_address = settings.http_url or _address(host, port)
     auth, verifier = _who(settings, own_address, clock or Clock())
     if verifier is None and not is_loopback(host):
         raise ArgumentError(
@@ -70,18 +70,46 @@ def build_app(
         host=host,
         stateless_http=True,
         max_request_body_size=LARGEST_BODY,
-        transport_security=_rebinding(shown_host, settings.http_url, local=is_loopback(host)),
+        transport_security=_rebinding(_in_address(host), settings.http_url, local=is_loopback(host)),
     )
 
 
-def run(settings: Settings, *, host: str, port: int) -> None:
-    """Serve until a signal; open streams get a moment and no more."""
+def run(settings: Settings, *, host: str, port: int, announce: Callable[[str], None]) -> None:
+    """Say where, and serve until a signal; open streams get a moment and no more."""
     import uvicorn
 
-    app = build_app(settings, host=host, port=port)
-    uvicorn.Server(
-        uvicorn.Config(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=GRACE_S)
-    ).run()
+    with _bound(host, port) as listener:
+        port = listener.getsockname()[1]
+        app = build_app(settings, host=host, port=port)
+        asks = settings.http_issuer or settings.http_token
+        announce(f"MCP at {_address(host, port)}, {'for whoever brings a token' if asks else 'for this machine alone'}")
+        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GRACE_S)
+        uvicorn.Server(config).run([listener])
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(place)
+        except OSError:
+            listener.close()
+            raise
+    except OSError as error:
+        raise LocalError(
+            f"{_address(host, port)} cannot be served: {error.strerror}", next_step="Choose another --port or --host"
+        ) from error
+    return listener
+
+
+def _address(host: str, port: int) -> str:
+    return f"http://{_in_address(host)}:{port}{PATH}"
+
+
+def _in_address(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def is_loopback(host: str) -> bool:
