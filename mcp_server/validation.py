@@ -47,7 +47,7 @@ def check(request: VideoRequest, offer: Offer) -> CheckedRequest | Misfit:
     prompt = _prompt(request, offer, found)
     found.warnings += [rule.warns for rule in rules if rule.warns]
     if found.problems:
-        return Misfit(offer=offer, problems=tuple(found.problems))
+        return Misfit(offer=offer, problems=tuple(found.problems), missing=tuple(found.missing))
     return CheckedRequest(
         request=request,
         offer=offer,
@@ -65,6 +65,7 @@ class _Findings:
     offer: Offer
     problems: list[str] = field(default_factory=list[str])
     warnings: list[str] = field(default_factory=list[str])
+    missing: list[str] = field(default_factory=list[str])
 
     def problem(self, text: str) -> None:
         if text not in self.problems:
@@ -107,10 +108,13 @@ def _inputs(request: VideoRequest, offer: Offer, rules: Iterable[Rule], found: _
         if given and name not in takes:
             found.problem(f"{found.seller} does not take {_LABEL[name]}")
         elif not given and name in needs:
+            found.missing.append(name)
             found.problem(f"{found.seller} needs {_LABEL[name]} (`{name}`)")
     for group in offer.one_of:
         count = sum(request.given(name) for name in group)
         if count != 1:
+            if not count:
+                found.missing.append(group[0])
             names = " or ".join(f"`{name}`" for name in group)
             found.problem(f"{found.seller} needs exactly one of {names}; {count} are given")
     missing = [name for name in offer.requires_options if native_option(request.options, name) is None]

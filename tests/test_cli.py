@@ -387,6 +387,24 @@ def test_an_error_as_json_is_one_object_on_standard_output(capsys) -> None:
     assert not Path("kling").exists()
 
 
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        ("kling 4k", "No scene was named, so there is nothing to film."),
+        ("kling 4k, animate this picture: she turns", "4k image-to-video needs an image (`image`). Give it, or"),
+        (
+            "kling 4k, edit this clip: make it snow",
+            "needs exactly one of `video` or `source_task`; 0 are given. Give it",
+        ),
+    ],
+)
+def test_what_is_missing_is_asked_for_not_called_unsold(request_, said, capsys) -> None:
+    assert main(["estimate", request_]) == 65
+    told = capsys.readouterr().err
+    assert said in told
+    assert "Nobody sells" not in told
+
+
 def test_a_refusal_names_something_that_can_be_ordered(capsys) -> None:
     assert main(["estimate", "--prompt", "a lake", "--duration", "99"]) == 65
     said = capsys.readouterr().err

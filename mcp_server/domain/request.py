@@ -146,3 +146,5 @@ class Misfit:
 
     offer: Offer
     problems: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+    """Inputs it needs that nobody gave; each is a problem too."""

@@ -117,10 +117,16 @@ def _nobody(request: VideoRequest, misfits: Sequence[Misfit], catalog: Catalog) 
     sold = [misfit for misfit in misfits if not misfit.offer.not_sold_because] or misfits
     near = sorted(sold, key=lambda misfit: (len(misfit.problems), _seconds_away(request, misfit.offer)))
     nearest = near[0]
-    if not request.prompt and len(nearest.problems) == 1 and "`prompt`" in nearest.problems[0]:
+    if nearest.missing == ("prompt",) and len(nearest.problems) == 1:
         return RequestError(
             "No scene was named, so there is nothing to film",
             next_step="Say what shall be seen, in `prompt` or after a colon in the words",
+        )
+    if len(nearest.missing) == len(nearest.problems):
+        return RequestError(
+            f"Something is missing: {'; '.join(nearest.problems)}",
+            problems=nearest.problems,
+            next_step="Give it, or ask for something that does without",
         )
     problems = tuple(dict.fromkeys(problem for misfit in near[:SHOWN] for problem in misfit.problems))
     return NoOfferError(
