@@ -129,6 +129,7 @@ def pairs(items: list[Item], lexicon: Lexicon) -> None:
                 low -= 1
                 items[low].roles = items[low].roles & role.NAME or role.SOFT
             item.wish(pair.sets, role.EDGE, "", pair.weight)
+            item.partner = other
             break
 
 

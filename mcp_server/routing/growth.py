@@ -146,7 +146,11 @@ class Growth:
 
     def _describes(self, at: int, label: Item, following: Item | None) -> bool:
         """“the pro version”: a label after its own kind of wish says nothing more."""
-        fields = {field for field, _ in self.items[at - 1].sets}
+        before = self.items[at - 1]
+        if before.roles == role.NAME and at > 1 and self.items[at - 2].has(role.WISH):
+            # "the cheapest kling tier"
+            return True
+        fields = {field for field, _ in before.sets}
         if not self.colon or label.entry is None:
             return bool(fields)
         return bool(fields.intersection(label.entry.label)) and (following is None or following.has(BREAK))
@@ -198,6 +202,10 @@ class Growth:
         return self.wishes >= 2 and self.standing
 
     def _stop(self, at: int) -> int:
+        if self.commit == self.start and (partner := self.items[self.start].partner) >= 0:
+            # "restyle this clip as …": a verb and its object open the text.
+            self._commit(min(at, max(self.start, partner) + 1))
+            return self._reach()
         kind = self.standing and self.items[at].has(role.GENRE)
         if ((self._listed() or kind) and self.items[at - 1].has(role.WISH)) or self._is_own_noun(at):
             self._commit(at)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Final
 
 from mcp_server.routing import roles as role
-from mcp_server.routing import tokens as tok
 from mcp_server.routing.clauses import clause_start
 from mcp_server.routing.item import BREAK, ORDER, WORD, Item
 
@@ -33,11 +32,14 @@ def attach(items: list[Item]) -> None:
             begun, reach = at + 1, min(len(items), at + 1 + _REACH)
             end = _things_end(items, begun, reach)
             _take(items, begun, end)
-            # "lip sync, my clip and this recording": a clause that names nothing but things.
-            if end + 1 < reach and items[end].has(BREAK) and items[end].sign in (tok.CLAUSE, tok.COLON):
-                begun, end = end + 1, _things_end(items, end + 1, reach)
-                if end == len(items) or (end > begun and items[end].has(BREAK)):
-                    _take(items, begun, end)
+            # "lip sync with kling, pro, my clip and this recording": clauses that name nothing but things.
+            while begun < reach:
+                stop = next((place for place in range(begun, reach) if items[place].has(BREAK)), reach)
+                if _things_end(items, begun, stop) == stop and (stop == len(items) or stop < reach):
+                    _take(items, begun, stop)
+                elif begun > at + 1 and any(not item.has(ORDER) for item in items[begun:stop]):
+                    break
+                begun = stop + 1
 
 
 def _take(items: Sequence[Item], start: int, end: int) -> None:

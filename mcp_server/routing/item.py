@@ -24,8 +24,8 @@ class Item:
     """One phrase of the text, or a sign that ends a clause."""
 
     __slots__ = (
-        "about", "closes", "complaint", "end", "entry", "first", "glued", "negated", "not_before", "note", "roles",
-        "scope", "sets", "sign", "start", "weight",
+        "about", "closes", "complaint", "end", "entry", "first", "glued", "negated", "not_before", "note", "partner",
+        "roles", "scope", "sets", "sign", "start", "weight",
     )  # fmt: skip
 
     def __init__(self, start: int, end: int, roles: int, *, entry: Entry | None = None, first: str = "") -> None:
@@ -49,6 +49,8 @@ class Item:
         self.about = "duration"
         """The field the complaint is about."""
         self.note = entry.note if entry else ""
+        self.partner = -1
+        """For a verb that asks together with its object: the object's place."""
 
     def has(self, roles: int) -> bool:
         return bool(self.roles & roles)

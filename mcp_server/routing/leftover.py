@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,6 +16,8 @@ from mcp_server.routing.zones import Order
 
 _QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»", "「": "」", "『": "』", "'": "'", "‘": "’"}
 _ENDINGS = frozenset(".!?。…")
+_MARKUP = re.compile(r"^(?:[>=|~ ]+|[*_]+\s+)+")
+"""What is left of signs that led from the order to the scene: "|", "**"."""
 _QUESTIONS = frozenset(
     (
         "how",
@@ -135,7 +138,7 @@ def _text(order: Order, text: str, start: int, end: int) -> str:
             listed = mark == " " and order.items[runs[number + 1][0] - 1].sign == tok.CLAUSE
             piece += ", " if (kept or listed) and mark == " " else mark
         said += piece
-    said = said.strip().lstrip(">=|~ ")
+    said = _MARKUP.sub("", said.strip())
     if said.endswith(("?", "？")) and _is_asked(order):
         said = said[:-1].rstrip()
     return said if any(sign.isalnum() for sign in said) else ""

@@ -219,7 +219,7 @@ def _numbered(items: Sequence[Item]) -> list[tuple[int, int, int | None]]:
 def _announced(items: Sequence[Item], end: int) -> None:
     """“in three scenes:” says nothing beyond the scenes that follow."""
     for at in range(end):
-        if items[at].has(role.SHOT_LIST):
+        if items[at].has(role.SHOT_LIST) and items[at + 1].has(BREAK):
             items[at].roles = role.PLEASE
             if at and items[at - 1].has(role.NUMBER):
                 items[at - 1].roles = role.PLEASE

@@ -41,6 +41,8 @@ def _amount(items: Sequence[Item], at: int) -> tuple[int, int, Item] | None:
         return None
     if here.has(role.NUMBER) and following.has(role.DOLLAR | role.CENT | role.MONEY):
         return at + 2, at, following
+    if here.first == "a" and following.has(role.DOLLAR | role.MONEY):
+        return at + 2, at, following
     if here.has(role.DOLLAR | role.CENT | role.MONEY) and following.has(role.NUMBER):
         repeated = at + 2 < len(items) and items[at + 2].has(role.DOLLAR | role.CENT | role.MONEY)
         return at + 2 + repeated, at + 1, here
@@ -67,7 +69,8 @@ def _limit(first: Item, last: Item, number: Item, currency: Item) -> Item:
     item.wish((), role.STANDALONE, "")
     if currency.has(role.DOLLAR | role.CENT):
         digits = number.first[:1].isdigit()
-        amount = Decimal(number.first if digits else str(number_of(number)))
+        # "less than a dollar"
+        amount = Decimal(number.first if digits else str(number_of(number) or 1))
         item.sets = (("max_cost_usd", amount if currency.has(role.DOLLAR) else amount / 100),)
     else:
         item.about = "max_cost_usd"

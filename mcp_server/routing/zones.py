@@ -18,8 +18,6 @@ from mcp_server.routing.lexicon import Lexicon
 from mcp_server.routing.measures import SHOT_HEAD
 
 _INDEFINITE: Final = frozenset(("a", "an", "un", "una", "une", "ein", "eine", "einen", "some"))
-
-
 _CHATTER: Final = 4
 """How many unknown words may lead up to "… a kling video of" without being a scene of their own."""
 
