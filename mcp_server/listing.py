@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import date
+from typing import Any
 
 from mcp_server import pricing
 from mcp_server.domain.answers import ModelGroup, ModelLine, Models
 from mcp_server.domain.catalog import Catalog, Offer
+from mcp_server.reporting import SANDBOX
+from mcp_server.routing.names import names
 from mcp_server.validation import spans
 
 
@@ -22,12 +25,18 @@ def models(
     mode: str | None,
     detail: bool,
 ) -> Models:
-    """Offers that match every filter; with `detail` their limits and rates."""
-    wanted = {"provider": provider, "model": model, "tier": tier, "mode": mode}
+    """Offers that match every filter; with `detail` their limits and rates. A model goes by any of its names."""
+    known = names(catalog)
+    known.certain_provider(provider, SANDBOX)
+    wanted = {"tier": tier, "mode": mode}
+    # The sandbox plays them all.
+    wanted |= {"provider": provider} if provider != SANDBOX else {}
+    fixed = dict(known.certain_model(model).sets) if model is not None else {}
     found = [
         offer
         for offer in catalog.offers
         if all(value is None or getattr(offer, name) == value for name, value in wanted.items())
+        and _goes_by(offer, fixed)
     ]
     keys = {name: "key set" if name in signed_in else "no key" for name in catalog.providers}
     if detail:
@@ -58,6 +67,14 @@ def line(offer: Offer, catalog: Catalog, *, has_key: bool, day: date) -> ModelLi
         has_key=has_key,
         not_sold_because=offer.not_sold_because,
         notes=list(offer.notes),
+    )
+
+
+def _goes_by(offer: Offer, fixed: dict[str, Any]) -> bool:
+    vendors_own = fixed.get("vendor_model", offer.vendor_model)
+    return fixed.get("model", offer.model) == offer.model and vendors_own in (
+        offer.vendor_model,
+        offer.vendor_model_audio,
     )
 
 

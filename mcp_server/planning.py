@@ -9,18 +9,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from mcp_server import gate, pricing, validation
 from mcp_server.domain.catalog import Catalog, Offer
 from mcp_server.domain.quote import Quote, Route
 from mcp_server.domain.request import CheckedRequest, Misfit, VideoRequest
-from mcp_server.errors import ArgumentError, NotAnOrderError, RequestError
+from mcp_server.errors import NotAnOrderError, RequestError
 from mcp_server.providers import media, wire
 from mcp_server.providers.reading import not_signed_in
 from mcp_server.reporting import SANDBOX
 from mcp_server.routing import choose, merge
+from mcp_server.routing.names import names
 
 if TYPE_CHECKING:
     from mcp_server.domain.arguments import VideoArguments
@@ -103,7 +103,7 @@ class Planner:
         signed_in = self.signed_in
         unread = "" if rehearsal else self._unread()
         simulated = rehearsal or not signed_in or (source is not None and source.simulated)
-        self._known_provider(request.provider)
+        names(self.catalog).certain_provider(request.provider, SANDBOX)
         if buying and not simulated and request.provider and request.provider not in signed_in:
             raise not_signed_in(self.catalog.providers[request.provider], why=unread)
         usable = frozenset(self.catalog.providers) if simulated else signed_in
@@ -178,16 +178,6 @@ class Planner:
         trouble = self.settings.key_file.trouble
         return (
             f"{self.settings.credentials_file} cannot be read ({trouble}): keys in it are not used" if trouble else ""
-        )
-
-    def _known_provider(self, name: str | None) -> None:
-        if name is None or name in self.catalog.providers:
-            return
-        known = (*self.catalog.providers, SANDBOX)
-        near = get_close_matches(name.lower(), known, n=1)
-        raise ArgumentError(
-            f"There is no provider {name!r}",
-            next_step=f"Did you mean {near[0]!r}?" if near else f"Known are: {', '.join(known)}",
         )
 
     def _shortlist(

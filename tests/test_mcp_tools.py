@@ -112,6 +112,17 @@ async def test_models_are_short_unless_detail_is_asked(shops: Vendors, era: str)
 
 
 @both
+async def test_models_are_listed_by_any_of_their_names_and_the_sandbox_plays_them_all(shops: Vendors, era: str) -> None:
+    async with client(shops.server(), era) as connected:
+        own = await connected.call_tool("list_models", {"model": "kling-v3-pro-audio"})
+        rehearsed = await connected.call_tool("list_models", {"provider": "sandbox", "tier": "4k"})
+        plain = await connected.call_tool("list_models", {"tier": "4k"})
+
+    assert {(row["tier"], *row["sold_by"]) for row in own.structured_content["models"]} == {("pro", "uniall")}
+    assert rehearsed.structured_content == plain.structured_content
+
+
+@both
 @pytest.mark.parametrize(
     ("name", "arguments", "words"),
     [
@@ -119,6 +130,8 @@ async def test_models_are_short_unless_detail_is_asked(shops: Vendors, era: str)
         ("generate_video", {**ORDER, "duration": "5"}, "duration must be a whole number"),
         ("generate_video", {**ORDER, "max_cost_usd": 0.01}, "more than max_cost_usd"),
         ("generate_video", {**ORDER, "provider": "runcomfi"}, "runcomfy"),
+        ("list_models", {"provider": "runcomfi"}, "Did you mean 'runcomfy'?"),
+        ("list_models", {"model": "kling-v3-pro-audi"}, "Did you mean 'kling-v3-pro-audio'?"),
         ("get_task", {"task_id": "kv-none"}, "no task 'kv-none'"),
         ("get_task", {}, "Give either task_id or task_ids"),
         ("cancel_task", {"task_id": "kv-none"}, "no task 'kv-none'"),

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 from decimal import Decimal
-from difflib import get_close_matches
 from typing import Any, Final
 
 from mcp_server.domain.catalog import Catalog
 from mcp_server.domain.request import Shot, VideoRequest, Wishes
 from mcp_server.domain.words import Mode
-from mcp_server.errors import ArgumentError, RequestError
+from mcp_server.errors import RequestError
 from mcp_server.routing.names import Named, Names, names
 
 Explicit = Mapping[str, Any]
@@ -125,14 +124,7 @@ def _no_contradictions(explicit: Explicit, given: Explicit, wishes: Wishes, note
 def _by_model(given: dict[str, Any], known: Names) -> None:
     """`model` as our id, and as whatever else a vendor's own id fixes."""
     asked = str(given["model"])
-    named = known.model(asked)
-    if named is None:
-        near = get_close_matches(asked.casefold(), known.known(), n=1)
-        raise ArgumentError(
-            f"There is no model {asked!r}",
-            next_step=f"Did you mean {near[0]!r}?" if near else "list_models shows what there is",
-        )
-    fixed = dict(named.sets)
+    fixed = dict(known.certain_model(asked).sets)
     for field in _FIXED_BY_ID[1:]:
         if field in fixed and given.get(field, fixed[field]) != fixed[field]:
             raise RequestError(

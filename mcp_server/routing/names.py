@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from mcp_server.domain.catalog import Catalog, Offer
+from mcp_server.errors import ArgumentError
 
 _OWN_NAME = re.compile(r"^kling[\s-]*", re.IGNORECASE)
 
@@ -57,9 +59,27 @@ class Names:
             return Named((("model", general),))
         return named
 
-    def known(self) -> tuple[str, ...]:
-        """Everything that can stand where a model is asked for, for "did you mean"."""
-        return (*self._catalog.models, *self._vendors)
+    def certain_model(self, text: str) -> Named:
+        """The same, or the refusal that names the nearest there is."""
+        named = self.model(text)
+        if named is None:
+            near = get_close_matches(text.casefold(), (*self._catalog.models, *self._vendors), n=1)
+            raise ArgumentError(
+                f"There is no model {text!r}",
+                next_step=f"Did you mean {near[0]!r}?" if near else "list_models shows what there is",
+            )
+        return named
+
+    def certain_provider(self, name: str | None, *others: str) -> None:
+        """Refuses what is neither a vendor nor one of the others, and names the nearest there is."""
+        known = (*self._catalog.providers, *others)
+        if name is None or name in known:
+            return
+        near = get_close_matches(name.lower(), known, n=1)
+        raise ArgumentError(
+            f"There is no provider {name!r}",
+            next_step=f"Did you mean {near[0]!r}?" if near else f"Known are: {', '.join(known)}",
+        )
 
     def phrases(self) -> Iterable[tuple[str, str]]:
         """`kling 3.0 turbo` → our model id."""

@@ -9,7 +9,7 @@ from typing import Any
 from mcp_types import Annotations, CallToolResult, ContentBlock, ResourceLink, TextContent
 
 from mcp_server.domain.answers import TaskAnswer
-from mcp_server.errors import MONEY_SENTENCE, sentence
+from mcp_server.errors import MONEY_SENTENCE, paragraph
 
 BLOB_LIMIT = 8 * 1024 * 1024
 """Above this a clip is not sent through the protocol: some clients read large frames in quadratic time."""
@@ -42,8 +42,7 @@ def order_reply(task: TaskAnswer) -> CallToolResult:
 def told(error: dict[str, Any]) -> str:
     """A recorded error as the paragraph it was: what, why, what now, and the money."""
     money = MONEY_SENTENCE.get(error.get("money", ""), "")
-    parts = (error.get("what", ""), error.get("why", ""), error.get("next_step", ""), money)
-    return " ".join(sentence(str(part)) for part in parts if part)
+    return paragraph(*(str(error.get(part, "")) for part in ("what", "why", "next_step")), money)
 
 
 def clip_links(tasks: list[TaskAnswer]) -> list[ContentBlock]:
