@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from mcp_server.errors import ArgumentError, BudgetError, LocalError, NotSignedInError, RequestError
+
 if TYPE_CHECKING:
     from mcp_server.domain.answers import Cost, Settled, TaskAnswer
 
@@ -23,6 +25,9 @@ _TOOLS = {
 }
 _TOOL = re.compile(rf"`?\b({'|'.join(_TOOLS)})\b`?(?: with task_id (kv-[\w-]*\w))?(?: and wait_s up to \d+)?")
 _FAULT_EXIT = {"auth": 77, "rate_limited": 75}
+_ENDED_BY = (ArgumentError, RequestError, NotSignedInError, BudgetError, LocalError)
+_CODE_EXIT = {"unreachable": 75, **{kind.code: kind.exit_code for kind in _ENDED_BY}}
+"""Errors of ours that can end a task before its vendor has a say."""
 
 
 def typed(text: str) -> str:
@@ -119,8 +124,9 @@ def short(text: str, width: int) -> str:
 
 def exit_code(task: TaskAnswer) -> int:
     """How a program ends that waited for this task."""
-    fault = (task.error or {}).get("fault") if task.state == "failed" else None
-    return _FAULT_EXIT.get(str(fault)) or _EXIT.get(task.state, 75)
+    error = (task.error or {}) if task.state == "failed" else {}
+    by_error = _FAULT_EXIT.get(str(error.get("fault"))) or _CODE_EXIT.get(str(error.get("code")))
+    return by_error or _EXIT.get(task.state, 75)
 
 
 def dollars(amount: Decimal) -> str:
