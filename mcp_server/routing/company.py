@@ -93,6 +93,8 @@ def _bind(label: Item, value: Item, *, named: bool, alone: bool) -> bool:
     if value.has(role.WISH) and (bound or (named and value.sets)):
         value.scope = max(value.scope, role.ANYWHERE if named else role.STANDALONE)
         return True
+    if named and "model" in fields and value.roles == role.NAME:
+        return True
     number = number_of(value)
     if "duration" in fields and number is not None and (named or not label.has(role.UNIT)):
         set_seconds(value, number)

@@ -173,10 +173,27 @@ def _is_statement(order: Order, anchor: int) -> bool:
         item = order.items[at]
         if item.has(BREAK):
             return False
+        if at == anchor + 1 and item.first in _COPULAS and not _wishes_or_ends(order.items, at + 1):
+            # "kling is so good"
+            return True
         if item.first == "'s" and at + 1 < len(order.items) and not order.items[at + 1].has(role.WISH | role.NAME):
             return at == anchor + 1 and not _sells(order, anchor)
         if not order.taken[at] and not (item.has(role.TOPIC) and not item.has(role.STATE)):
             return item.has(role.STATE)
+    return False
+
+
+_COPULAS = frozenset(("is", "was", "are", "were"))
+
+
+def _wishes_or_ends(items: Sequence[Item], at: int) -> bool:
+    """Whether the clause from here asks for something, or is over."""
+    if at >= len(items) or items[at].has(BREAK):
+        return True
+    while at < len(items) and not items[at].has(BREAK):
+        if items[at].has(role.WISH | role.VERB | role.LEAD):
+            return True
+        at += 1
     return False
 
 

@@ -22,6 +22,8 @@ _CHATTER: Final = 4
 """How many unknown words may lead up to "… a kling video of" without being a scene of their own."""
 
 
+_LIST_REACH: Final = 4
+"""How long, in items, the clause may be that opens such a list."""
 _CHAINED: Final = 4
 """How many clauses may follow one that can be nothing but an order, each an order only beside it."""
 
@@ -292,10 +294,16 @@ class Order:
             asked = any(item.has(role.VERB | role.LEAD) for item in self.items[start:end])
             if asked or (not fields & said and all(len(values[field]) == 1 for field in fields)):
                 self._take(start, end)
-                self._chain(end, said | set(values))
+                self._chain(start, end, said | set(values))
 
-    def _chain(self, end: int, said: set[str]) -> None:
-        """“…, 8 s, square, silent: …”: what may only stand at an end, between such a clause and the end of its list."""
+    def _chain(self, begun: int, end: int, said: set[str]) -> None:
+        """“… intro. Pro, 8 s, square, silent: …”: what may only stand at an end, in one list with such a clause."""
+        start = clause_start(self.items, begun - 1, _LIST_REACH) if begun else 0
+        opens = 0 < start < begun - 1 and self.items[start - 1].sign == tok.SENTENCE
+        fields = {field for item in self.items[start : begun - 1] for field, _ in item.sets} if opens else set[str]()
+        if fields and not fields & said and is_order(self.items, start, begun - 1, role.EDGE, self.lexicon):
+            self._take(start, begun)
+            said = said | fields
         reach = end
         for _ in range(_CHAINED):
             start = reach + 1
