@@ -90,8 +90,8 @@ def usage() -> str:
             "",
             'kling-video "kling 4k, vertical, 10s: a neon city" is short for generate.',
             "Without a key every vendor is played by a free sandbox; `kling-video auth` stores a key.",
-            "Exit codes: 0 done, 64 bad arguments, 65 bad input, 69 provider failed, 75 try later,",
-            "77 not signed in, 78 refused by budget, 130 stopped by Ctrl-C.",
+            "Exit codes: 0 done, 64 bad arguments, 65 bad input, 69 provider failed, 73 disk, file or record,",
+            "75 try later, 77 not signed in, 78 refused by budget, 130 stopped by Ctrl-C.",
         ]
     )
 
