@@ -87,7 +87,7 @@ def paragraph(what: str, why: str, *rest: str) -> str:
 def sentence(text: str) -> str:
     """The text, closed with a full stop when it has no end of its own."""
     text = text.strip()
-    return text if not text or text[-1] in ".!?…:" else f"{text}."
+    return text if not text or text[-1] in ".!?…:" or text.endswith((".)", "!)", "?)")) else f"{text}."
 
 
 class RequestError(KlingError):

@@ -137,8 +137,8 @@ def next_step(task: Task) -> str:
         case "saving":
             return f"The clip exists and is being saved. Call get_task with task_id {task.id} again in a moment."
         case "succeeded":
-            simulated = " It is a simulation: no vendor was asked and nothing was charged." if task.simulated else ""
-            return f"Deliver the file at video_path.{simulated}"
+            different = ", and say how it differs from the order" if task.artifact and task.artifact.differences else ""
+            return f"Deliver the file at video_path{different}.{_simulated(task)}"
         case "failed":
             said = str((task.error or {}).get("next_step", ""))
             return sentence(said) or "Read `error`; change what it names, then order again."
@@ -147,8 +147,13 @@ def next_step(task: Task) -> str:
         case "uncertain":
             return (
                 "This may have been charged and was not sent again. Ask the user to look at the vendor's dashboard; "
-                "generate_video again buys anew."
+                f"`kling-video settle {task.id}` records what they find; generate_video again buys anew."
+                + _simulated(task)
             )
+
+
+def _simulated(task: Task) -> str:
+    return " It is a simulation: no vendor was asked and nothing was charged." if task.simulated else ""
 
 
 def _estimated(task: Task) -> Cost:

@@ -143,7 +143,9 @@ def uncertain(error: KlingError, name: str) -> Mapping[str, Any]:
     """The error of a task whose purchase nobody can confirm."""
     answered = isinstance(error, ProviderError)
     told = UncertainError(
-        f"{name} got the order, but its answer {'does not say whether it took it' if answered else 'was lost'}",
+        f"{name} got the order, but its answer does not say whether it took it"
+        if answered
+        else f"The order went out to {name}, and its answer was lost",
         why=error.what,
         next_step=f"It was not sent again. Look for it in {name}'s dashboard; generate_video again buys anew",
         money="may_have_been_charged",
