@@ -13,9 +13,10 @@ from labelled import labelled, read
 
 from mcp_server import places
 
-SIZE = 100_000
-SECONDS = 15
-"""Far above what is needed (under one), because this machine may be doing other things."""
+SIZE = 30_000
+"""As long as it takes to tell a slow step from the rest; benchmarks/routing.py reads 100 kB of the worst."""
+SECONDS = 4.5
+"""Far above what is needed (under 0.3), because this machine may be doing other things."""
 
 HOSTILE = {
     "nested quotes": '"“«「',
@@ -65,12 +66,20 @@ HOSTILE = {
     "zero width": "k\u200bling ",
     "apostrophes": "d'",
     "zeros": "\x00",
+    "flags": "--4k ",
+    "frame rates": "60 fps ",
+    "numbered scenes": "scenes: 1. ",
+    "lists within": "a. pro, 5s, square, ",
+    "pictures handed in": "using my photo ",
+    "refused tiers": "not kling 4k ",
+    "lone refusals": "4k, no, ",
+    "ranges in digits": "5-8s ",
     "half a surrogate pair": "\ud800",
 }
 
 
 @pytest.mark.parametrize("bait", HOSTILE.values(), ids=HOSTILE)
-def test_100_kb_of_hostile_text_is_answered_in_time(bait: str) -> None:
+def test_much_hostile_text_is_answered_in_time(bait: str) -> None:
     text = f"kling pro: {bait * (SIZE // len(bait))}"
     started = time.process_time()
     read(text)

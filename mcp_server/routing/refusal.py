@@ -49,6 +49,8 @@ def refusal(order: Order, text: str) -> Refusal | None:
         return Refusal("they ask about Kling, but order nothing")
     if _is_statement(order, anchor):
         return Refusal("they say something about Kling, but order nothing")
+    if _only_rules_out(order):
+        return Refusal("they rule something out, but order nothing")
     if _is_picture(order, anchor):
         return Refusal("they ask for a picture, not for a video")
     return None
@@ -199,6 +201,14 @@ def _wishes_or_ends(items: Sequence[Item], at: int) -> bool:
 
 def _sells(order: Order, anchor: int) -> bool:
     return any(field == "provider" for field, _ in order.items[anchor].sets)
+
+
+def _only_rules_out(order: Order) -> bool:
+    """“kling pro is too expensive”."""
+    wishes = list(order.wishes())
+    asked = any(item.has(role.VERB | role.LEAD | role.NOUN) for item in order.items)
+    left = any(item.has(WORD) and not taken for item, taken in zip(order.items, order.taken, strict=True))
+    return bool(wishes) and not asked and not left and all(item.negated for item in wishes)
 
 
 def _is_picture(order: Order, anchor: int) -> bool:

@@ -16,16 +16,11 @@ from mcp_server.routing.growth import Growth
 from mcp_server.routing.item import BREAK, ORDER, WORD, Item
 from mcp_server.routing.lexicon import Lexicon
 from mcp_server.routing.measures import SHOT_HEAD
+from mcp_server.routing.middle import middle
 
 _INDEFINITE: Final = frozenset(("a", "an", "un", "una", "une", "ein", "eine", "einen", "some"))
 _CHATTER: Final = 4
 """How many unknown words may lead up to "… a kling video of" without being a scene of their own."""
-
-
-_LIST_REACH: Final = 4
-"""How long, in items, the clause may be that opens such a list."""
-_CHAINED: Final = 4
-"""How many clauses may follow one that can be nothing but an order, each an order only beside it."""
 
 
 class Order:
@@ -262,7 +257,7 @@ class Order:
         named = any(self.taken[at] and item.has(role.NOUN) for at, item in enumerate(self.items[:low]))
         first = next((at for at in range(low, end) if self.items[at].has(role.NOUN)), None)
         if first is None:
-            closing = [at for at in range(low, end) if self.items[at].has(role.VERB | role.LEAD | role.PLEASE)]
+            closing = [at for at in range(low, end) if _may_be_last(self.items[at])]
             return closing[0] if closing and closing[-1] == end - 1 and (opened or named) else end
         if not verbs and not (opened and not named):
             return end
@@ -274,48 +269,9 @@ class Order:
     # -- the middle -------------------------------------------------------------------------------------------
 
     def _middle(self) -> None:
-        """Clauses within the scene that can be nothing but an order; two that disagree are part of the scene."""
         said = {field for item in self.wishes() for field, _ in item.sets}
-        found: list[tuple[int, int]] = []
-        values: dict[str, set[object]] = {}
-        start = 0
-        for end in range(len(self.items) + 1):
-            if end < len(self.items) and not self.items[end].has(BREAK):
-                continue
-            if start < end and start < self._shots and not any(self.taken[start:end]):
-                wishes = [item for item in self.items[start:end] if item.has(role.WISH)]
-                if wishes and is_order(self.items, start, end, role.STANDALONE, self.lexicon):
-                    found.append((start, end))
-                    for field, value in (pair for item in wishes for pair in item.sets):
-                        values.setdefault(field, set()).add(value)
-            start = end + 1
-        for start, end in found:
-            fields = {field for item in self.items[start:end] for field, _ in item.sets}
-            asked = any(item.has(role.VERB | role.LEAD) for item in self.items[start:end])
-            if asked or (not fields & said and all(len(values[field]) == 1 for field in fields)):
-                self._take(start, end)
-                self._chain(start, end, said | set(values))
-
-    def _chain(self, begun: int, end: int, said: set[str]) -> None:
-        """“… intro. Pro, 8 s, square, silent: …”: what may only stand at an end, in one list with such a clause."""
-        start = clause_start(self.items, begun - 1, _LIST_REACH) if begun else 0
-        opens = 0 < start < begun - 1 and self.items[start - 1].sign == tok.SENTENCE
-        fields = {field for item in self.items[start : begun - 1] for field, _ in item.sets} if opens else set[str]()
-        if fields and not fields & said and is_order(self.items, start, begun - 1, role.EDGE, self.lexicon):
-            self._take(start, begun)
-            said = said | fields
-        reach = end
-        for _ in range(_CHAINED):
-            start = reach + 1
-            stop = next((at for at in range(start, len(self.items)) if self.items[at].has(BREAK)), len(self.items))
-            fields = {field for item in self.items[start:stop] for field, _ in item.sets}
-            fits = fields and not fields & said and is_order(self.items, start, stop, role.EDGE, self.lexicon)
-            if stop == len(self.items) or not fits:
-                return
-            reach, said = stop, said | fields
-            if self.items[stop].sign in (tok.COLON, tok.SENTENCE):
-                self._take(end, stop)
-                return
+        for start, end in middle(self.items[: self._shots], self.taken, said, self.lexicon):
+            self._take(start, end)
 
     def _labelled(self) -> None:
         for at, item in enumerate(self.items):
@@ -326,3 +282,9 @@ class Order:
         for at in range(start, end):
             self.taken[at] = not self.items[at].has(role.KEPT)
         self.firm.update(at for at in range(start, end) if self.items[at].has(role.WISH))
+
+
+def _may_be_last(item: Item) -> bool:
+    """A word of ordering where languages say it last, "作って", "machen"; "she learns to run" is the scene's own."""
+    said = not item.first.isascii() or item.first.endswith("en")
+    return item.has(role.PLEASE) or (said and item.has(role.VERB | role.LEAD))
