@@ -112,6 +112,9 @@ class Service:
         if known is not None and not plan.simulated:
             raise rehearsed(known)
         limits.within(plan, arguments, self.settings, confirmed=confirmed, agreed=agreed)
+        if plan.simulated:
+            # Settings the sandbox cannot play with are refused here, not as an order that failed.
+            await self.account(plan.offer.provider, True)
         new = await self._draft(arguments, plan, owner=owner, confirmed=confirmed)
         if not still():
             raise limits.StoppedError("It was stopped before it was ordered")

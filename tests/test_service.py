@@ -10,7 +10,14 @@ import pytest
 from buyers import service
 
 from mcp_server.domain.arguments import VideoArguments
-from mcp_server.errors import BudgetError, KeyConflictError, NotAnOrderError, NotSignedInError, RequestError
+from mcp_server.errors import (
+    ArgumentError,
+    BudgetError,
+    KeyConflictError,
+    NotAnOrderError,
+    NotSignedInError,
+    RequestError,
+)
 from mcp_server.limits import ConfirmationNeededError
 
 
@@ -257,6 +264,19 @@ async def lost(buyer) -> str:
     task = await buyer.generate(wish(provider="runcomfy"))
     assert task.state == "uncertain"
     return task.task_id
+
+
+@pytest.mark.parametrize("faults", ["nobody=drop", "runcomfy=no_such_kind", "runcomfy=429:often"])
+async def test_faults_the_sandbox_cannot_play_are_refused_before_anything_is_ordered(
+    tmp_path: Path, faults: str
+) -> None:
+    buyer = service(tmp_path, KLING_SANDBOX_FAULTS=faults)
+
+    with pytest.raises(ArgumentError, match="Nothing was charged"):
+        await buyer.generate(wish())
+
+    assert (await buyer.tasks()).tasks == []
+    await buyer.close()
 
 
 @pytest.mark.parametrize(("bought", "money"), [(False, "not_spent"), (True, "charged")])

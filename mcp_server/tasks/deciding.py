@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from mcp_server.domain.catalog import Catalog, Provider
-from mcp_server.domain.task import Job, Task
+from mcp_server.domain.task import Job, State, Task
 from mcp_server.errors import KlingError, RequestError
 from mcp_server.providers.accounts import Account
 from mcp_server.providers.base import Wire
@@ -27,6 +27,15 @@ class Cancelled:
     done: bool
     words: str
     """A sentence for the person."""
+
+
+_OVER: Final[Mapping[State, str]] = {
+    "succeeded": "There is nothing to stop: the clip is made and saved",
+    "failed": "There is nothing to stop: it has failed",
+    "cancelled": "It was cancelled before",
+    "uncertain": "Nobody knows whether it was bought, so there is nothing to stop; settle it with what the vendor's "
+    "dashboard shows",
+}
 
 
 @dataclass
@@ -51,7 +60,7 @@ class Decider:
         """Stop it where it can be stopped, and say so where it cannot."""
         task = await self.record.get(task_id, owner)
         if task.finished:
-            return Cancelled(task, task.state == "cancelled", f"It is already {task.state}")
+            return Cancelled(task, task.state == "cancelled", _OVER[task.state])
         if task.state == "saving":
             return Cancelled(task, False, "The clip is made and paid; it is only being saved")
         if task.state == "submitting":

@@ -301,6 +301,18 @@ async def test_a_vendor_that_can_cancel_is_asked_and_believed(
     assert ("billed" in cancelled.words) is not done
 
 
+async def test_a_wish_to_stop_what_is_over_says_how_it_ended(house: House) -> None:
+    desk = house.desk()
+    made, _ = await desk.buy(house.new())
+    house.vendor.finish(made.job_id)
+    await house.until(desk, made.id, "succeeded")
+    house.vendor.answers.append((400, {"error": "no"}))
+    failed, _ = await desk.buy(house.new())
+
+    assert "made and saved" in (await desk.cancel(made.id)).words
+    assert "it has failed" in (await desk.cancel(failed.id)).words
+
+
 async def test_a_vendor_that_cannot_cancel_says_that_it_goes_on_and_is_billed(house: House) -> None:
     desk, task = await bought(house)
 
