@@ -28,6 +28,7 @@ ANSWERS: dict[str, Any] = {
     "lost": "lost",
     "500": (500, {}),
     "html": (200, "<html>"),
+    "odd": (200, {"refused": "in words nobody wrote down"}),
     "no": (422, {}),
     "later": LATER,
 }
@@ -39,6 +40,8 @@ ARRIVALS: dict[str, Any] = {
     "never": lambda: RequestError("the file was changed"),
 }
 """How a file arrives at the vendor; a slow one does when a rule says so."""
+STUMBLES = ("beat", "change", "claim", "create", "decide", "durations", "held", "holds", "release", "sending")
+"""What the record may refuse to do for a while: a full disk, another process that holds it."""
 WAY = [point for point in POINTS if not point.startswith("cancel")]
 
 
@@ -86,7 +89,11 @@ class Machine(RuleBasedStateMachine):
             finally:
                 for job in set(self.house.vendor.jobs) - before:
                     self.house.vendor.jobs[job]["prompt"] = prompt
-            if reply.status >= 500 or not isinstance(reply.body, dict):
+            if (
+                reply.status >= 500
+                or not isinstance(reply.body, dict)
+                or (reply.status < 300 and "refused" in reply.body)
+            ):
                 self.doubted.add(prompt)
             if reply.status < 400 or reply.status >= 500:
                 self.keyless_sent[prompt] = self.keyless_sent.get(prompt, 0) + (call.idempotency_key is None)
@@ -137,7 +144,7 @@ class Machine(RuleBasedStateMachine):
         desk = self.alive[slot]
         prompt = f"clip {len(self.ordered)}"
         self.house.vendor.answers = [ANSWERS[name] for name in answers]
-        if {"lost", "500", "html"} & set(answers):
+        if {"lost", "500", "html", "odd"} & set(answers):
             self.doubted.add(prompt)
         self.house.shelf.answers = [ARRIVALS[name]() if name != "slow" else self._slow() for name in files]
         new = self.house.new(prompt=prompt, keyed=keyed)
@@ -223,8 +230,33 @@ class Machine(RuleBasedStateMachine):
     @rule(slot=st.sampled_from([0, 1]))
     def close(self, slot: int) -> None:
         if (desk := self.alive[slot]) is not None:
+            # An answer that cannot be written down before the end is lost.
+            self.doubted |= set(self.ordered) if desk._submitter.out else set()
             self._quietly(desk.close(grace_s=0))
             self.alive[slot] = None
+
+    @rule(
+        slot=st.sampled_from([0, 1]),
+        name=st.sampled_from(STUMBLES),
+        times=st.sampled_from([1, 2, 5]),
+        defect=st.booleans(),
+    )
+    def stumble(self, slot: int, name: str, times: int, defect: bool) -> None:
+        """The record does not do this the next few times."""
+        if (desk := self.alive[slot]) is None or name in vars(desk.record):
+            return
+        real, left = getattr(desk.record, name), [None] * times
+        regular = name in {"beat", "claim", "held"}
+
+        async def stumbles(*given: Any, **more: Any) -> Any:
+            if not left:
+                return await real(*given, **more)
+            left.pop()
+            event(f"stumbled at {name}")
+            # Only where nothing is being bought: there a defect of ours is not what is tried here.
+            raise TypeError("a defect") if defect and regular else LocalError("The record of tasks cannot be used")
+
+        setattr(desk.record, name, stumbles)
 
     @rule(seconds=st.sampled_from([0.5, 3.0, 9.0, 60.0]))
     def wait(self, seconds: float) -> None:
@@ -308,6 +340,8 @@ class Machine(RuleBasedStateMachine):
                 assert jobs[task.prompt]["status"] == "completed"
             if task.prompt in jobs and task.state not in {"uncertain"}:
                 assert task.job_id is not None
+            if task.prompt in jobs and task.state == "failed":
+                assert task.error["money"] != "not_spent", task
         paths = [task.artifact.path for task in found if task.artifact]
         assert len(paths) == len(set(paths))
         # Whatever the vendor was paid for stands in the record.
