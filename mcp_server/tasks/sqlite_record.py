@@ -248,6 +248,9 @@ class SqliteRecord:
                 if not busy(error) or time.monotonic() > end:
                     raise
                 time.sleep(0.01)
+            except sqlite3.DatabaseError:
+                db.close()
+                raise
             except NewerFileError as error:
                 db.close()
                 raise LocalError(

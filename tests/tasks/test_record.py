@@ -183,6 +183,9 @@ async def test_a_file_that_is_no_database_is_said_and_not_replaced(house: House)
         await house.desk().record.create(house.new(), Budget())
 
     assert (house.home / "tasks.db").read_bytes().startswith(b"this is a letter")
+    if (listed := Path("/proc/self/fd")).exists():
+        held_open = {os.path.realpath(link) for link in listed.iterdir()}
+        assert str(house.home / "tasks.db") not in held_open
 
 
 async def test_a_foreign_writer_is_waited_for(house: House) -> None:
