@@ -13,6 +13,7 @@ _CONNECT = socket.socket.connect
 LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Two workers a core: half of what the suite takes is waiting for other processes."""
     import os
