@@ -129,6 +129,9 @@ class Growth:
             if self.colon:
                 return item.has(role.PLEASE | role.SOFT | role.VERB)
             self._commit(at + 1)
+        elif item.first == "me" and self.named == at - 1 and following is not None and following.has(role.ARTICLE):
+            # "kling me a sunset"
+            self._commit(at + 1)
         elif item.has(role.LABEL) and at > self.start and self._describes(at, item, following):
             self._commit(at + 1)
             self.free = True

@@ -76,7 +76,7 @@ class Order:
             if (
                 item.has(role.VERB)
                 and following is not None
-                and (following.first in _INDEFINITE or following.has(role.NUMBER) or not following.first)
+                and (following.first in _INDEFINITE or following.has(role.NUMBER | role.GENRE) or not following.first)
             ):
                 return at + 1
             if not item.has(role.PLEASE | role.SOFT):
