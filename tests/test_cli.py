@@ -13,15 +13,16 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from buyers import service
 
 from mcp_server import catalog, history
 from mcp_server.__main__ import main
-from mcp_server.cli import COMMANDS, completion, generate, parser, words
+from mcp_server.cli import COMMANDS, completion, generate, parser, purchase, words
 from mcp_server.cli.screen import Screen
 from mcp_server.domain.answers import Cost, Settled, SpendLine, TaskAnswer, TaskCost
 from mcp_server.domain.arguments import VideoArguments
 from mcp_server.domain.task import Artifact, Settlement, Task
-from mcp_server.errors import ArgumentError
+from mcp_server.errors import ArgumentError, BudgetError
 from mcp_server.routing import words as reader
 
 FLAGS = {
@@ -437,3 +438,15 @@ def test_a_clip_that_cannot_be_saved_says_why_while_it_waits(tmp_path) -> None:
 def test_a_port_that_cannot_be_is_refused_by_name(words, capsys) -> None:
     assert main(words) == 64
     assert "invalid port value" in capsys.readouterr().err
+
+
+async def test_yes_is_no_yes_to_a_price_nobody_publishes_where_a_days_budget_is_to_hold(tmp_path: Path) -> None:
+    keys = {"OCTOPUSX_API_KEY": "k-0123456789", "OCTOPUSX_BASE_URL": "http://127.0.0.1:9"}
+    buyer = service(tmp_path, KLING_DAILY_BUDGET_USD="50", **keys)
+    wish = VideoArguments(request="kling o3 via octopusx: a boat")
+
+    with pytest.raises(BudgetError, match="price is not known"):
+        await purchase.Purchase(service=buyer, screen=Screen(), arguments=wish, yes=True).run()
+
+    assert (await buyer.tasks()).tasks == []
+    await buyer.close()

@@ -56,7 +56,9 @@ class Purchase:
         show_route(self.screen, estimate)
         price = estimate.chosen.cost.arithmetic
         if self.yes:
-            return price
+            budgeted = self.service.settings.daily_budget_usd is not None
+            # What nobody knows is not agreed to in advance where a day's budget is to hold.
+            return "" if budgeted and _most(estimate) is None else price
         question = self._question(estimate)
         if question is None or not self.screen.can_ask:
             return ""
@@ -66,14 +68,13 @@ class Purchase:
         """What to ask, if the price is one to ask about."""
         if estimate.simulated or self.arguments.accept_unknown_price:
             return None
-        cost = estimate.chosen.cost
-        most = cost.usd or cost.usd_at_most
+        most = _most(estimate)
         if most is None:
             return "Nobody publishes this price. Buy it all the same?"
         limit = self.service.settings.confirm_above_usd
         if self.arguments.max_cost_usd is not None or Decimal(most) <= (ASK_ABOVE_USD if limit is None else limit):
             return None
-        return f"Buy it for {words.cost(cost)}?"
+        return f"Buy it for {words.cost(estimate.chosen.cost)}?"
 
     async def _buy(self, interrupt: Interrupt, agreed: str) -> int:
         stop = asyncio.Event()
@@ -213,3 +214,8 @@ def ending(task: TaskAnswer) -> str:
     what = str(error.get("what") or f"Task {task.task_id} is {task.state}")
     money = MONEY_SENTENCE.get(error.get("money", "unknown"), "")  # type: ignore[reportArgumentType] - read from a row
     return words.typed(paragraph(what, str(error.get("why", "")), str(error.get("next_step", "")), money))
+
+
+def _most(estimate: Estimate) -> str | None:
+    """What it costs at most in dollars; None when nobody publishes it."""
+    return estimate.chosen.cost.usd or estimate.chosen.cost.usd_at_most
