@@ -110,8 +110,13 @@ def _bind(label: Item, value: Item, *, named: bool, alone: bool) -> bool:
 
 def pairs(items: list[Item], lexicon: Lexicon) -> None:
     """“animate this old photo”, “この写真を動かして”: a verb and its object, in either order."""
+    asked: set[tuple[Set, ...]] = set()
     for at, item in enumerate(items):
         if item.entry is None or not item.entry.verbs or item.has(role.WISH):
+            continue
+        if _alone(items, at, at) and any(lexicon.pairs[index].sets in asked for index in item.entry.verbs):
+            # "make the kling clip longer, continue: …": the same once more.
+            item.roles = role.PLEASE
             continue
         for index in item.entry.verbs:
             pair = lexicon.pairs[index]
@@ -132,6 +137,7 @@ def pairs(items: list[Item], lexicon: Lexicon) -> None:
                 items[low].roles = items[low].roles & role.NAME or role.SOFT
             item.wish(pair.sets, role.EDGE, "", pair.weight)
             item.partner = other
+            asked.add(pair.sets)
             break
 
 

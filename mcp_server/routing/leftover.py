@@ -10,7 +10,7 @@ from itertools import pairwise
 from mcp_server.domain.request import Shot
 from mcp_server.routing import roles as role
 from mcp_server.routing import tokens as tok
-from mcp_server.routing.item import BREAK, Item
+from mcp_server.routing.item import BREAK, WORD, Item
 from mcp_server.routing.measures import SHOT_HEAD
 from mcp_server.routing.zones import Order
 
@@ -108,7 +108,7 @@ def _clauses(items: Sequence[Item], start: int, end: int) -> list[tuple[int, int
 
 
 def _negative(order: Order, text: str) -> str:
-    """What stands after "negative prompt:", to the end of its line."""
+    """What stands after "negative prompt:", to the end of its line; of its sentence, if nothing else is the scene."""
     items = order.items
     start = next((at + 1 for at, item in enumerate(items) if item.sign == "negative_prompt"), None)
     if start is None:
@@ -116,6 +116,9 @@ def _negative(order: Order, text: str) -> str:
     end = start
     while end < len(items) and items[end].first != "\n" and items[end].sign not in ("prompt", SHOT_HEAD):
         end += 1
+    scene = (*range(start), *range(end, len(items)))
+    if not any(items[at].has(WORD) and not order.taken[at] for at in scene):
+        end = next((at for at in range(start, end) if items[at].sign == tok.SENTENCE), end)
     said = _text(order, text, start, end)
     for at in range(start, end):
         order.taken[at] = True

@@ -219,10 +219,17 @@ def _is_picture(order: Order, anchor: int) -> bool:
     return asked and after is not None and after.has(role.PICTURE) and not order.taken[anchor + 1]
 
 
+_VERSION = 4
+"""How far a version may reach from its name: "runway gen 4 turbo"."""
+
+
 def _is_ordered(items: Sequence[Item], at: int) -> bool:
     """Whether this name stands where the maker of the clip is named."""
     before = items[at - 1] if at else None
-    after = items[at + 1] if at + 1 < len(items) else None
+    end = at + 1
+    while end < len(items) and end - at < _VERSION and items[end].has(role.RIVAL | role.NUMBER):
+        end += 1
+    after = items[end] if end < len(items) else None
     if before is None or before.has(BREAK | role.SOFT | role.VERB | role.LEAD | role.PLEASE):
         return True
     if after is None or before.has(WORD):

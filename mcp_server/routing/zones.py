@@ -111,9 +111,9 @@ class Order:
     def _take_around(self, at: int, start: int) -> None:
         self.named = at
         left = at
-        while left > start and self.items[left - 1].has(ORDER) and not self.items[left - 1].has(BREAK):
+        while left > start and self.items[left - 1].has(ORDER) and not self.items[left - 1].has(BREAK | role.KEPT):
             left -= 1
-        beside_scene = left > start and self.items[left - 1].has(WORD)
+        beside_scene = left > start and self.items[left - 1].has(WORD | role.KEPT)
         while beside_scene and left < at and self.items[left].has(role.ARTICLE):
             left += 1
         end = self._grow(at, free=True)
