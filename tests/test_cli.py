@@ -22,7 +22,7 @@ from mcp_server.cli.screen import Screen
 from mcp_server.domain.answers import Cost, Settled, SpendLine, TaskAnswer, TaskCost
 from mcp_server.domain.arguments import VideoArguments
 from mcp_server.domain.task import Artifact, Settlement, Task
-from mcp_server.errors import ArgumentError, BudgetError
+from mcp_server.errors import ArgumentError, BudgetError, UnknownTaskError
 from mcp_server.routing import words as reader
 
 FLAGS = {
@@ -450,3 +450,15 @@ async def test_yes_is_no_yes_to_a_price_nobody_publishes_where_a_days_budget_is_
 
     assert (await buyer.tasks()).tasks == []
     await buyer.close()
+
+
+def test_a_task_nobody_knows_does_not_keep_the_others_from_being_stopped(capsys) -> None:
+    assert main(["generate", "kling: a boat", "--no-wait", "--json"]) == 0
+    task_id = json.loads(capsys.readouterr().out)["task_id"]
+
+    code = main(["cancel", "kv-261121-000000000000", task_id, "--json"])
+
+    told = json.loads(capsys.readouterr().out)
+    assert [task["task_id"] for task in told["tasks"]] == [task_id]
+    assert [error["code"] for error in told["errors"]] == ["unknown_task"]
+    assert code == UnknownTaskError.exit_code

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mcp_server.cli import parser, session
+from mcp_server.cli import parser, session, words
 from mcp_server.cli.screen import Screen
-from mcp_server.errors import paragraph
+from mcp_server.errors import KlingError, paragraph
 
 if TYPE_CHECKING:
     from mcp_server.domain.answers import TaskAnswer
@@ -31,14 +31,29 @@ def run(argv: list[str]) -> int:
     screen = Screen(as_json=given.json)
     from mcp_server.cli.purchase import what_it_cost
 
-    async def cancel(service: Service) -> list[TaskAnswer]:
-        return [await service.cancel(task, stop_following=given.stop_following) for task in dict.fromkeys(given.tasks)]
+    async def cancel(service: Service) -> tuple[list[TaskAnswer], list[KlingError]]:
+        found: list[TaskAnswer] = []
+        errors: list[KlingError] = []
+        for task in dict.fromkeys(given.tasks):
+            try:
+                found.append(await service.cancel(task, stop_following=given.stop_following))
+            except KlingError as error:
+                # The others are still to be stopped: they go on and are billed.
+                errors.append(error)
+        return found, errors
 
-    found = session.run(cancel)
+    found, errors = session.run(cancel)
+    if errors and not found:
+        raise errors[0]
     if given.json:
-        screen.facts({"tasks": [task.facts() for task in found]})
+        told = {"errors": [error.as_dict() for error in errors]} if errors else {}
+        screen.facts({"tasks": [task.facts() for task in found], **told})
     else:
         for task in found:
             screen.line(f"{task.task_id}  {task.state}  {paragraph(task.note, '', what_it_cost(task))}")
+        for error in errors:
+            screen.note(words.typed(str(error)))
+    if errors:
+        return errors[0].exit_code
     stopped = all(task.state == "cancelled" or task.followed is False for task in found)
     return 0 if stopped else 69
