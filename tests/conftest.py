@@ -13,6 +13,12 @@ _CONNECT = socket.socket.connect
 LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """A worker that has nothing left takes from the others: the slow tests stand together."""
+    if config.getoption("dist", "no") == "load":
+        config.option.dist = "worksteal"
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Two workers a core: half of what the suite takes is waiting for other processes."""
