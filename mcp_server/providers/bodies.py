@@ -18,8 +18,8 @@ def decode(text: str) -> Any:
     """JSON with exact numbers; None when it is not JSON."""
     try:
         found = json.loads(text, parse_float=Decimal)
-        # JSON may escape half a character, which neither the record nor an answer can hold.
-        return mended(found)
+        # Half a character, which neither the record nor an answer can hold, comes only as an escape.
+        return mended(found) if "\\u" in text else found
     except (ValueError, RecursionError):
         return None
 

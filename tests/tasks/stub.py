@@ -383,6 +383,19 @@ class House:
     def new(self, task_id: str = "", **changes: Any) -> NewTask:
         return new_task(task_id, **({"output_dir": self.out} | changes))
 
+    async def given_up(self) -> tuple[Desk, Desk, Any, asyncio.Future[Any]]:
+        """A process that slept while its paid call was out, its heir that calls the order uncertain, and the answer."""
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.vendor.answers = [answer]
+        paused = self.desk()
+        task, _ = await paused.buy(self.new(), wait_s=0.02)
+        for keeper in paused._keepers:
+            keeper.cancel()
+        heir = self.desk()
+        await heir.start()
+        task = await self.until(heir, task.id, "uncertain", limit_s=30)
+        return paused, heir, task, answer
+
     async def until(self, desk: Desk, task_id: str, *states: str, limit_s: float = 3_000.0) -> Any:
         """Turn the clock until the task is in one of these states."""
         for _ in range(int(limit_s)):

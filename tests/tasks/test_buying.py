@@ -297,15 +297,7 @@ async def test_after_a_crash_in_the_middle_only_a_vendors_key_allows_to_send_aga
 
 
 async def test_a_late_answer_settles_what_was_in_doubt(house: House) -> None:
-    answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    house.vendor.answers = [answer]
-    paused = house.desk()
-    task, _ = await paused.buy(house.new(), wait_s=0.02)
-    for keeper in paused._keepers:
-        keeper.cancel()
-    heir = house.desk()
-    await heir.start()
-    await house.until(heir, task.id, "uncertain", limit_s=30)
+    _, heir, task, answer = await house.given_up()
 
     answer.set_result(None)
     await house.clock.advance(3)

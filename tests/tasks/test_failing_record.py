@@ -69,15 +69,7 @@ async def test_all_that_is_taken_over_is_followed_although_the_record_stumbles(
 async def test_a_late_answer_is_kept_however_long_the_record_cannot_be_written(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    house.vendor.answers = [answer]
-    paused = house.desk()
-    task, _ = await paused.buy(house.new(), wait_s=0.02)
-    for keeper in paused._keepers:
-        keeper.cancel()
-    heir = house.desk()
-    await heir.start()
-    await house.until(heir, task.id, "uncertain", limit_s=30)
+    paused, heir, task, answer = await house.given_up()
     failing(monkeypatch, paused, "decide", when=lambda *_: True, times=3)
 
     answer.set_result(None)
