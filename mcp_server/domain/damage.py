@@ -8,7 +8,15 @@ from typing import Any, cast
 
 _HALF = re.compile("[\ud800-\udfff]")
 _DAMAGED = re.compile("[\ud800-\udfff\ufffd]")
+_ESCAPED = re.compile(r"\\u[dD][89a-fA-F]")
 _BEFORE = 20
+
+
+def may_hold_halves(text: str) -> bool:
+    """Whether JSON as it is written may hold half a character: only an escape can, and most stand beside their other
+    half.
+    """
+    return _ESCAPED.search(text) is not None
 
 
 def mended(value: Any) -> Any:

@@ -6,7 +6,7 @@ import json
 from decimal import Decimal
 from typing import Any
 
-from mcp_server.domain.damage import mended
+from mcp_server.domain.damage import may_hold_halves, mended
 
 
 def encode(body: Any) -> bytes:
@@ -18,8 +18,8 @@ def decode(text: str) -> Any:
     """JSON with exact numbers; None when it is not JSON."""
     try:
         found = json.loads(text, parse_float=Decimal)
-        # Half a character, which neither the record nor an answer can hold, comes only as an escape.
-        return mended(found) if "\\u" in text else found
+        # Neither the record nor an answer can hold half a character.
+        return mended(found) if may_hold_halves(text) else found
     except (ValueError, RecursionError):
         return None
 

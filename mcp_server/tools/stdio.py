@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import sys
 from typing import TYPE_CHECKING, BinaryIO, cast
@@ -16,7 +15,7 @@ import anyio
 import anyio.to_thread
 from mcp.server.stdio import stdio_server
 
-from mcp_server.domain.damage import mended
+from mcp_server.domain.damage import may_hold_halves, mended
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -24,10 +23,6 @@ if TYPE_CHECKING:
     from anyio.abc import TaskStatus
 
     from mcp_server.tools.server import KlingServer
-
-
-_HALF = re.compile(r"\\u[dD][89a-fA-F]")
-"""How JSON writes half a character; most are beside their other half."""
 
 
 class _Lines:
@@ -48,7 +43,7 @@ class _Lines:
 
 def _answerable(line: str) -> str:
     """The line with U+FFFD for halves of characters: the SDK drops a line with one, and its sender waits for ever."""
-    if not _HALF.search(line):
+    if not may_hold_halves(line):
         return line
     try:
         found = json.loads(line)
