@@ -18,14 +18,14 @@ from statistics import median
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from tasks.stub import facts, new_task  # noqa: E402
+from support.stub_vendor import facts, new_task
 
-from mcp_server.providers.accounts import Account  # noqa: E402
-from mcp_server.providers.transport import Transport  # noqa: E402
-from mcp_server.settings import Secret  # noqa: E402
-from mcp_server.tasks.marks import Marks  # noqa: E402
-from mcp_server.tasks.save import Saver  # noqa: E402
-from mcp_server.tasks.schema import task_of  # noqa: E402
+from mcp_server.providers.accounts import Account
+from mcp_server.providers.transport import Transport
+from mcp_server.settings import Secret
+from mcp_server.tasks.download.saver import Saver
+from mcp_server.tasks.failpoints import Failpoints
+from mcp_server.tasks.store.schema import task_of
 
 ROUNDS = 11
 SERVER = """
@@ -106,7 +106,7 @@ def measure(url: str, folder: Path, size: int) -> dict[str, object]:
 FETCHED: list[float] = []
 
 
-class Watch(Marks):
+class Watch(Failpoints):
     """Times what lies between the first request and the last byte in the file, before it is synced."""
 
     def __call__(self, point: str) -> None:

@@ -14,12 +14,12 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-import httpx  # noqa: E402
-from drill.crowd import desk_at  # noqa: E402
-from drill.quick_vendor import QuickVendor, serving  # noqa: E402
-from tasks.stub import new_task  # noqa: E402
+import httpx
+from drill.crowd import desk_at
+from drill.quick_vendor import QuickVendor, serving
+from support.stub_vendor import new_task
 
-from mcp_server.tasks.record import new_id  # noqa: E402
+from mcp_server.tasks.store.base import new_id
 
 
 def quantiles(seconds: list[float]) -> dict[str, float]:

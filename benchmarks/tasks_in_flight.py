@@ -24,16 +24,16 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from tasks.stub import Wire, catalog, facts, new_task  # noqa: E402
+from support.stub_vendor import Wire, catalog, facts, new_task
 
-from mcp_server import gate  # noqa: E402
-from mcp_server.providers.accounts import Account  # noqa: E402
-from mcp_server.providers.intake import Intake  # noqa: E402
-from mcp_server.providers.transport import Transport  # noqa: E402
-from mcp_server.settings import Secret  # noqa: E402
-from mcp_server.tasks.desk import Desk  # noqa: E402
-from mcp_server.tasks.record import Budget, new_id  # noqa: E402
-from mcp_server.tasks.sqlite_record import SqliteRecord  # noqa: E402
+from mcp_server.ordering import vendor_schema
+from mcp_server.providers.accounts import Account
+from mcp_server.providers.local_media import Intake
+from mcp_server.providers.transport import Transport
+from mcp_server.settings import Secret
+from mcp_server.tasks.runner import TaskRunner
+from mcp_server.tasks.store.base import Budget, new_id
+from mcp_server.tasks.store.sqlite import SqliteStore
 
 NAMES = ("one", "two", "three", "four", "five")
 MEDIAN, SIGMA = 110.0, 0.25
@@ -41,7 +41,7 @@ WARM_UP_S = 30.0
 
 
 async def buy(
-    record: SqliteRecord, home: Path, number: int, draw: random.Random, *, share: float = 0.0, long: bool = False
+    record: SqliteStore, home: Path, number: int, draw: random.Random, *, share: float = 0.0, long: bool = False
 ) -> None:
     """A task that has run for this share of its time."""
     now = time.time()
@@ -55,7 +55,7 @@ async def buy(
     await record.change(held, state="queued", accepted_at=begun, job_id=job, status="pending")
 
 
-async def learn(record: SqliteRecord, home: Path, number: int, draw: random.Random) -> None:
+async def learn(record: SqliteStore, home: Path, number: int, draw: random.Random) -> None:
     """A clip of the past."""
     now = time.time()
     held, _ = await record.create(new_task(new_id(now), provider=NAMES[number % 5], output_dir=home / "out"), Budget())
@@ -65,7 +65,7 @@ async def learn(record: SqliteRecord, home: Path, number: int, draw: random.Rand
 
 
 async def fill(home: Path, tasks: int, *, long: bool) -> None:
-    record, draw = SqliteRecord(home / "tasks.db", now=time.time), random.Random(7)
+    record, draw = SqliteStore(home / "tasks.db", now=time.time), random.Random(7)
     await asyncio.gather(*(learn(record, home, number, draw) for number in range(200)))
     for start in range(0, tasks, 500):
         some = range(start, min(tasks, start + 500))
@@ -76,7 +76,7 @@ async def fill(home: Path, tasks: int, *, long: bool) -> None:
 
 async def feed(home: Path, tasks: int) -> None:
     """As many new tasks as end, every second, for ever."""
-    record, draw = SqliteRecord(home / "tasks.db", now=time.time), random.Random(8)
+    record, draw = SqliteStore(home / "tasks.db", now=time.time), random.Random(8)
     per_s = round(tasks / (MEDIAN * math.exp(SIGMA**2 / 2)))
     for second in itertools.count():
         began = time.monotonic()
@@ -97,9 +97,9 @@ async def follow(url: str, home: Path, seconds: float) -> dict[str, Any]:
         return accounts[provider]
 
     transport = Transport(now=time.time)
-    desk = Desk(
-        record=SqliteRecord(home / "tasks.db", now=time.time), transport=transport, account=reach,
-        catalog=catalog(*providers), intake=Intake(transport, check=gate.check_body), wire=Wire,
+    desk = TaskRunner(
+        record=SqliteStore(home / "tasks.db", now=time.time), transport=transport, account=reach,
+        catalog=catalog(*providers), intake=Intake(transport, check=vendor_schema.check_body), wire=Wire,
     )  # fmt: skip
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     await desk.start()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1])]
 
-from mcp_server.tasks.schedule import Pace, gap, hazard, learn  # noqa: E402
+from mcp_server.tasks.follow.intervals import Pace, gap, hazard, learn
 
 
 def floor(median: float, sigma: float, draw: random.Random) -> float:

@@ -29,17 +29,18 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-import httpx  # noqa: E402
+import httpx
 
-from mcp_server import catalog, validation  # noqa: E402
-from mcp_server.domain.request import CheckedRequest, VideoRequest  # noqa: E402
-from mcp_server.domain.task import Job  # noqa: E402
-from mcp_server.providers import wire  # noqa: E402
-from mcp_server.providers.accounts import Account  # noqa: E402
-from mcp_server.providers.base import HttpCall  # noqa: E402
-from mcp_server.providers.bodies import encode  # noqa: E402
-from mcp_server.providers.transport import Transport  # noqa: E402
-from mcp_server.settings import Secret  # noqa: E402
+from mcp_server import catalog
+from mcp_server.domain.request import CheckedRequest, VideoRequest
+from mcp_server.domain.task import Job
+from mcp_server.ordering import validation
+from mcp_server.providers import wire
+from mcp_server.providers.accounts import Account
+from mcp_server.providers.base import HttpCall
+from mcp_server.providers.json_bodies import encode
+from mcp_server.providers.transport import Transport
+from mcp_server.settings import Secret
 
 AIM = 1.3
 Work = Callable[[list[HttpCall]], Awaitable[None]]

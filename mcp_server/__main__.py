@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Callable
 from typing import Final
@@ -21,7 +20,7 @@ def main(argv: list[str] | None = None) -> int:
     """One command; the exit code."""
     arguments = sys.argv[1:] if argv is None else argv
     if not arguments:
-        from mcp_server.cli.serve import stdio
+        from mcp_server.cli.setup.serve import stdio
 
         stdio()
         return 0
@@ -51,8 +50,7 @@ def command(name: str) -> Callable[[list[str]], int]:
         near = get_close_matches(name, COMMANDS, n=1)
         hint = f"Did you mean `kling-video {near[0]}`?" if near else _LISTED
         raise ArgumentError(f"There is no command {name!r}", next_step=hint)
-    run: Callable[[list[str]], int] = importlib.import_module(f"mcp_server.cli.{name}").run
-    return run
+    return COMMANDS[name].run
 
 
 def _is_sentence(argument: str) -> bool:
@@ -66,7 +64,7 @@ def _is_sentence(argument: str) -> bool:
 
 def _whole(arguments: list[str]) -> None:
     """Nothing, or the refusal of bytes that are no text; Python hands those on as halves of characters."""
-    from mcp_server.domain.damage import damaged
+    from mcp_server.domain.damaged_text import damaged
 
     for number, text in enumerate(arguments, 1):
         if where := damaged(text, f"argument {number}"):
@@ -79,7 +77,7 @@ def _whole(arguments: list[str]) -> None:
 
 def usage() -> str:
     """All commands, one line each."""
-    lines = [f"  {name:<10}  {what}" for name, what in COMMANDS.items()]
+    lines = [f"  {name:<10}  {entry.what}" for name, entry in COMMANDS.items()]
     return "\n".join(
         [
             "kling-video: every way to buy a Kling video. Alone, it serves MCP on stdio.",
@@ -121,7 +119,7 @@ def _refused(error: KlingError, *, as_json: bool) -> int:
         import json
 
         print(json.dumps({"error": error.as_dict()}, ensure_ascii=False, default=str))
-    from mcp_server.cli.words import typed
+    from mcp_server.cli.formatting import typed
 
     print(typed(str(error)), file=sys.stderr)
     return error.exit_code

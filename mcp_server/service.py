@@ -9,12 +9,15 @@ from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from mcp_server import inspection, limits, reporting
-from mcp_server.domain.answers import Estimate, Models, Spend, TaskAnswer, TaskList
+from mcp_server import media
+from mcp_server.answers import tasks as reporting
+from mcp_server.answers.models import models
+from mcp_server.answers.shapes import Estimate, Models, Spend, TaskAnswer, TaskList
+from mcp_server.answers.spend import amended, spend
+from mcp_server.domain.vocabulary import SANDBOX
 from mcp_server.errors import RequestError, sentence
-from mcp_server.history import amended, spend
-from mcp_server.listing import models
-from mcp_server.planning import Plan, Planner, SourceTask
+from mcp_server.ordering import limits
+from mcp_server.ordering.plan import Plan, Planner, SourceTask
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,8 +27,8 @@ if TYPE_CHECKING:
     from mcp_server.domain.task import State, Task
     from mcp_server.providers.accounts import Account
     from mcp_server.settings import Settings
-    from mcp_server.tasks.desk import Desk
-    from mcp_server.tasks.record import NewTask
+    from mcp_server.tasks.runner import TaskRunner
+    from mcp_server.tasks.store.base import NewTask
 
 OURS = re.compile(r"^kv-\d{6}-[0-9a-z]{12}$")
 """What our own task ids look like; anything else named as a source is the vendor's id."""
@@ -37,7 +40,7 @@ class Service:
 
     settings: Settings
     load_catalog: Callable[[], Catalog]
-    open_desk: Callable[[], Desk]
+    open_runner: Callable[[], TaskRunner]
     """Called at the first use that needs the record."""
     account: Callable[[str, bool], Awaitable[Account]]
     now: Callable[[], float]
@@ -51,8 +54,8 @@ class Service:
         return self.load_catalog()
 
     @cached_property
-    def desk(self) -> Desk:
-        return self.open_desk()
+    def desk(self) -> TaskRunner:
+        return self.open_runner()
 
     @cached_property
     def planner(self) -> Planner:
@@ -101,8 +104,8 @@ class Service:
         last of all whether it is wanted yet.
         Cancelling this coroutine never cancels the purchase: the process owns it.
         """
-        from mcp_server.drafting import digest
-        from mcp_server.tasks.ordering import rehearsed
+        from mcp_server.ordering.draft import digest
+        from mcp_server.tasks.store.admission import rehearsed
 
         limits.own_files(arguments, owner)
         known = await self._known(arguments.idempotency_key, digest(arguments.given()), owner)
@@ -172,12 +175,12 @@ class Service:
         owner: str = "",
     ) -> TaskList:
         """Earlier purchases, newest first."""
-        from mcp_server.tasks.record import Filter
+        from mcp_server.tasks.store.base import Filter
 
         wanted = Filter(
             states=() if state is None else (cast("State", state),),
-            provider=None if provider == reporting.SANDBOX else provider,
-            simulated=True if provider == reporting.SANDBOX else None,
+            provider=None if provider == SANDBOX else provider,
+            simulated=True if provider == SANDBOX else None,
             text=search,
             owner=owner,
             limit=limit,
@@ -200,7 +203,7 @@ class Service:
         """The arguments that buy an earlier clip once more, with changes; nothing is bought yet."""
         from mcp_server.domain.arguments import VideoArguments
         from mcp_server.domain.parsing import read
-        from mcp_server.routing import words as reader
+        from mcp_server.language import reader
 
         task = await self.desk.get(task_id, owner)
         wishes = reader.read(f"kling {words}", catalog=self.catalog) if words.strip() else None
@@ -208,7 +211,7 @@ class Service:
 
     async def spend(self, *, days: int = 30, owner: str = "") -> Spend:
         """What was quoted and charged, and where the two differ; simulations are not in it."""
-        from mcp_server.tasks.record import Filter
+        from mcp_server.tasks.store.base import Filter
 
         since = self.now() - days * 86_400
         finished = await self.desk.find(
@@ -218,16 +221,16 @@ class Service:
 
     async def sheet(self, task_id: str, *, owner: str = "") -> Path:
         """The contact sheet of a finished clip, made beside it when it is not there yet."""
-        from mcp_server.inspection import apart
+        from mcp_server.media import isolated
 
         task = await self.desk.get(task_id, owner)
-        return await apart.sheet(_file(task), task.request.get("shots", ()))
+        return await isolated.sheet(_file(task), task.request.get("shots", ()))
 
     async def last_frame(self, task_id: str, *, owner: str = "") -> Path:
         """The last frame of a finished clip as PNG, to go on from."""
-        from mcp_server.inspection import apart
+        from mcp_server.media import isolated
 
-        return await apart.last_frame(_file(await self.desk.get(task_id, owner)))
+        return await isolated.last_frame(_file(await self.desk.get(task_id, owner)))
 
     async def settle(
         self, task_id: str, *, bought: bool, job_id: str | None = None, owner: str | None = None
@@ -254,7 +257,7 @@ class Service:
         """The task this key stands for, before anything is routed, priced or uploaded again."""
         if key is None:
             return None
-        from mcp_server.tasks.record import Filter
+        from mcp_server.tasks.store.base import Filter
 
         found = await self.desk.find(Filter(key=key, owner=owner, limit=1))
         # Another request under the same key is the record's to refuse, in the transaction that would create it.
@@ -262,11 +265,11 @@ class Service:
 
     def _may_buy(self, arguments: VideoArguments) -> bool:
         """Whether these arguments could cost money now."""
-        return arguments.provider != reporting.SANDBOX and bool(self.planner.signed_in)
+        return arguments.provider != SANDBOX and bool(self.planner.signed_in)
 
     async def _draft(self, arguments: VideoArguments, plan: Plan, *, owner: str, confirmed: bool) -> NewTask:
-        from mcp_server.drafting import draft
-        from mcp_server.tasks.record import new_id
+        from mcp_server.ordering.draft import draft
+        from mcp_server.tasks.store.base import new_id
 
         return await draft(
             arguments,
@@ -299,10 +302,10 @@ class Service:
 
     def _told_once(self, answer: TaskAnswer) -> TaskAnswer:
         """With the first finished clip: that nobody can look into clips here, where that is so."""
-        if answer.state != "succeeded" or self._blindness_told or inspection.available():
+        if answer.state != "succeeded" or self._blindness_told or media.available():
             return answer
         self._blindness_told = True
-        return answer.model_copy(update={"note": f"{answer.note} {inspection.WITHOUT}".strip()})
+        return answer.model_copy(update={"note": f"{answer.note} {media.WITHOUT}".strip()})
 
     def _after_estimate(self, plan: Plan) -> str:
         if plan.simulated:

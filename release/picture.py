@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from mcp_server.inspection.pictures import contact_sheet
+from mcp_server.media.frames import contact_sheet
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "pictures" / "simulated-clip.jpg"

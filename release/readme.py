@@ -12,13 +12,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 from mcp_server import catalog
-from mcp_server.cli.clients import NAME as SERVER
-from mcp_server.cli.variables import variables
+from mcp_server.cli.setup.clients import NAME as SERVER
+from mcp_server.cli.setup.variables import variables
 from mcp_server.domain.arguments import VideoArguments
 from mcp_server.errors import sentence
-from mcp_server.planning import Planner
+from mcp_server.ordering.plan import Planner
+from mcp_server.server.tools.declarations import NAME, TOOLS
 from mcp_server.settings import Settings
-from mcp_server.tools.surface import NAME, TOOLS
 from release.picture import SESSION
 
 README = Path(__file__).resolve().parent.parent / "README.md"

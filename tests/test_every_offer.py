@@ -10,8 +10,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from buyers import arguments, service
-from orders import ordinary
+from support.orders import ordinary
+from support.services import arguments, service
 
 from mcp_server import catalog
 from mcp_server.domain.arguments import VideoArguments
@@ -25,7 +25,7 @@ async def test_every_offer_is_bought_once_and_ends_as_a_file(
     provider: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The clip itself is another test's matter; here the shipped one stands for all.
-    monkeypatch.setattr("mcp_server.sandbox.box.can_render", lambda: False)
+    monkeypatch.setattr("mcp_server.sandbox.sandbox.can_render", lambda: False)
     offers = [offer for offer in SOLD if offer.provider == provider]
     buyer = service(tmp_path)
     try:

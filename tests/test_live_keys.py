@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 from mcp.client import Client
-from mcp_wire import pipe
-from mcp_world import ORDER, Vendors, client, ordered, vendors
+from support.mcp_wire import pipe
+from support.mcp_world import ORDER, Vendors, client, ordered, vendors
 
 from mcp_server.__main__ import main
-from mcp_server.cli import auth
+from mcp_server.cli.setup import auth
+from mcp_server.composition import build
 from mcp_server.domain.arguments import VideoArguments
-from mcp_server.engine import build
 from mcp_server.errors import KeyConflictError, NotSignedInError
 from mcp_server.settings import Settings
 

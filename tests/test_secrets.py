@@ -7,13 +7,13 @@ import logging
 from pathlib import Path
 
 import pytest
-from buyers import hurried, service
+from support.services import hurried, service
 
 from mcp_server import catalog
 from mcp_server.domain.arguments import VideoArguments
 from mcp_server.errors import KlingError
-from mcp_server.sandbox.box import Sandbox
-from mcp_server.sandbox.embedded import Embedded
+from mcp_server.sandbox.sandbox import Sandbox
+from mcp_server.sandbox.server import SandboxServer
 
 GOOD = "sandbox-MARKED-GOOD"
 BAD = "MARKED-BAD"
@@ -23,11 +23,11 @@ FAULTS = ("", "drop_after_accept", "500_after_accept", "no_money", "content_refu
 @pytest.fixture
 async def vendors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """All five vendors on loopback, as a server of their own."""
-    monkeypatch.setattr("mcp_server.sandbox.box.can_render", lambda: False)
+    monkeypatch.setattr("mcp_server.sandbox.sandbox.can_render", lambda: False)
     (tmp_path / "vendors").mkdir()
     clock = hurried()
     box = Sandbox(tmp_path / "vendors" / "jobs.db", now=clock.now, seconds=2, sleep=clock.sleep)
-    served = Embedded(box)
+    served = SandboxServer(box)
     yield box, await served.start(), clock
     await served.stop()
     box.close()

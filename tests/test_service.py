@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from buyers import service
+from support.services import service
 
 from mcp_server.domain.arguments import VideoArguments
 from mcp_server.errors import (
@@ -18,12 +18,12 @@ from mcp_server.errors import (
     NotSignedInError,
     RequestError,
 )
-from mcp_server.limits import ConfirmationNeededError
+from mcp_server.ordering.limits import ConfirmationNeededError
 
 
 @pytest.fixture(autouse=True)
 def no_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mcp_server.sandbox.box.can_render", lambda: False)
+    monkeypatch.setattr("mcp_server.sandbox.sandbox.can_render", lambda: False)
 
 
 def bought(folder: Path) -> int:

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from mcp_server.domain.words import MODES, TIERS
+from mcp_server.domain.vocabulary import MODES, TIERS
 from mcp_server.errors import ArgumentError, RequestError
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ T = TypeVar("T")
 @contextlib.asynccontextmanager
 async def opened() -> AsyncGenerator[Service]:
     """The service from the environment; unfinished tasks go on while it is open, and after it elsewhere."""
-    from mcp_server.engine import build
+    from mcp_server.composition import build
 
     service = build()
     try:

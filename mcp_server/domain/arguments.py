@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal, Self, cast
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ModelWrapValidatorHandler, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from mcp_server.domain.pasted import told, unpacked
-from mcp_server.domain.words import Mode, Tier
+from mcp_server.domain.pasted_call import told, unpacked
+from mcp_server.domain.vocabulary import Mode, Tier
 
 # `anyOf null` confuses several clients; an argument that was not given is simply absent.
 type_none = SkipJsonSchema[None]

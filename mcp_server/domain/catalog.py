@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from typing import Any, Literal
 
-from mcp_server.domain.words import Audio, Input, Mode, Tier
+from mcp_server.domain.vocabulary import Audio, Input, Mode, Tier
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,3 +225,13 @@ class Catalog:
     def known(self, offer_id: str) -> Offer | None:
         """The offer with this id; None when it is not sold any more, which a clip that was ordered may outlive."""
         return next((offer for offer in self.offers if offer.id == offer_id), None)
+
+
+def spans(seconds: Iterable[int]) -> str:
+    """`3 to 15`, or `5 or 10`: how a person says which lengths there are."""
+    found = sorted(seconds)
+    if not found:
+        return "no"
+    if len(found) > 2 and found == list(range(found[0], found[-1] + 1)):
+        return f"{found[0]} to {found[-1]}"
+    return " or ".join(str(second) for second in found)

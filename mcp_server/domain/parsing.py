@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
-from mcp_server.domain.damage import damaged
+from mcp_server.domain.damaged_text import damaged
 from mcp_server.errors import ArgumentError
 
 Shape = TypeVar("Shape", bound=BaseModel)

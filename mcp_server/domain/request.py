@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Literal, cast
 
 from mcp_server.domain.catalog import Offer
-from mcp_server.domain.words import Mode, Tier
+from mcp_server.domain.vocabulary import Mode, Tier
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

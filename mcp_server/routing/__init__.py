@@ -1,1 +1,1 @@
-"""Words to wishes, wishes to a request, a request to a shortlist and a route."""
+"""Wishes and arguments to a request, a request to a shortlist and a route."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from decimal import Decimal
 
 from mcp_server.domain.catalog import Catalog, Offer
+from mcp_server.domain.money import money
 from mcp_server.domain.quote import Quote, Route
 from mcp_server.domain.request import Misfit, VideoRequest
-from mcp_server.domain.words import TIERS
+from mcp_server.domain.vocabulary import TIERS
 from mcp_server.errors import NoOfferError, RequestError
 
 SHOWN = 3
@@ -100,13 +100,8 @@ def _because(request: VideoRequest, ranked: Sequence[Quote]) -> str:
 
 def _sum(quote: Quote) -> str:
     if quote.usd is not None:
-        return _dollars(quote.usd)
-    return f"at most {_dollars(quote.usd_at_most)}" if quote.usd_at_most is not None else "an unknown price"
-
-
-def _dollars(amount: Decimal) -> str:
-    whole, _, cents = format(amount.normalize(), "f").partition(".")
-    return f"${whole}.{cents.ljust(2, '0')}"
+        return money(quote.usd, "USD")
+    return f"at most {money(quote.usd_at_most, 'USD')}" if quote.usd_at_most is not None else "an unknown price"
 
 
 def _nobody(request: VideoRequest, misfits: Sequence[Misfit], catalog: Catalog) -> RequestError:

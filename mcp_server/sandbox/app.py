@@ -12,14 +12,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from mcp_server.errors import ArgumentError
-from mcp_server.sandbox import faults, files
-from mcp_server.sandbox.box import Sandbox
-from mcp_server.sandbox.kling3api import Kling3Api
-from mcp_server.sandbox.octopusx import OctopusX
-from mcp_server.sandbox.runapi import RunApi
-from mcp_server.sandbox.runcomfy import RunComfy
-from mcp_server.sandbox.uniall import UniAll
-from mcp_server.sandbox.vendor import Vendor
+from mcp_server.sandbox import faults, media_host
+from mcp_server.sandbox.sandbox import Sandbox
+from mcp_server.sandbox.vendors.base import Vendor
+from mcp_server.sandbox.vendors.kling3api import Kling3Api
+from mcp_server.sandbox.vendors.octopusx import OctopusX
+from mcp_server.sandbox.vendors.runapi import RunApi
+from mcp_server.sandbox.vendors.runcomfy import RunComfy
+from mcp_server.sandbox.vendors.uniall import UniAll
 
 VENDORS: tuple[type[Vendor], ...] = (RunApi, Kling3Api, OctopusX, UniAll, RunComfy)
 
@@ -27,7 +27,7 @@ VENDORS: tuple[type[Vendor], ...] = (RunApi, Kling3Api, OctopusX, UniAll, RunCom
 def create_app(box: Sandbox) -> Starlette:
     """The five vendors and the control desk, over one box."""
     routes: list[BaseRoute] = [
-        Mount(f"/{vendor.name}", routes=[*vendor.routes(), *files.routes(vendor)])
+        Mount(f"/{vendor.name}", routes=[*vendor.routes(), *media_host.routes(vendor)])
         for vendor in (kind(box) for kind in VENDORS)
     ]
     desk = _Desk(box)

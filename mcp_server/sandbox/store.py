@@ -13,7 +13,7 @@ from pathlib import Path
 from time import sleep
 from typing import Any, Final
 
-from mcp_server.sandbox.orders import Job, Order
+from mcp_server.sandbox.jobs import Job, Order
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);

@@ -57,7 +57,9 @@ def registry_entry(m: Machine) -> None:
     entry = json.loads((ROOT / "server.json").read_text())
     holds(entry["name"] in (ROOT / "README.md").read_text(), "README carries the mark that proves ownership")
     if not SCHEMA.exists():
-        print(f"   !! SKIPPED: the schema is not at {SCHEMA}; tests/test_doors.py holds its rules in our words")
+        print(
+            f"   !! SKIPPED: the schema is not at {SCHEMA}; tests/release/test_manifests.py holds its rules in our words"
+        )
         return
     import jsonschema
 

@@ -13,13 +13,13 @@ import sys
 import time
 from typing import Any
 
-from mcp_server import engine
+from mcp_server import composition
 from mcp_server.domain.arguments import VideoArguments
-from mcp_server.tasks.record import Filter
+from mcp_server.tasks.store.base import Filter
 
 
 async def life(orders: dict[str, Any]) -> list[dict[str, Any]]:
-    service = engine.build()
+    service = composition.build()
     end = time.monotonic() + orders.get("until_s", 20)
     try:
         await service.start()

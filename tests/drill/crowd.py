@@ -9,21 +9,21 @@ import sys
 import time
 from pathlib import Path
 
-from tasks.stub import Wire, catalog, facts, new_task
+from support.stub_vendor import Wire, catalog, facts, new_task
 
-from mcp_server import gate
 from mcp_server.domain.task import Job
+from mcp_server.ordering import vendor_schema
 from mcp_server.providers.accounts import Account
 from mcp_server.providers.base import HttpCall
-from mcp_server.providers.intake import Intake
+from mcp_server.providers.local_media import Intake
 from mcp_server.providers.transport import Transport
 from mcp_server.settings import Secret
-from mcp_server.tasks.desk import Desk
-from mcp_server.tasks.record import Filter, new_id
-from mcp_server.tasks.sqlite_record import SqliteRecord
+from mcp_server.tasks.runner import TaskRunner
+from mcp_server.tasks.store.base import Filter, new_id
+from mcp_server.tasks.store.sqlite import SqliteStore
 
 
-def desk_at(url: str, home: Path, name: str, concurrency: int = 8) -> Desk:
+def desk_at(url: str, home: Path, name: str, concurrency: int = 8) -> TaskRunner:
     provider = facts(concurrency=concurrency)
     account = Account(
         facts=provider,
@@ -41,12 +41,12 @@ def desk_at(url: str, home: Path, name: str, concurrency: int = 8) -> Desk:
         return account
 
     transport = Transport(now=time.time)
-    return Desk(
-        record=SqliteRecord(home / "tasks.db", now=time.time),
+    return TaskRunner(
+        record=SqliteStore(home / "tasks.db", now=time.time),
         transport=transport,
         account=reach,
         catalog=catalog(provider),
-        intake=Intake(transport, check=gate.check_body),
+        intake=Intake(transport, check=vendor_schema.check_body),
         wire=Named,
     )
 

@@ -13,7 +13,7 @@ sys.path[:1] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1])]
 
 from drill.lives import PROVIDERS, combinations, crash, passes, vendors, verdict  # noqa: E402
 
-from mcp_server.tasks.marks import POINTS  # noqa: E402
+from mcp_server.tasks.failpoints import POINTS  # noqa: E402
 
 
 def main(workers: int) -> int:

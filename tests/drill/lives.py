@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 
 from mcp_server.sandbox.app import VENDORS
-from mcp_server.tasks.marks import POINTS
+from mcp_server.tasks.failpoints import POINTS
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent

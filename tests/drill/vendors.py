@@ -9,8 +9,8 @@ import time
 
 import uvicorn
 
-from mcp_server.sandbox.box import Sandbox
-from mcp_server.sandbox.embedded import HOST, configuration, listen, urls, variables
+from mcp_server.sandbox.sandbox import Sandbox
+from mcp_server.sandbox.server import HOST, configuration, listen, urls, variables
 
 
 def main(store: str, seconds: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tasks.stub import House
+from support.stub_vendor import House
 
 
 @pytest.fixture

@@ -7,18 +7,18 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from tasks.stub import House, facts, quiet
+from support.stub_vendor import House, facts, quiet
 
 from mcp_server.errors import LocalError, RateLimitedError
 from mcp_server.providers.accounts import Account
 from mcp_server.settings import Secret
-from mcp_server.tasks import looking
-from mcp_server.tasks.desk import Desk
+from mcp_server.tasks.follow import poller
+from mcp_server.tasks.runner import TaskRunner
 
 FULL = LocalError("The record of tasks cannot be used: database or disk is full")
 
 
-def once(monkeypatch: pytest.MonkeyPatch, desk: Desk, name: str, *, when: Any) -> None:
+def once(monkeypatch: pytest.MonkeyPatch, desk: TaskRunner, name: str, *, when: Any) -> None:
     """The record's method fails the first time it is called like this."""
     real = getattr(desk.record, name)
     left = [FULL]
@@ -58,7 +58,7 @@ async def test_a_repeat_that_cannot_be_recorded_leaves_the_doubt(house: House, m
     assert task.reserved_usd == Decimal("0.56"), "what may have been charged stays counted"
 
 
-def with_key(house: House, key: str) -> Desk:
+def with_key(house: House, key: str) -> TaskRunner:
     """A desk of somebody who shares this home and has a key of his own."""
     known = house.providers[0]
 
@@ -68,7 +68,7 @@ def with_key(house: House, key: str) -> Desk:
     return house.desk(account=account)
 
 
-async def left_in_doubt(house: House, desk: Desk) -> str:
+async def left_in_doubt(house: House, desk: TaskRunner) -> str:
     """An order whose process is gone between sending and recording the answer."""
     house.vendor.answers = [asyncio.get_running_loop().create_future()]
     task, _ = await desk.buy(house.new(keyed=True), wait_s=0)
@@ -150,7 +150,7 @@ async def test_a_job_of_another_account_is_not_given_up_as_forgotten(house: Hous
     job = house.vendor.jobs.pop("job-1")
     stranger = with_key(house, "two")
     await stranger.start()
-    await house.clock.advance(looking.FORGOTTEN_AFTER_S + 600)
+    await house.clock.advance(poller.FORGOTTEN_AFTER_S + 600)
     assert (await stranger.get(task.id)).state == "queued"
     await stranger.close()
     house.vendor.jobs["job-1"] = job
@@ -164,7 +164,7 @@ async def test_a_job_of_another_account_is_not_given_up_as_forgotten(house: Hous
 async def test_one_not_found_after_an_outage_does_not_lose_the_job(house: House) -> None:
     desk = house.desk()
     task, _ = await desk.buy(house.new())
-    await house.clock.advance(looking.FORGOTTEN_AFTER_S)
+    await house.clock.advance(poller.FORGOTTEN_AFTER_S)
     house.vendor.status_answers = [(503, "down")] * 5 + [(404, {})] + [(503, "down")] * 5 + [(404, {})] * 3
     house.vendor.finish("job-1")
 

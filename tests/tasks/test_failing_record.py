@@ -10,20 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tasks.stub import MP4, House, facts, quiet
+from support.stub_vendor import MP4, House, facts, quiet
 
 from mcp_server.errors import KlingError, LocalError
 from mcp_server.providers.transport import LostAnswerError, UnreachableError
-from mcp_server.tasks import buying
-from mcp_server.tasks.desk import Desk
-from mcp_server.tasks.record import Budget
+from mcp_server.tasks.runner import TaskRunner
+from mcp_server.tasks.store.base import Budget
+from mcp_server.tasks.submit import outcome
 
 FULL = LocalError("The record of tasks cannot be used: database or disk is full")
 EVER = 10**6
 
 
 def failing(
-    monkeypatch: pytest.MonkeyPatch, desk: Desk, name: str, *, when: Any, times: int = 1, error: Exception = FULL
+    monkeypatch: pytest.MonkeyPatch, desk: TaskRunner, name: str, *, when: Any, times: int = 1, error: Exception = FULL
 ) -> None:
     """The record's method fails the first few times it is called like this."""
     real = getattr(desk.record, name)
@@ -58,7 +58,7 @@ async def test_all_that_is_taken_over_is_followed_although_the_record_stumbles(
     for task in tasks:
         house.vendor.finish(task.job_id)
     heir = house.desk()
-    monkeypatch.setattr("mcp_server.tasks.keeping.LOOKED_AT_AT_ONCE", 0)
+    monkeypatch.setattr("mcp_server.tasks.follow.lease_loop.LOOKED_AT_AT_ONCE", 0)
     failing(monkeypatch, heir, "durations", when=lambda *_: True)
     await heir.start()
 
@@ -242,7 +242,7 @@ async def test_an_order_of_another_day_is_not_sent_because_the_clock_was_set_bac
     dead = house.desk()
     held, _ = await dead.record.create(house.new(), Budget())
     await dead.record.release()
-    house.clock.jumped -= 10 * buying.UNSENT_LIFE_S
+    house.clock.jumped -= 10 * outcome.UNSENT_LIFE_S
     heir = house.desk()
     await heir.start()
 

@@ -14,13 +14,13 @@ from typing import Any
 from hypothesis import HealthCheck, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
-from tasks.stub import CLERKS, MP4, SAVING, House, quiet, with_files
+from support.stub_vendor import CLERKS, MP4, SAVING, House, quiet, with_files
 
 from mcp_server.domain.task import FINISHED
 from mcp_server.errors import LocalError, RequestError
 from mcp_server.providers.transport import UnreachableError
-from mcp_server.tasks.marks import POINTS
-from mcp_server.tasks.record import Filter
+from mcp_server.tasks.failpoints import POINTS
+from mcp_server.tasks.store.base import Filter
 
 LATER = (429, {}, {"retry-after": "3"})
 ANSWERS: dict[str, Any] = {

@@ -11,8 +11,8 @@ sys.path[:0] = [str(HERE.parent.parent), str(HERE.parent)]
 import uvicorn  # noqa: E402
 from thirdparty.fixtures import graft  # noqa: E402
 
+from mcp_server.server.http import build_app  # noqa: E402
 from mcp_server.settings import Settings  # noqa: E402
-from mcp_server.tools.http import build_app  # noqa: E402
 
 port = int(sys.argv[1])
 app = build_app(Settings.read(), host="127.0.0.1", port=port, extra=graft)

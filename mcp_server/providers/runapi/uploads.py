@@ -7,8 +7,8 @@ import hashlib
 
 from mcp_server.domain.catalog import Provider
 from mcp_server.errors import ProviderError
-from mcp_server.providers.addresses import unfit
 from mcp_server.providers.base import HttpCall, HttpReply, Target, Uploaded
+from mcp_server.providers.media_addresses import unfit
 from mcp_server.providers.reading import mapping, text, unreadable
 from mcp_server.providers.runapi.answers import accepted
 

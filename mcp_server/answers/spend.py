@@ -1,0 +1,106 @@
+"""What was bought before: to buy it once more with changes, and to add up what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from mcp_server.answers.shapes import Spend, SpendLine
+from mcp_server.domain.money import money, plain
+from mcp_server.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from mcp_server.domain.request import Wishes
+    from mcp_server.domain.task import Task
+    from mcp_server.tasks.store.base import Spent
+
+_WISHES = ("tier", "mode", "model", "provider", "duration", "aspect_ratio", "resolution", "audio", "off_peak")
+
+
+def amended(said: Mapping[str, Any], changes: Mapping[str, Any], wishes: Wishes | None = None) -> dict[str, Any]:
+    """The earlier arguments with changes: flags go before words, and both before what was said then."""
+    wished: dict[str, Any] = {}
+    if wishes is not None:
+        if wishes.prompt.strip():
+            raise ArgumentError(
+                f"{wishes.prompt.strip()!r} is no change that can be read from words",
+                next_step="Say tier, length, shape, sound, model or provider; give a new scene with --prompt",
+            )
+        wished = {name: value for name in _WISHES if (value := getattr(wishes, name)) is not None}
+        if wishes.max_cost_usd is not None:
+            wished["max_cost_usd"] = float(wishes.max_cost_usd)
+        if wishes.vendor_model is not None:
+            wished["model"] = wishes.vendor_model
+    # The key stands for the earlier clip, and so did the yes to a price nobody knows.
+    kept = {name: value for name, value in said.items() if name not in ("idempotency_key", "accept_unknown_price")}
+    if wished.keys() | changes.keys() >= {"model"} and "tier" not in wished.keys() | changes.keys():
+        # A vendor's own id fixes the tier; the one named then may not be sold under it.
+        kept.pop("tier", None)
+    return {**kept, **wished, **changes}
+
+
+@dataclass
+class _Bills:
+    """The bills a vendor itself reported for one kind of clip."""
+
+    known: int = 0
+    other: list[Task] = field(default_factory=list["Task"])
+
+
+def spend(rows: Iterable[Spent], tasks: Iterable[Task]) -> Spend:
+    """Sums by day, provider and model; and where vendors charge something else than their prices say."""
+    lines = [
+        SpendLine(
+            day=row.day,
+            provider=row.provider,
+            model=row.model,
+            tasks=row.tasks,
+            quoted_usd=plain(row.quoted_usd) or "0",
+            settled_usd=plain(row.settled_usd) or "0",
+            unknown=row.unknown,
+        )
+        for row in rows
+    ]
+    return Spend(
+        lines=lines,
+        quoted_usd=_sum(line.quoted_usd for line in lines),
+        settled_usd=_sum(line.settled_usd for line in lines),
+        unknown=sum(line.unknown for line in lines),
+        drift=drift(tasks),
+    )
+
+
+def drift(tasks: Iterable[Task]) -> list[str]:
+    """A sentence for each offer whose vendor reported other sums than were quoted, newest clip as the example."""
+    bills: dict[str, _Bills] = {}
+    for task in sorted(tasks, key=lambda task: -task.created_at):
+        settlement = task.settlement
+        if task.simulated or task.quote_amount is None or settlement is None or settlement.basis != "reported":
+            continue
+        bill = bills.setdefault(task.offer_id, _Bills())
+        bill.known += 1
+        if settlement.amount != task.quote_amount and task.state == "succeeded":
+            bill.other.append(task)
+    return [_drifted(offer, bill) for offer, bill in sorted(bills.items()) if bill.other]
+
+
+def _drifted(offer: str, bill: _Bills) -> str:
+    newest = bill.other[0]
+    charged = newest.settlement.amount if newest.settlement else None
+    unit = newest.quote_currency
+    wrong = any(task.artifact and task.artifact.differences for task in bill.other)
+    why = "what came was not what was ordered" if wrong else "its price may have changed since the table was written"
+    return (
+        f"{offer}: {_amount(charged, unit)} was charged where {_amount(newest.quote_amount, unit)} was quoted "
+        f"({len(bill.other)} of {bill.known} bills, last {newest.id}); {why}"
+    )
+
+
+def _amount(value: Decimal | None, unit: str) -> str:
+    return "?" if value is None else money(value, unit)
+
+
+def _sum(amounts: Iterable[str]) -> str:
+    return plain(sum((Decimal(amount) for amount in amounts), Decimal(0))) or "0"

@@ -1,0 +1,51 @@
+"""Which published rate is in force for what, and how a person reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+
+from mcp_server.domain.catalog import Offer, Price
+from mcp_server.domain.money import money
+
+
+def sold_at(offer: Offer, price: Price) -> bool:
+    """Whether this rate is one for that offer, whatever its day and its conditions."""
+    return (
+        price.provider == offer.provider
+        and offer.model in price.models
+        and (not price.tiers or offer.tier in price.tiers)
+        and (not price.modes or offer.mode in price.modes)
+    )
+
+
+def rank(price: Price) -> tuple[int, date, int]:
+    """What decides between two rates that fit; the facts hold no two that fit and rank the same."""
+    return len(price.when), price.effective_from, bool(price.tiers) + bool(price.modes)
+
+
+def rates(offer: Offer, prices: Iterable[Price], day: date) -> tuple[str, ...]:
+    """The rates in force for an offer, as a person reads them; several where conditions decide."""
+    found: dict[tuple[tuple[str, bool], ...], Price] = {}
+    for price in prices:
+        if price.effective_from > day or not sold_at(offer, price):
+            continue
+        condition = tuple(sorted(price.when.items()))
+        if condition not in found or rank(price) > rank(found[condition]):
+            found[condition] = price
+    return tuple(_said(price, condition) for condition, price in found.items()) or ("unpublished",)
+
+
+def _said(price: Price, condition: Iterable[tuple[str, bool]]) -> str:
+    per = {"second": "/s", "clip": "/clip", "unstated": " (per what is not stated)", "unpublished": ""}[price.unit]
+    if price.unit == "unpublished":
+        text = "unpublished"
+    elif price.silent == price.audio or price.audio is None:
+        text = f"{money(price.silent, price.currency)}{per}" if price.silent is not None else "unpublished"
+    elif price.silent is None:
+        text = f"{money(price.audio, price.currency)}{per} with sound"
+    else:
+        silent, sound = money(price.silent, price.currency), money(price.audio, price.currency)
+        text = f"{silent}{per} silent, {sound}{per} with sound"
+    given = [f"{'with' if wanted else 'without'} {name}" for name, wanted in condition]
+    return f"{text} ({', '.join(given)})" if given else text

@@ -1,0 +1,1 @@
+"""Commands that order a clip, or say what one would cost."""

@@ -1,0 +1,1 @@
+"""Commands that set up keys, clients, servers and rehearsals."""

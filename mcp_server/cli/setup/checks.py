@@ -1,0 +1,168 @@
+"""What `doctor` looks at on this machine: files, settings, record, clients. Reads, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import stat
+import sys
+import tempfile
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mcp_server.cli.setup.clients import Registration, registrations
+from mcp_server.domain.catalog import Provider
+from mcp_server.errors import ArgumentError, LocalError
+from mcp_server.media import available
+from mcp_server.settings import Settings
+
+Level = Literal["good", "note", "bad"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was looked at."""
+
+    about: str
+    name: str
+    level: Level
+    what: str
+    next_step: str = ""
+    exit_code: int = 0
+    """How the command ends for this, where it is bad."""
+
+    def facts(self) -> dict[str, str]:
+        """As JSON, without what is empty."""
+        rows = {
+            "about": self.about,
+            "name": self.name,
+            "level": self.level,
+            "what": self.what,
+            "next_step": self.next_step,
+        }
+        return {name: value for name, value in rows.items() if value}
+
+
+def bad(about: str, name: str, what: str, next_step: str, exit_code: int = LocalError.exit_code) -> Finding:
+    """Something that has to be put right."""
+    return Finding(about=about, name=name, level="bad", what=what, next_step=next_step, exit_code=exit_code)
+
+
+def files(settings: Settings) -> Iterable[Finding]:
+    """Whether clips, record and keys can be kept where they shall be."""
+    yield _writable("clips", settings.output_dir, "KLING_OUTPUT_DIR")
+    yield _writable("state", settings.home, "KLING_HOME")
+    if settings.credentials_file.exists():
+        yield _key_file(settings)
+    if settings.database.exists():
+        yield _record(settings.database)
+    yield from _numbers(settings)
+
+
+def media() -> Finding:
+    """Whether delivered files can be looked into and the sandbox can draw."""
+    if available():
+        return Finding(about="files", name="media", level="good", what="delivered clips are looked into")
+    return Finding(
+        about="files",
+        name="media",
+        level="note",
+        what="delivered clips are saved but not looked into; the sandbox shows a ready-made clip",
+        next_step="Install the extra `media`: pip install 'kling-video[media]'",
+    )
+
+
+def clients(settings: Settings, providers: Iterable[Provider]) -> Iterable[Finding]:
+    """Which clients have the server registered, and whether the keys would reach it there."""
+    known = [found for found in registrations(settings) if found.state != "absent"]
+    for found in known:
+        yield _client(found)
+    if not known:
+        yield Finding(
+            about="clients",
+            name="none",
+            level="note",
+            what="no client was found on this machine",
+            next_step="`kling-video install CLIENT --print` shows what to write where",
+        )
+    registered = [found for found in known if found.state == "registered"]
+    for facts in providers:
+        if facts.key_variable not in settings.variables:
+            continue
+        without = [found.client.name for found in registered if facts.key_variable not in found.variables]
+        if without and facts.key_variable not in settings.credentials:
+            yield Finding(
+                about="clients",
+                name=facts.id,
+                level="note",
+                what=f"{facts.key_variable} is only in this shell; {', '.join(without)} may not pass it on",
+                next_step=f"`kling-video auth {facts.id}` stores it where every client's server finds it",
+            )
+
+
+def _client(found: Registration) -> Finding:
+    again = f"`kling-video install {found.client.id}`"
+    match found.state:
+        case "registered":
+            return Finding(about="clients", name=found.client.name, level="good", what=f"registered: {found.detail}")
+        case "broken":
+            return bad("clients", found.client.name, f"registered, but {found.detail}", f"{again} --force")
+        case "unreadable":
+            what, next_step = found.detail, f"{again} --print shows what to look for"
+        case _:
+            what, next_step = "on this machine, not registered", again
+    return Finding(about="clients", name=found.client.name, level="note", what=what, next_step=next_step)
+
+
+def _writable(name: str, folder: Path, variable: str) -> Finding:
+    place = folder
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            free = shutil.disk_usage(place).free
+    except OSError as error:
+        reason = error.strerror or str(error)
+        return bad("files", name, f"nothing can be written to {folder} ({reason})", f"Set {variable} to another folder")
+    made = "" if folder.exists() else ", made when it is needed"
+    return Finding(about="files", name=name, level="good", what=f"{folder} ({free / 1e9:.0f} GB free{made})")
+
+
+def _key_file(settings: Settings) -> Finding:
+    path, trouble = settings.credentials_file, settings.key_file.trouble
+    if trouble:
+        what = f"{path} cannot be read ({trouble})"
+        return bad("files", "keys", what, "Correct it, or move it away and store the keys again")
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if sys.platform != "win32" and mode & 0o077:
+        return bad("files", "keys", f"{path} can be read by others ({mode:o})", f"chmod 600 {path}")
+    return Finding(about="files", name="keys", level="good", what=f"{path} (readable by you alone)")
+
+
+def _record(path: Path) -> Finding:
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
+            verdict = str(db.execute("PRAGMA quick_check").fetchone()[0])
+            count = int(db.execute("SELECT count(*) FROM tasks").fetchone()[0])
+    except sqlite3.Error as error:
+        verdict, count = str(error), 0
+    if verdict != "ok":
+        return bad("files", "record", f"{path}: {verdict}", "Move it away; it names every order, so keep the copy")
+    return Finding(about="files", name="record", level="good", what=f"{path} ({count} task{'' if count == 1 else 's'})")
+
+
+def _numbers(settings: Settings) -> Iterable[Finding]:
+    """Variables that are set to something that cannot be read."""
+    for read in (
+        lambda: settings.daily_budget_usd,
+        lambda: settings.confirm_above_usd,
+        lambda: settings.usd_per_credit,
+        lambda: settings.sandbox_seconds,
+    ):
+        try:
+            read()
+        except ArgumentError as error:
+            yield bad("files", "settings", error.what, error.next_step, error.exit_code)

@@ -1,0 +1,148 @@
+"""`kling-video completion`: tab completion, written from the commands' own flags."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+
+from mcp_server.cli import COMMANDS, parser
+
+WHAT = 'Print tab completion for a shell. bash, zsh: eval "$(kling-video completion bash)"; fish: … fish | source'
+
+
+@dataclass(frozen=True, slots=True)
+class _Flag:
+    """One flag, and what may follow it."""
+
+    names: tuple[str, ...]
+    what: str
+    values: tuple[str, ...]
+    takes_value: bool
+
+
+def flags() -> parser.Parser:
+    """The command's flags."""
+    made = parser.Parser(prog="kling-video completion", description=WHAT)
+    made.add_argument("shell", choices=("bash", "zsh", "fish"))
+    return made
+
+
+def run(argv: list[str]) -> int:
+    """Print it."""
+    given = flags().parse_args(argv)
+    known = {name: _flags(name) for name in COMMANDS}
+    print({"bash": _bash, "zsh": _zsh, "fish": _fish}[given.shell](known))
+    return 0
+
+
+def _flags(name: str) -> list[_Flag]:
+    """A command's flags; none where it does not tell."""
+    try:
+        module = COMMANDS[name].load()
+    except ModuleNotFoundError:
+        return []
+    made: argparse.ArgumentParser | None = module.flags() if hasattr(module, "flags") else None
+    if made is None:
+        return []
+    return [
+        _Flag(
+            names=tuple(action.option_strings),
+            what=(action.help or "").replace("%%", "%"),
+            values=tuple(str(value) for value in action.choices or ()),
+            takes_value=action.nargs != 0,
+        )
+        for action in made._actions  # type: ignore[reportPrivateUsage] - argparse lists them nowhere else
+        if action.option_strings and action.help != argparse.SUPPRESS
+    ]
+
+
+def _bash(known: dict[str, list[_Flag]]) -> str:
+    values: dict[str, set[str]] = {}
+    for flags_of in known.values():
+        for flag in flags_of:
+            for name in flag.names:
+                if flag.values:
+                    values.setdefault(" ".join(flag.values), set()).add(name)
+    cases = [f'    {"|".join(sorted(names))}) words="{choices}";;' for choices, names in sorted(values.items())]
+    commands = [
+        f'    {name}) words="{" ".join(flag_name for flag in found for flag_name in flag.names)}";;'
+        for name, found in known.items()
+    ]
+    files = sorted({name for found in known.values() for flag in found if _is_file(flag) for name in flag.names})
+    return "\n".join(
+        [
+            "_kling_video() {",
+            '  local here="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}" words=""',
+            '  case "$before" in',
+            *cases,
+            f'    {"|".join(files)}) COMPREPLY=($(compgen -f -- "$here")); return;;',
+            "  esac",
+            '  if [ "$COMP_CWORD" -eq 1 ]; then',
+            f'    words="{" ".join(known)}"',
+            '  elif [ -z "$words" ]; then',
+            '    case "${COMP_WORDS[1]}" in',
+            *commands,
+            "    esac",
+            "  fi",
+            '  COMPREPLY=($(compgen -W "$words" -- "$here"))',
+            "}",
+            "complete -o default -F _kling_video kling-video kling",
+        ]
+    )
+
+
+def _zsh(known: dict[str, list[_Flag]]) -> str:
+    lines = [
+        "#compdef kling-video kling",
+        "_kling_video() {",
+        "  if (( CURRENT == 2 )); then",
+        "    local -a commands=(",
+    ]
+    lines += [f"      {_quoted(f'{name}:{COMMANDS[name].what}')}" for name in known]
+    lines += ["    )", "    _describe command commands", "    return", "  fi", '  case "$words[2]" in']
+    for name, found in known.items():
+        specs = " ".join(_zsh_spec(flag, one) for flag in found for one in flag.names)
+        lines.append(f"    {name}) shift words; (( CURRENT-- )); _arguments {specs} '*:file:_files';;")
+    lines += ["  esac", "}", "compdef _kling_video kling-video kling"]
+    return "\n".join(lines)
+
+
+def _zsh_spec(flag: _Flag, name: str) -> str:
+    what = flag.what.replace("[", "(").replace("]", ")").replace(":", " ")
+    spec = f"{name}[{what}]"
+    if flag.values:
+        spec += f":value:({' '.join(flag.values)})"
+    elif _is_file(flag):
+        spec += ":file:_files"
+    elif flag.takes_value:
+        spec += ":value:"
+    return _quoted(spec)
+
+
+def _fish(known: dict[str, list[_Flag]]) -> str:
+    lines: list[str] = []
+    for program in ("kling-video", "kling"):
+        for name, found in known.items():
+            lines.append(
+                f"complete -c {program} -n __fish_use_subcommand -f -a {name} -d {_quoted(COMMANDS[name].what)}"
+            )
+            for flag in found:
+                parts = [f"complete -c {program} -n '__fish_seen_subcommand_from {name}'"]
+                parts += [f"-l {one[2:]}" if one.startswith("--") else f"-s {one[1:]}" for one in flag.names]
+                if flag.values:
+                    parts.append(f"-x -a {_quoted(' '.join(flag.values))}")
+                elif flag.takes_value:
+                    parts.append("-r")
+                parts.append(f"-d {_quoted(flag.what)}")
+                lines.append(" ".join(parts))
+    return "\n".join(lines)
+
+
+def _is_file(flag: _Flag) -> bool:
+    return flag.takes_value and bool(
+        {"--input", "--output-dir", "--image", "--video", "--audio-file"} & set(flag.names)
+    )
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "'\\''") + "'"

@@ -1,0 +1,59 @@
+"""`kling-video cancel`: stop tasks where their vendors can."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mcp_server.cli import formatting, parser, session
+from mcp_server.cli.screen import Screen
+from mcp_server.errors import KlingError, paragraph
+
+if TYPE_CHECKING:
+    from mcp_server.answers.shapes import TaskAnswer
+    from mcp_server.service import Service
+
+WHAT = "Stop tasks where their vendors can; where they cannot, say so. Exit code 69 when one goes on."
+
+
+def flags() -> parser.Parser:
+    """The command's flags."""
+    made = parser.command("cancel", WHAT)
+    made.add_argument("tasks", nargs="+", metavar="TASK")
+    made.add_argument(
+        "--stop-following", action="store_true", help="do not even try: only look after it no more (it is still billed)"
+    )
+    return made
+
+
+def run(argv: list[str]) -> int:
+    """Cancel them."""
+    given = flags().parse_args(argv)
+    screen = Screen(as_json=given.json)
+    from mcp_server.cli.buy.purchase import what_it_cost
+
+    async def cancel(service: Service) -> tuple[list[TaskAnswer], list[KlingError]]:
+        found: list[TaskAnswer] = []
+        errors: list[KlingError] = []
+        for task in dict.fromkeys(given.tasks):
+            try:
+                found.append(await service.cancel(task, stop_following=given.stop_following))
+            except KlingError as error:
+                # The others are still to be stopped: they go on and are billed.
+                errors.append(error)
+        return found, errors
+
+    found, errors = session.run(cancel)
+    if errors and not found:
+        raise errors[0]
+    if given.json:
+        told = {"errors": [error.as_dict() for error in errors]} if errors else {}
+        screen.facts({"tasks": [task.facts() for task in found], **told})
+    else:
+        for task in found:
+            screen.line(f"{task.task_id}  {task.state}  {paragraph(task.note, '', what_it_cost(task))}")
+        for error in errors:
+            screen.note(formatting.typed(str(error)))
+    if errors:
+        return errors[0].exit_code
+    stopped = all(task.state == "cancelled" or task.followed is False for task in found)
+    return 0 if stopped else 69

@@ -1,0 +1,58 @@
+"""`kling-video wait`: wait for tasks, and get their files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mcp_server.cli import formatting, parser, session
+from mcp_server.cli.screen import Screen
+
+if TYPE_CHECKING:
+    from mcp_server.service import Service
+
+WHAT = (
+    "Wait for tasks to end. The files' paths are printed on standard output. Ctrl-C stops the waiting, not the tasks."
+)
+
+
+def flags() -> parser.Parser:
+    """The command's flags."""
+    made = parser.command("wait", WHAT)
+    made.add_argument("tasks", nargs="+", metavar="TASK")
+    made.add_argument("--any", action="store_true", help="until the first one ends")
+    made.add_argument("--timeout", type=float, metavar="SECONDS", help="give up waiting after this long (exit code 75)")
+    return made
+
+
+def run(argv: list[str]) -> int:
+    """Wait for them."""
+    given = flags().parse_args(argv)
+    screen = Screen(as_json=given.json)
+    from mcp_server.cli.buy.purchase import tell
+    from mcp_server.cli.interrupt import Interrupt, Interrupted
+    from mcp_server.cli.tasks.watching import follow
+
+    async def wait(service: Service) -> int:
+        with Interrupt() as interrupt:
+            try:
+                found = await follow(
+                    service,
+                    given.tasks,
+                    screen=screen,
+                    interrupt=interrupt,
+                    until="any" if given.any else "all",
+                    timeout_s=given.timeout,
+                )
+            except Interrupted:
+                screen.note("\nNot waiting any more; the tasks go on.")
+                return formatting.INTERRUPTED
+        over = [task for task in found if task.finished_at is not None]
+        if given.json:
+            screen.facts({"tasks": [task.facts() for task in found]})
+        else:
+            for task in over:
+                tell(screen, task)
+        waited_for = over if given.any and over else found
+        return max(formatting.exit_code(task) for task in waited_for)
+
+    return session.run(wait)

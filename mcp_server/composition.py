@@ -1,0 +1,106 @@
+"""Where everything meets: settings, facts, record, transport and sandbox become one service.
+
+Building costs nothing: the catalog, the record, connections and the sandbox are made at their first use.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mcp_server.clock import Clock
+from mcp_server.service import Service
+from mcp_server.settings import Settings
+
+if TYPE_CHECKING:
+    from mcp_server.domain.catalog import Catalog
+    from mcp_server.providers.accounts import Account
+    from mcp_server.sandbox.server import SandboxServer
+    from mcp_server.tasks.runner import TaskRunner
+
+
+def build(settings: Settings | None = None, *, clock: Clock | None = None) -> Service:
+    """The service for these settings; for the environment's when none are given."""
+    parts = _Parts(settings or Settings.read(), clock or Clock())
+    return Service(
+        settings=parts.settings,
+        load_catalog=parts.load,
+        open_runner=parts.desk,
+        account=parts.account,
+        now=parts.clock.now,
+        closing=parts.close,
+    )
+
+
+@dataclass
+class _Parts:
+    settings: Settings
+    clock: Clock
+    _sandbox: SandboxServer | None = field(default=None, init=False)
+    _catalog: Catalog | None = field(default=None, init=False)
+
+    def load(self) -> Catalog:
+        from mcp_server import catalog
+
+        if self._catalog is None:
+            self._catalog = catalog.load()
+        return self._catalog
+
+    def desk(self) -> TaskRunner:
+        from mcp_server.media import isolated
+        from mcp_server.ordering import vendor_schema
+        from mcp_server.providers.local_media import Intake
+        from mcp_server.providers.transport import Transport
+        from mcp_server.tasks.runner import TaskRunner
+        from mcp_server.tasks.store.base import Budget
+        from mcp_server.tasks.store.sqlite import SqliteStore
+
+        clock = self.clock
+        transport = Transport(now=clock.now, sleep=clock.sleep)
+        return TaskRunner(
+            record=SqliteStore(self.settings.database, now=clock.now, monotonic=clock.monotonic),
+            transport=transport,
+            account=self.account,
+            catalog=self.load(),
+            intake=Intake(transport, check=vendor_schema.check_body),
+            now=clock.now,
+            monotonic=clock.monotonic,
+            sleep=clock.sleep,
+            budget=Budget(daily_usd=self.settings.daily_budget_usd),
+            usd_per_credit=self.settings.usd_per_credit,
+            crash_at=self.settings.crash_at,
+            examine=isolated.in_turns(),
+        )
+
+    async def account(self, provider: str, simulated: bool) -> Account:  # noqa: FBT001 - two answers, one question
+        """How to reach a provider; the sandbox begins to play when it is first asked for."""
+        from mcp_server.providers.accounts import account, sandbox_account
+
+        facts = self.load().providers[provider]
+        if not simulated:
+            return account(facts, self.settings)
+        urls = await self._play().start()
+        return sandbox_account(facts, urls[provider])
+
+    def _play(self) -> SandboxServer:
+        from mcp_server.sandbox.sandbox import Sandbox
+        from mcp_server.sandbox.server import SandboxServer
+
+        if self._sandbox is None:
+            self.settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+            box = Sandbox(
+                self.settings.home / "sandbox.db",
+                now=self.clock.now,
+                sleep=self.clock.sleep,
+                seconds=self.settings.sandbox_seconds,
+                fault_text=self.settings.sandbox_faults,
+            )
+            self._sandbox = SandboxServer(box)
+        return self._sandbox
+
+    async def close(self) -> None:
+        """End what was begun, the sandbox last: tasks may still be asking it."""
+        if self._sandbox is not None:
+            await self._sandbox.stop()
+            self._sandbox.box.close()
+            self._sandbox = None

@@ -1,0 +1,121 @@
+"""Tokens to items: the longest phrases the manifest knows, then what they mean together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from mcp_server.language import attachments, context_rules, measures, spending_limit, typos
+from mcp_server.language import roles as role
+from mcp_server.language import tokens as tok
+from mcp_server.language.item import BREAK, MEASURE_WEIGHT, ORDER, WORD, Item
+from mcp_server.language.lexicon import Lexicon
+from mcp_server.language.phrases import Entry
+from mcp_server.language.tokens import Token
+
+
+def itemise(found: Sequence[Token], lexicon: Lexicon) -> list[Item]:
+    """Everything the text says, in order, with what it could mean."""
+    items = measures.strange_versions(_match(found, lexicon))
+    typos.units(items, lexicon)
+    items = measures.measure(items)
+    items = measures.shots(items)
+    items = spending_limit.limits(items)
+    measures.counts(items)
+    context_rules.compounds(items)
+    items = context_rules.labels(items)
+    context_rules.pairs(items, lexicon)
+    typos.forgive(items, lexicon)
+    context_rules.guards(items, lexicon)
+    context_rules.negations(items)
+    context_rules.choices(items)
+    attachments.attach(items)
+    return items
+
+
+_BREAKS: Final = frozenset((tok.CLAUSE, tok.COLON, tok.SENTENCE, tok.OPENING, tok.CLOSING))
+
+
+def _match(found: Sequence[Token], lexicon: Lexicon) -> list[Item]:
+    items: list[Item] = []
+    at = 0
+    while at < len(found):
+        token = found[at]
+        step = at + 1
+        if token.kind in _BREAKS:
+            item = Item(token.start, token.end, BREAK, first=token.key)
+            item.sign = token.kind
+        elif token.kind == tok.ID:
+            item = _named(token, lexicon)
+        elif (longest := _longest(found, at, items, lexicon)) is not None:
+            entry, step = _released(found, at, longest, lexicon)
+            roles = entry.roles if entry.roles & ORDER else entry.roles | WORD
+            item = Item(token.start, found[step - 1].end, roles, entry=entry, first=token.key)
+            if token.kind == tok.NUMBER and step == at + 1:
+                item.roles |= role.NUMBER
+        elif token.kind == tok.NUMBER:
+            item = Item(token.start, token.end, role.NUMBER | WORD, first=token.key)
+        elif token.kind in (tok.RATIO, tok.SIZE):
+            item = measures.shape(token)
+        else:
+            roles = (
+                role.SOFT if token.kind == tok.MARK and not token.key.isalnum() and token.key not in "%$€£¥" else WORD
+            )
+            item = Item(token.start, token.end, roles, first=token.key)
+        item.glued = token.glued
+        items.append(item)
+        at = step
+    return items
+
+
+def _longest(found: Sequence[Token], at: int, before: Sequence[Item], lexicon: Lexicon) -> tuple[Entry, int] | None:
+    """What starts within a strange word ends with it: "사무라이 영상" has no "이 영상" in it.
+
+    And no Korean word has a space in it: "프로로 고양이가" has no "로고", though "5초로 충분해" has "로 충분해".
+    """
+    glued = found[at].glued
+    if glued and before and before[-1].has(WORD):
+        return lexicon.longest(found, at, _word_end(found, at, lexicon))
+    longest = lexicon.longest(found, at)
+    if longest is None or longest[1] - at < 2 or not (glued or "\uac00" <= found[at].key[:1] <= "\ud7a3"):
+        return longest
+    end = _word_end(found, at, lexicon)
+    torn = longest[0].first_word > end - at and longest[1] > end
+    return lexicon.longest(found, at, end) if torn else longest
+
+
+def _word_end(found: Sequence[Token], at: int, lexicon: Lexicon) -> int:
+    end = at + 1
+    while end < len(found) and found[end].glued and end - at < lexicon.depth:
+        end += 1
+    return end
+
+
+def _released(found: Sequence[Token], at: int, longest: tuple[Entry, int], lexicon: Lexicon) -> tuple[Entry, int]:
+    """“kling master file” is not “kling master”; and “kling 3 cats” counts cats, as “kling 3 seconds” does seconds."""
+    entry, end = longest
+    if end - at < 2 or end >= len(found) or not entry.roles & role.NAME:
+        return longest
+    last = found[end - 1]
+    beyond = lexicon.longest(found, end - 1)
+    if beyond is not None and beyond[1] > end and beyond[0].roles & role.WISH and not last.glued:
+        return lexicon.longest(found, at, end - 1) or longest
+    if last.kind != tok.NUMBER or last.glued or "." in last.key:
+        return longest
+    counted = lexicon.longest(found, end)
+    if found[end].kind == tok.NUMBER and found[end].glued:
+        return lexicon.longest(found, at, end - 1) or longest
+    plural = found[end].key.isascii() and len(found[end].key) > 3 and found[end].key.endswith("s")
+    if plural or (counted is not None and counted[0].roles & (role.UNIT | role.RATIO_JOIN | role.RANGE_JOIN)):
+        return lexicon.longest(found, at, end - 1) or longest
+    return longest
+
+
+def _named(token: Token, lexicon: Lexicon) -> Item:
+    named = lexicon.names.named(token.key)
+    item = Item(token.start, token.end, role.NAME | role.WISH, first=token.key)
+    assert named is not None  # the scan asked the same table
+    item.sets = named.sets
+    item.weight, item.scope = MEASURE_WEIGHT, role.STANDALONE
+    item.closes = "after_preposition"
+    return item

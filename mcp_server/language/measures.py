@@ -1,0 +1,245 @@
+"""Numbers and what they count: lengths, shapes of pictures, versions, shots."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+from mcp_server.language import roles as role
+from mcp_server.language import tokens as tok
+from mcp_server.language.item import BREAK, WORD, Item, merge, number_of
+from mcp_server.language.phrases import Set
+from mcp_server.language.tokens import Token
+
+RATIOS: Final = frozenset(
+    {(16, 9), (9, 16), (1, 1), (4, 3), (3, 4), (21, 9), (9, 21), (3, 2), (2, 3), (4, 5), (5, 4), (2, 1), (1, 2)}
+)
+SHOT_HEAD: Final = "shot"
+_RANGE_SIGNS: Final = frozenset(("-", "–", "—", "~", "〜"))
+_SHOT_CLOSERS: Final = frozenset((":", "-", "–", "—", ".", "\n", "|"))
+
+
+def shape(token: Token) -> Item:
+    """`9:16`, `1080x1920`."""
+    item = Item(token.start, token.end, WORD, first=token.key)
+    digits = "".join(sign if sign.isdigit() else " " for sign in token.key).split()
+    wide, high = int(digits[0]), int(digits[1])
+    if token.kind == tok.RATIO and (wide, high) in RATIOS:
+        item.wish((("aspect_ratio", f"{wide}:{high}"),), role.STANDALONE, "bare")
+    elif token.kind == tok.SIZE and min(wide, high) >= 360:
+        unit = math.gcd(wide, high)
+        ratio = f"{wide // unit}:{high // unit}"
+        short = min(wide, high)
+        quality: Set = ("tier", "4k") if short == 2160 else ("resolution", f"{short}p")
+        item.wish((("aspect_ratio", ratio), quality), role.STANDALONE, "bare")
+    return item
+
+
+def strange_versions(items: list[Item]) -> list[Item]:
+    """“kling 1.6”, “kling v4.0”: a version that is not in the catalog is still a wish, which nobody can meet."""
+    made: list[Item] = []
+    at = 0
+    while at < len(items):
+        item, step = items[at], 1
+        if item.has(role.NAME) and not item.sets:
+            number = at + 2 if at + 1 < len(items) and items[at + 1].first == "v" else at + 1
+            following = items[number + 1] if number + 1 < len(items) else None
+            if (
+                number < len(items)
+                and items[number].roles == role.NUMBER | WORD
+                and "." in items[number].first
+                and (following is None or not following.has(role.UNIT | role.RATIO_JOIN | role.RANGE_JOIN))
+                and not _is_ratio(items, number)
+            ):
+                version = items[number].first
+                item, step = merge(items, at, number), number + 1 - at
+                item.wish((("model", f"kling-{version}"),), role.EDGE, "")
+                item.roles |= role.NAME
+        made.append(item)
+        at += step
+    return made
+
+
+def _is_ratio(items: Sequence[Item], at: int) -> bool:
+    """“2.35:1”: no version, although it has a point in it."""
+    if at + 2 >= len(items):
+        return False
+    colon, other = items[at + 1 : at + 3]
+    return colon.sign == tok.COLON and other.has(role.NUMBER) and items[at].end == colon.start == other.start - 1
+
+
+def measure(items: list[Item]) -> list[Item]:
+    """Numbers with their units; sides of a picture; ranges, which nobody can buy."""
+    made: list[Item] = []
+    at = 0
+    while at < len(items):
+        item, step = items[at], 1
+        if item.has(role.NUMBER):
+            if (measure := _range(items, at) or _ratio(items, at)) is not None:
+                item = measure
+                step = next(index for index in range(at, len(items)) if items[index].end == item.end) + 1 - at
+            elif at + 1 < len(items) and items[at + 1].has(role.UNIT):
+                item, step = _length(items, at), 2
+            elif at + 1 < len(items) and items[at + 1].has(role.FRAME_RATE):
+                item, step = _frame_rate(items, at), 2
+        made.append(item)
+        at += step
+    return made
+
+
+def _length(items: Sequence[Item], at: int) -> Item:
+    item = merge(items, at, at + 1)
+    unit = items[at + 1]
+    assert unit.entry is not None
+    seconds = (number_of(items[at]) or 0) * unit.entry.seconds
+    set_seconds(item, seconds)
+    if unit.first == "s" and unit.glued and 50 <= seconds <= 99 and seconds % 10 == 0:
+        # "80s" is a decade before it is a length; only right beside the name it is a length.
+        item.scope, item.closes = role.ZONE, ""
+    return item
+
+
+def _frame_rate(items: Sequence[Item], at: int) -> Item:
+    """“60fps”: nobody sells a choice of it."""
+    item = merge(items, at, at + 1)
+    item.wish((), role.EDGE, "")
+    item.note = "no vendor here takes a frame rate; the clip has the vendor's own"
+    return item
+
+
+def set_seconds(item: Item, seconds: float) -> None:
+    whole = int(seconds)
+    item.wish((("duration", whole),), role.STANDALONE, "bare")
+    if whole != seconds or whole < 1:
+        item.sets = ()
+        item.complaint = f"{seconds:g} seconds is not a whole number of seconds"
+
+
+def _range(items: Sequence[Item], at: int) -> Item | None:
+    """“5 to 10 seconds”, “5-10s”."""
+    low, *rest = items[at : at + 4]
+    if rest and rest[0].has(role.NUMBER) and rest[0].glued and rest[0].start > low.end:
+        joined = 1
+    elif rest and (rest[0].has(role.RANGE_JOIN) or (rest[0].has(BREAK) and rest[0].first in _RANGE_SIGNS)):
+        joined = 2
+    else:
+        return None
+    if len(rest) <= joined or not (rest[joined - 1].has(role.NUMBER) and rest[joined].has(role.UNIT)):
+        return None
+    high = rest[joined - 1]
+    item = merge(items, at, at + joined + 1)
+    item.wish((), role.STANDALONE, "bare")
+    first, second = number_of(low) or 0, number_of(high) or 0
+    item.complaint = f"{first:g} to {second:g} seconds is a range: say one length"
+    return item
+
+
+def _ratio(items: Sequence[Item], at: int) -> Item | None:
+    """“sixteen by nine”, “16 x 9”, “16比9”."""
+    if at + 2 >= len(items) or not items[at + 1].has(role.RATIO_JOIN) or not items[at + 2].has(role.NUMBER):
+        return None
+    sides = (number_of(items[at]), number_of(items[at + 2]))
+    if sides not in RATIOS:
+        return None
+    item = merge(items, at, at + 2)
+    item.wish((("aspect_ratio", f"{int(sides[0] or 0)}:{int(sides[1] or 0)}"),), role.STANDALONE, "bare")
+    return item
+
+
+_COUNT_REACH: Final = 4
+"""How far a number may stand from what it counts: "two short kling videos"."""
+
+
+def counts(items: list[Item]) -> None:
+    """“3 variations of”, “two kling videos”: one call makes one clip, and the answer says so."""
+    named = False
+    for at, item in enumerate(items):
+        named = named or item.has(role.NAME)
+        if named and item.sign == tok.COLON:
+            # What comes now is the scene: "kling: three versions of one woman argue".
+            break
+        number = number_of(item)
+        if number is None or not 2 <= number <= _MANY or number != int(number):
+            continue
+        place = at + 1
+        while place < len(items) and place - at < _COUNT_REACH and _may_be_counted(items[place]):
+            place += 1
+        if place < len(items) and items[place].has(role.COUNTED):
+            item.wish((), role.STANDALONE, "", weight=1)
+            item.note = f"one call makes one clip; the words ask for {number:g}: order each by itself"
+            if not items[place].has(role.NOUN):
+                items[place].roles = role.NOUN
+
+
+def _may_be_counted(item: Item) -> bool:
+    return not item.has(role.COUNTED) and item.has(role.NAME | role.WISH | role.SOFT) and not item.has(BREAK)
+
+
+_MANY: Final = 20
+"""Above this nobody orders clips; "100 videos" are on a wall."""
+
+
+def shots(items: list[Item]) -> list[Item]:
+    """“Shot 1: … Shot 2 (3s): …”: numbered from one, each with a colon, and at least two of them."""
+    marks: list[tuple[int, int, int | None]] = []
+    for at in range(len(items) - 2):
+        if items[at].has(role.SHOT) and number_of(items[at + 1]) == len(marks) + 1:
+            end, seconds = _shot_head(items, at + 2)
+            if end:
+                marks.append((at, end, seconds))
+    if len(marks) < 2:
+        marks = _numbered(items)
+    if len(marks) < 2:
+        return items
+    _announced(items, marks[0][0])
+    made: list[Item] = []
+    done = 0
+    for at, end, seconds in marks:
+        made += items[done:at]
+        mark = merge(items, at, end - 1)
+        mark.roles, mark.sign = BREAK, SHOT_HEAD
+        mark.sets = () if seconds is None else (("duration", seconds),)
+        made.append(mark)
+        done = end
+    return made + items[done:]
+
+
+def _numbered(items: Sequence[Item]) -> list[tuple[int, int, int | None]]:
+    """“multi-shot: 1. … 2. …”: numbered lines after words that announce them."""
+    first = next((at for at, item in enumerate(items) if item.has(role.SHOT_LIST)), len(items))
+    marks: list[tuple[int, int, int | None]] = []
+    for at in range(first + 1, len(items) - 2):
+        sign = items[at + 1]
+        if sign.first in (".", ")") and sign.start == items[at].end and number_of(items[at]) == len(marks) + 1:
+            marks.append((at, at + 2, None))
+    return marks
+
+
+def _announced(items: Sequence[Item], end: int) -> None:
+    """“in three scenes:” says nothing beyond the scenes that follow."""
+    for at in range(end):
+        if items[at].has(role.SHOT_LIST) and items[at + 1].has(BREAK):
+            items[at].roles = role.PLEASE
+            if at and items[at - 1].has(role.NUMBER):
+                items[at - 1].roles = role.PLEASE
+
+
+def _shot_head(items: Sequence[Item], at: int) -> tuple[int, int | None]:
+    """Where a shot's own words begin, and its length when that is said there; 0 when this is no shot."""
+    seconds: int | None = None
+    closed = 0
+    while at < len(items) and closed < 4:
+        item = items[at]
+        if item.has(role.WISH) and len(item.sets) == 1 and item.sets[0][0] == "duration":
+            seconds = item.sets[0][1]
+        elif item.sign == tok.COLON or (
+            item.has(BREAK) and item.first in _SHOT_CLOSERS and seconds is None and not closed
+        ):
+            return at + 1, seconds
+        elif not item.has(BREAK):
+            break
+        closed += 1
+        at += 1
+    done = seconds is not None and items[at - 1].has(BREAK)
+    return (at, seconds) if done else (0, None)

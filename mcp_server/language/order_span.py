@@ -1,0 +1,230 @@
+"""How far the order reaches from a place in the text: one walk to the right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from mcp_server.language import roles as role
+from mcp_server.language import tokens as tok
+from mcp_server.language.clauses import is_order, is_thing
+from mcp_server.language.item import BREAK, ORDER, WORD, Item
+from mcp_server.language.lexicon import Lexicon
+from mcp_server.language.measures import SHOT_HEAD
+
+_AFTER_NOUN: Final = (
+    BREAK | role.LINK | role.WISH | role.NAME | role.PLEASE | role.SOFT | role.LABEL | role.PARTICLE | role.VERB
+)
+_BESIDE_SCENE: Final = frozenset(
+    ("tier", "aspect_ratio", "mode", "model", "provider", "duration", "resolution", "vendor_model")
+)
+"""Wishes that may stand right between the name and the scene: "kling pro vertical dog"; not "kling sound engineer"."""
+
+
+_ADJECTIVES: Final = 2
+"""How many may stand before the noun they belong to."""
+
+
+class Growth:
+    """One walk to the right, committing to what is surely part of the order."""
+
+    def __init__(self, items: Sequence[Item], at: int, lexicon: Lexicon, *, free: bool, named: bool) -> None:
+        self.items = items
+        self.lexicon = lexicon
+        self.named = at if named else -1
+        self.framed = False
+        self.start = at
+        self.commit = at
+        self.free = free
+        self.wishes = 0
+        """Wishes since the last commit."""
+        self.standing = False
+        """Whether one of them can stand alone."""
+        self.colon = 0
+        """Whether a colon came after the name: what follows is the scene unless it is surely an order."""
+        self.clause = at
+
+    def run(self) -> int:
+        items = self.items
+        for at in range(self.start, len(items)):
+            item = items[at]
+            if item.sign == SHOT_HEAD:
+                return self._end(at)
+            if item.sign == "prompt":
+                return self._commit(at + 1)
+            if item.has(BREAK):
+                self._break(at)
+            elif not item.has(ORDER) or not self._step(at, item):
+                return self._stop(at)
+        return self._end(len(items))
+
+    def _end(self, at: int) -> int:
+        if self._solid(at):
+            self._commit(at)
+        return self._reach()
+
+    def _reach(self) -> int:
+        """Up to the last commit; only to the colon, when what came after it disagrees with itself like a scene."""
+        if self.colon:
+            values: dict[str, set[object]] = {}
+            for item in self.items[self.colon : self.commit]:
+                for field, value in item.sets:
+                    values.setdefault(field, set()).add(value)
+            if any(len(found) > 1 for found in values.values()):
+                return self.colon
+        return self.commit
+
+    def _break(self, at: int) -> None:
+        if self._solid(at):
+            self._commit(at + 1)
+        self.free = False
+        self.wishes, self.standing = 0, False
+        self.clause = at + 1
+        if self.items[at].sign == tok.COLON and self.named >= 0:
+            self.colon = self.colon or at + 1
+
+    def _solid(self, at: int) -> bool:
+        """Whether all that came since the last commit is order."""
+        if self.commit == at:
+            return True
+        if self.commit < self.clause:
+            return is_order(self.items, self.clause, at, role.EDGE, self.lexicon) and self._only_breaks(
+                self.commit, self.clause
+            )
+        pending = self.items[self.commit : at]
+        if any(item.has(role.WISH) for item in pending):
+            return all(
+                self.items[index].scope >= role.EDGE and not is_thing(self.items, index, at, self.lexicon)
+                for index in range(self.commit, at)
+                if self.items[index].has(role.WISH)
+            )
+        return self.commit > self.start or all(item.has(role.PLEASE) for item in pending)
+
+    def _only_breaks(self, start: int, end: int) -> bool:
+        return all(item.has(BREAK) for item in self.items[start:end])
+
+    def _commit(self, at: int) -> int:
+        self.commit = at
+        self.wishes, self.standing = 0, False
+        return at
+
+    def _step(self, at: int, item: Item) -> bool:
+        """Takes one item in; False where the scene begins."""
+        following = self.items[at + 1] if at + 1 < len(self.items) else None
+        if item.has(role.NAME) and (not item.has(role.WISH) or not self.colon):
+            self._commit(at + 1)
+            self.free = True
+            if self.named < 0 and not item.negated:
+                self.named = at
+        elif item.has(role.WISH):
+            self._wish(at, item, following)
+        elif item.has(role.NOUN) and self._noun(following):
+            self._commit(at + 1)
+            self.free = True
+            self.framed = True
+        elif item.has(role.LINK) and self._link(at, following):
+            self._commit(at + 1)
+            self.free = False
+        elif item.has(role.LEAD) or (item.has(role.PLEASE) and not item.has(role.SOFT)):
+            if self.colon:
+                return item.has(role.PLEASE | role.SOFT | role.VERB)
+            self._commit(at + 1)
+        elif item.first == "me" and self.named == at - 1 and following is not None and following.has(role.ARTICLE):
+            # "kling me a sunset"
+            self._commit(at + 1)
+        elif item.has(role.LABEL) and at > self.start and self._describes(at, item, following):
+            self._commit(at + 1)
+            self.free = True
+        elif item.has(role.PARTICLE) and self.commit == at and at and item.start == self.items[at - 1].end:
+            self._commit(at + 1)
+        elif item.has(role.ARTICLE) and not item.has(role.SOFT):
+            if self._listed():
+                self._commit(at)
+            self.free = False
+        elif item.has(role.PARTICLE) and at > self.start:
+            return True
+        else:
+            return item.has(role.SOFT | role.VERB | role.LABEL | role.ARTICLE | role.PLEASE | role.KEPT)
+        return True
+
+    def _describes(self, at: int, label: Item, following: Item | None) -> bool:
+        """“the pro version”: a label after its own kind of wish says nothing more."""
+        before = self.items[at - 1]
+        if before.roles == role.NAME and at > 1 and self.items[at - 2].has(role.WISH):
+            # "the cheapest kling tier"
+            return True
+        fields = {field for field, _ in before.sets}
+        if not self.colon or label.entry is None:
+            return bool(fields)
+        return bool(fields.intersection(label.entry.label)) and (following is None or following.has(BREAK))
+
+    def _wish(self, at: int, item: Item, following: Item | None) -> None:
+        self.wishes += 1
+        self.standing = self.standing or item.scope >= role.STANDALONE
+        fits = (
+            following is None
+            or not following.has(WORD)
+            or item.scope >= role.STANDALONE
+            or (item.weight > 1 and any(field in _BESIDE_SCENE for field, _ in item.sets))
+        )
+        if self.free and fits:
+            wishes, standing = self.wishes, self.standing
+            self._commit(at + 1)
+            self.wishes, self.standing = wishes, standing
+        if item.scope == role.ANYWHERE and self._only_soft(at):
+            self._commit(at + 1)
+
+    def _only_soft(self, at: int) -> bool:
+        return all(item.has(BREAK | role.SOFT) for item in self.items[self.commit : at])
+
+    def _noun(self, following: Item | None) -> bool:
+        if following is not None and following.first in self.lexicon.noun_not_before:
+            return False
+        if self.free:
+            return True
+        if self.colon and not self.wishes:
+            return False
+        return following is None or following.has(_AFTER_NOUN)
+
+    def _link(self, at: int, following: Item | None) -> bool:
+        before = self.items[at - 1] if at else None
+        if before is not None and before.sign == tok.COLON:
+            # "kling : du café": what follows the colon begins the scene.
+            return False
+        if following is not None and following.has(role.WISH) and self.items[at].has(role.SOFT):
+            return False
+        if following is not None and following.has(role.STATE) and self.items[at].has(role.QUESTION):
+            # "kling pro where is my mind": asked within the scene.
+            return False
+        if self.commit == at and at > self.start:
+            return True
+        return before is not None and before.has(role.WISH) and before.scope >= role.STANDALONE and not self.colon
+
+    def _listed(self) -> bool:
+        """“4k 16:9 10s a lantern”: several wishes in a row need no comma."""
+        return self.wishes >= 2 and self.standing
+
+    def _stop(self, at: int) -> int:
+        if self.commit == self.start and (partner := self.items[self.start].partner) >= 0:
+            # "restyle this clip as …": a verb and its object open the text.
+            self._commit(min(at, max(self.start, partner) + 1))
+            return self._reach()
+        kind = self.standing and self.items[at].has(role.GENRE)
+        if ((self._listed() or kind) and self.items[at - 1].has(role.WISH)) or self._is_own_noun(at):
+            self._commit(at)
+        return self._reach()
+
+    def _is_own_noun(self, at: int) -> bool:
+        """“create a 5 second looping clip of …”: the noun stays with its adjective, what led up to it goes."""
+        before = self.items[at - 1] if at else None
+        if self.colon or before is None or not (self.wishes and before.has(role.WISH)):
+            return False
+        noun = at + 1
+        while noun < len(self.items) and noun - at <= _ADJECTIVES and self.items[noun].has(WORD):
+            noun += 1
+        following = self.items[noun + 1] if noun + 1 < len(self.items) else None
+        return (
+            self.items[at].has(WORD)
+            and following is not None
+            and (self.items[noun].has(role.NOUN) and following.has(role.LINK))
+        )

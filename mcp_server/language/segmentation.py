@@ -1,0 +1,290 @@
+"""Which words are the order, and which are the scene.
+
+Order words stand beside the name ("kling 4k …"), in a clause of their own at an end of the text (", vertical"), close
+the last sentence ("… in 4k"), or carry a label ("duration: 10"). Everything else is the scene, whatever it says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from mcp_server.language import roles as role
+from mcp_server.language import tokens as tok
+from mcp_server.language.clauses import clause_start, is_order
+from mcp_server.language.inner_clauses import middle
+from mcp_server.language.item import BREAK, ORDER, WORD, Item
+from mcp_server.language.lexicon import Lexicon
+from mcp_server.language.measures import SHOT_HEAD
+from mcp_server.language.order_span import Growth
+
+_INDEFINITE: Final = frozenset(("a", "an", "un", "una", "une", "ein", "eine", "einen", "some"))
+_CHATTER: Final = 4
+"""How many unknown words may lead up to "… a kling video of" without being a scene of their own."""
+
+
+class Order:
+    """The items of a text, and which of them are the order."""
+
+    def __init__(self, items: Sequence[Item], lexicon: Lexicon) -> None:
+        self.items = items
+        self.lexicon = lexicon
+        self.taken = [False] * len(items)
+        self.named = -1
+        """The place of the name that carries the order; -1 when none does."""
+        self.framed = False
+        """Whether a clip is asked for in so many words: "make a video of"."""
+        self.firm: set[int] = set()
+        """Wishes said beside the name or in clauses of their own; not those a sentence only happens to end with."""
+        self.run_on = False
+        """Whether the scene follows the order without a comma or a colon."""
+        self._shots = next((at for at, item in enumerate(items) if item.sign == SHOT_HEAD), len(items))
+        head = self._head()
+        if self.named < 0:
+            self._name_further_on(head)
+        self._close()
+        self._middle()
+        self._labelled()
+        self.firm |= {at for at, item in enumerate(items) if self.taken[at] and item.scope == role.ANYWHERE}
+
+    def wishes(self) -> Iterable[Item]:
+        """Everything that is asked for."""
+        return (item for item, taken in zip(self.items, self.taken, strict=True) if taken and item.has(role.WISH))
+
+    # -- the beginning ----------------------------------------------------------------------------------------
+
+    def _head(self) -> int:
+        end = self._grow(0, free=False)
+        if end == 0 or not self._has_name(0, end):
+            end = max(end, self._opening_verb())
+        self._take(0, end)
+        if end and not self.items[end - 1].has(BREAK):
+            self.run_on = True
+        return end
+
+    def _has_name(self, start: int, end: int) -> bool:
+        for at in range(start, end):
+            if self.items[at].has(role.NAME) and not self.items[at].negated:
+                self.named = at
+                return True
+        return False
+
+    def _opening_verb(self) -> int:
+        """“Make a fox … with kling”: the verb goes, the article stays with the scene."""
+        for at, item in enumerate(self.items):
+            following = self.items[at + 1] if at + 1 < len(self.items) else None
+            if (
+                item.has(role.VERB)
+                and following is not None
+                and (following.first in _INDEFINITE or following.has(role.NUMBER | role.GENRE) or not following.first)
+            ):
+                return at + 1
+            if not item.has(role.PLEASE | role.SOFT):
+                break
+        return 0
+
+    def _grow(self, at: int, *, free: bool) -> int:
+        """How far the order reaches from here. `free`: a wish here stands right beside the name."""
+        growth = Growth(self.items, at, self.lexicon, free=free, named=self.named >= 0)
+        end = growth.run()
+        self.framed = self.framed or growth.framed
+        if self.named < 0:
+            self.named = growth.named
+        return end
+
+    # -- a name in the middle or at the end -------------------------------------------------------------------
+
+    def _name_further_on(self, start: int) -> None:
+        for at in range(start, len(self.items)):
+            item = self.items[at]
+            if item.has(role.NAME) and not item.negated and self._is_order_place(at):
+                self._take_around(at, start)
+                return
+
+    def _is_order_place(self, at: int) -> bool:
+        before = self.items[at - 1] if at else None
+        after = self.items[at + 1] if at + 1 < len(self.items) else None
+        if after is None or after.has(BREAK | role.WISH | role.NOUN | role.PARTICLE | role.GENRE):
+            return True
+        return before is None or before.has(BREAK | role.SOFT | role.VERB | role.LEAD | role.LINK)
+
+    def _take_around(self, at: int, start: int) -> None:
+        self.named = at
+        left = at
+        while left > start and self.items[left - 1].has(ORDER) and not self.items[left - 1].has(BREAK | role.KEPT):
+            left -= 1
+        beside_scene = left > start and self.items[left - 1].has(WORD | role.KEPT)
+        while beside_scene and left < at and self.items[left].has(role.ARTICLE):
+            left += 1
+        end = self._grow(at, free=True)
+        if self.items[end - 1].sign == tok.COLON:
+            left = self._frame_start(left)
+        elif beside_scene and self._is_whole_frame(left, at, end):
+            left = max(start, self._sentence_start(left))
+        if beside_scene and self.items[left - 1].has(role.GENRE):
+            # "a 15s spot in kling pro of a car": the kind of clip stays, with what it shows.
+            end = next((index for index in range(at, end) if self.items[index].has(role.LINK)), end)
+            self._take_adjectives(left - 1)
+        if beside_scene and left == at:
+            # "a stop-motion kling video of a dog": the noun stays with its own adjective.
+            for index in range(at, end - 1):
+                if self.items[index].has(role.NOUN) and self.items[index + 1].has(role.LINK):
+                    end = index
+                    break
+        self._take(left, end)
+
+    def _take_adjectives(self, noun: int) -> None:
+        """The wishes right before a noun."""
+        first = noun
+        while first and self.items[first - 1].has(role.WISH) and self.items[first - 1].scope >= role.EDGE:
+            first -= 1
+        self._take(first, noun)
+
+    def _is_whole_frame(self, left: int, at: int, end: int) -> bool:
+        """“Would you mind making a kling video of …”: an article, the name, a noun and what links it to the scene."""
+        begins = left > 0 and self.items[left - 1].has(role.ARTICLE) and not self.items[left - 1].has(WORD)
+        nouns = [index for index in range(at, end - 1) if self.items[index].has(role.NOUN)]
+        before = self.items[self._sentence_start(left) : left]
+        short = sum(item.has(WORD) for item in before) <= _CHATTER and not any(item.has(BREAK) for item in before)
+        return begins and short and any(self.items[index + 1].has(role.LINK) for index in nouns)
+
+    def _sentence_start(self, at: int) -> int:
+        while at and self.items[at - 1].sign != tok.SENTENCE:
+            at -= 1
+        return at
+
+    def _frame_start(self, at: int) -> int:
+        """“Make me something with kling pro: …”: what leads up to such a colon is not the scene."""
+        start = self._sentence_start(at)
+        opens = self.items[start].has(role.VERB | role.LEAD | role.PLEASE)
+        return start if opens and not any(item.has(BREAK) for item in self.items[start:at]) else at
+
+    # -- the end ----------------------------------------------------------------------------------------------
+
+    def _close(self) -> None:
+        """Clauses at the end that say nothing but what is wanted, then the tail of the last sentence."""
+        end = len(self.items)
+        tail: list[tuple[int, int]] = []
+        while end:
+            start = clause_start(self.items, end)
+            if start < self._shots < end:
+                break
+            if start < end and not all(self.taken[start:end]):
+                if not is_order(self.items, start, end, role.EDGE, self.lexicon):
+                    if self._agree(tail):
+                        for first, last in tail:
+                            self._take(first, last)
+                        self._tail(start, end)
+                    return
+                tail.append((start, end))
+            if start == 0 or self.items[start - 1].sign == SHOT_HEAD:
+                break
+            end = start - 1
+        for first, last in tail:
+            self._take(first, last)
+
+    def _agree(self, clauses: Iterable[tuple[int, int]]) -> bool:
+        """“…, 10 seconds, 9 seconds, 8 seconds” counts down; it orders nothing."""
+        values: dict[str, set[object]] = {}
+        for start, end in clauses:
+            for field, value in (pair for item in self.items[start:end] if not item.negated for pair in item.sets):
+                values.setdefault(field, set()).add(value)
+        return all(len(found) == 1 for found in values.values())
+
+    def _tail(self, start: int, end: int) -> None:
+        """“… of a neon city in 4k for 10 seconds with sound”."""
+        low = end
+        while low > start and self.items[low - 1].has(ORDER) and not self.taken[low - 1]:
+            low -= 1
+        if low == start:
+            return
+        cut = end
+        for at in range(end - 1, low - 1, -1):
+            item = self.items[at]
+            if item.has(role.WISH):
+                if not self._may_close(at, cut, end):
+                    break
+                cut = at
+            elif item.has(role.NAME) or (cut < end and at == cut - 1 and self._leads_to(item)):
+                cut = at
+        verbs = any(item.has(role.VERB | role.LEAD) for item in self.items[low:end])
+        if cut == end:
+            cut = self._frame(low, end, verbs=verbs)
+        elif verbs:
+            while cut > low and self.items[cut - 1].has(role.NOUN | role.PARTICLE | role.LEAD):
+                cut -= 1
+        firm = set(self.firm)
+        self._take(cut, end)
+        self.firm = firm
+
+    def _leads_to(self, item: Item) -> bool:
+        return item.has(role.SOFT) or item.first in self.lexicon.closing["provider"]
+
+    def _may_close(self, at: int, cut: int, end: int) -> bool:
+        item = self.items[at]
+        before = self.items[at - 1]
+        leading = [self.items[index].first for index in range(max(0, at - 2), at)]
+        if any(self.lexicon.blocks(field, leading) for field, _ in item.sets):
+            return False
+        if any(self._is_scenery(field, value) for field, value in item.sets):
+            return False
+        following = self.items[at + 1] if at + 1 < end else None
+        if before.has(role.ARTICLE) and not before.has(role.SOFT):
+            return following is not None and following.has(role.LABEL) and self.items[at - 2].has(role.SOFT)
+        if item.closes == "bare" or item.scope == role.ANYWHERE:
+            return True
+        beside = cut == at + 1 and following is not None and following.has(role.WISH | role.NAME)
+        beside = beside or (self.run_on and before.has(role.WISH))
+        if item.closes == "after_preposition":
+            field = item.sets[0][0] if item.sets else "other"
+            return (
+                beside or self.run_on or before.first in self.lexicon.closing.get(field, self.lexicon.closing["other"])
+            )
+        return beside and item.scope >= role.EDGE
+
+    def _is_scenery(self, field: str, value: object) -> bool:
+        """What was settled beside the name, and a length nobody sells, are not settled by a sentence's last words."""
+        if field == "duration" and isinstance(value, int) and value > self.lexicon.longest_sold:
+            return True
+        said = {pair[1] for at in self.firm for pair in self.items[at].sets if pair[0] == field}
+        return bool(said) and value not in said
+
+    def _frame(self, low: int, end: int, *, verbs: bool) -> int:
+        """Languages that say "video" and "make" last: "猫がピアノを弾く動画を作って"."""
+        opened = any(
+            self.taken[at] and item.has(role.VERB | role.LEAD | role.PLEASE) for at, item in enumerate(self.items[:low])
+        )
+        named = any(self.taken[at] and item.has(role.NOUN) for at, item in enumerate(self.items[:low]))
+        first = next((at for at in range(low, end) if self.items[at].has(role.NOUN)), None)
+        if first is None:
+            closing = [at for at in range(low, end) if _may_be_last(self.items[at])]
+            return closing[0] if closing and closing[-1] == end - 1 and (opened or named) else end
+        if not verbs and not (opened and not named):
+            return end
+        self.framed = True
+        while first > low and self.items[first - 1].has(role.PARTICLE | role.SOFT):
+            first -= 1
+        return first
+
+    # -- the middle -------------------------------------------------------------------------------------------
+
+    def _middle(self) -> None:
+        said = {field for item in self.wishes() for field, _ in item.sets}
+        for start, end in middle(self.items[: self._shots], self.taken, said, self.lexicon):
+            self._take(start, end)
+
+    def _labelled(self) -> None:
+        for at, item in enumerate(self.items):
+            if item.scope == role.ANYWHERE and item.has(role.WISH):
+                self.taken[at] = True
+
+    def _take(self, start: int, end: int) -> None:
+        for at in range(start, end):
+            self.taken[at] = not self.items[at].has(role.KEPT)
+        self.firm.update(at for at in range(start, end) if self.items[at].has(role.WISH))
+
+
+def _may_be_last(item: Item) -> bool:
+    """A word of ordering where languages say it last, "作って", "machen"; "she learns to run" is the scene's own."""
+    said = not item.first.isascii() or item.first.endswith("en")
+    return item.has(role.PLEASE) or (said and item.has(role.VERB | role.LEAD))

@@ -1,0 +1,118 @@
+"""What the user allows: the price of one order, of a day, and whose files may be named."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from mcp_server.answers import tasks
+from mcp_server.errors import BudgetError, KlingError, RequestError, UnknownTaskError
+
+if TYPE_CHECKING:
+    from mcp_server.domain.arguments import VideoArguments
+    from mcp_server.domain.quote import Quote
+    from mcp_server.domain.task import Task
+    from mcp_server.ordering.plan import Plan
+    from mcp_server.settings import Settings
+    from mcp_server.tasks.runner import TaskRunner
+
+
+class ConfirmationNeededError(BudgetError):
+    """The price is above what the user wants to be asked about."""
+
+    code = "confirmation_needed"
+
+
+class StoppedError(KlingError):
+    """The person changed their mind in time."""
+
+    code = "stopped"
+    exit_code = 130
+
+
+def within(
+    plan: Plan, arguments: VideoArguments, settings: Settings, *, confirmed: bool, agreed: str | None = None
+) -> None:
+    """Nothing, or the refusal that says the price and what to do; nothing was sent.
+
+    `agreed` is the arithmetic that was shown to whoever confirmed.
+    """
+    most = most_of(plan.quote)
+    limit = plan.max_cost_usd
+    price = plan.quote.arithmetic
+    if limit is not None and most is None:
+        raise BudgetError(
+            f"max_cost_usd is {limit}, but the price is not known: {price}",
+            next_step="Name a provider with a published price, or leave max_cost_usd out",
+        )
+    if limit is not None and most is not None and most > limit:
+        raise BudgetError(
+            f"This costs {price}, more than max_cost_usd {limit}",
+            next_step="Raise max_cost_usd, or ask for something shorter, silent or of a lower tier",
+        )
+    if plan.simulated:
+        return
+    if agreed is not None and agreed != price:
+        raise _unconfirmed(plan, f"The price was {agreed} when it was agreed to; now it is {price}")
+    permitted = confirmed or (most is None and bool(arguments.accept_unknown_price))
+    if most is None and settings.daily_budget_usd is not None and not permitted:
+        raise BudgetError(
+            f"A daily budget is set, but the price is not known: {price}",
+            next_step="Set accept_unknown_price after asking the user, or name a provider with a published price",
+        )
+    above = settings.confirm_above_usd
+    # A limit that words name may be a sum in the scene: it refuses, and it agrees to nothing.
+    if above is None or permitted or arguments.max_cost_usd is not None:
+        return
+    if most is None or most > above:
+        raise _unconfirmed(plan, f"This costs {price}; the user wants to be asked above ${above}")
+
+
+def _unconfirmed(plan: Plan, what: str) -> ConfirmationNeededError:
+    return ConfirmationNeededError(
+        what,
+        next_step="Ask the user, then call again with max_cost_usd at least that price"
+        if most_of(plan.quote) is not None
+        else "Ask the user, then call again with accept_unknown_price",
+        details={"usd": tasks.plain(plan.quote.usd), "arithmetic": plan.quote.arithmetic},
+    )
+
+
+def own_files(arguments: VideoArguments, owner: str) -> None:
+    """Somebody who came over the network with a token names no files of this machine, to read or to write."""
+    if not owner:
+        return
+    from mcp_server.providers.media_inputs import kind_of
+
+    places = (
+        arguments.image,
+        arguments.end_image,
+        arguments.video,
+        arguments.audio_file,
+        *(arguments.references or ()),
+    )
+    local = [place for place in places if place is not None and kind_of(place) == "file"]
+    if local or arguments.output_dir is not None:
+        raise RequestError(
+            "Files and folders of the server cannot be named over the network",
+            next_step="Use a public https address or a data: URI, and leave output_dir out",
+        )
+
+
+async def own_job(desk: TaskRunner, job_id: str, owner: str) -> Task:
+    """The owner's task with this vendor's id: everybody here orders through the same accounts, so no other will do."""
+    from mcp_server.tasks.store.base import Filter
+
+    found = await desk.find(Filter(job_id=job_id, owner=owner, limit=1))
+    if not found:
+        raise UnknownTaskError(
+            f"No task of yours is the job {job_id!r}",
+            why="over the network a vendor's id is taken only for a clip that was ordered here, under the same token",
+            next_step="Give the task_id that generate_video answered with",
+        )
+    return found[0]
+
+
+def most_of(quote: Quote) -> Decimal | None:
+    """What it can cost at most, in dollars; None when nobody knows."""
+    return quote.usd if quote.usd is not None else quote.usd_at_most

@@ -1,0 +1,240 @@
+"""From arguments to a plan: route -> check -> price -> choose, with nothing sent and nothing written.
+
+The only caller of routing, validation, pricing and the gate. A plan is everything a purchase needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from mcp_server.catalog.names import names
+from mcp_server.domain.catalog import Catalog, Offer
+from mcp_server.domain.quote import Quote, Route
+from mcp_server.domain.request import CheckedRequest, Misfit, VideoRequest
+from mcp_server.domain.vocabulary import SANDBOX
+from mcp_server.errors import NotAnOrderError, RequestError
+from mcp_server.ordering import pricing, validation, vendor_schema
+from mcp_server.providers import media_inputs, wire
+from mcp_server.providers.reading import not_signed_in
+from mcp_server.routing import choose
+from mcp_server.routing import request as merge
+
+if TYPE_CHECKING:
+    from mcp_server.domain.arguments import VideoArguments
+    from mcp_server.providers.base import HttpCall
+    from mcp_server.settings import Settings
+
+_STAND_IN = "https://example.com/file"
+"""Where a local file would be once the vendor has it: an estimate uploads nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One clip, routed, checked and priced: what would be bought, and why."""
+
+    request: VideoRequest
+    route: Route
+    others: tuple[Quote, ...]
+    """Every other offer that fits, of any model and from anybody, cheapest first, unknown prices last; to buy one,
+    only those of the model it is chosen from are looked at."""
+    given: Mapping[str, media_inputs.Kind]
+    """How each picture, clip and recording comes."""
+    simulated: bool
+    max_cost_usd: Decimal | None
+    """The most that may be spent, by argument or by the words."""
+    warnings: tuple[str, ...]
+    signed_in: frozenset[str]
+    """Providers that had a key when this was planned."""
+
+    @property
+    def quote(self) -> Quote:
+        return self.route.quote
+
+    @property
+    def checked(self) -> CheckedRequest:
+        return self.route.quote.checked
+
+    @property
+    def offer(self) -> Offer:
+        return self.route.quote.checked.offer
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTask:
+    """A finished task of ours that a new one builds on."""
+
+    provider: str
+    job_id: str
+    simulated: bool
+
+
+@dataclass
+class Planner:
+    """Turns arguments into plans with one user's keys and one day's prices."""
+
+    settings: Settings
+    catalog: Catalog
+
+    @property
+    def signed_in(self) -> frozenset[str]:
+        """Providers with a key now: one may be stored or removed while a server runs."""
+        return frozenset(
+            facts.id
+            for facts in self.catalog.providers.values()
+            if self.settings.secret(facts.key_variable, facts.token_file)
+        )
+
+    def plan(
+        self,
+        arguments: VideoArguments,
+        *,
+        day: date,
+        source: SourceTask | None = None,
+        buying: bool = True,
+    ) -> Plan:
+        """The route, or the refusal that says what to change."""
+        request, max_cost_usd, notes = self._request(arguments, source)
+        rehearsal = request.provider == SANDBOX
+        if rehearsal:
+            request = replace(request, provider=None)
+        signed_in = self.signed_in
+        unread = "" if rehearsal else self._unread()
+        simulated = rehearsal or not signed_in or (source is not None and source.simulated)
+        names(self.catalog).certain_provider(request.provider, SANDBOX)
+        if buying and not simulated and request.provider and request.provider not in signed_in:
+            raise not_signed_in(self.catalog.providers[request.provider], why=unread)
+        usable = frozenset(self.catalog.providers) if simulated else signed_in
+        if not buying and request.provider:
+            usable |= {request.provider}
+        given = media_inputs.inspect(request, simulated=simulated)
+        usable_quotes, other_quotes, misfits = self._shortlist(request, usable, given, day, whole=not buying)
+        route = choose.choose(request, usable_quotes, misfits, self.catalog)
+        others = sorted(
+            (quote for quote in (*usable_quotes, *other_quotes) if quote is not route.quote),
+            key=lambda quote: quote.price_rank,
+        )
+        warnings = (*notes, *route.quote.checked.warnings, *route.warnings)
+        return Plan(
+            request=request,
+            route=route,
+            others=tuple(others),
+            given=given,
+            simulated=simulated,
+            max_cost_usd=max_cost_usd,
+            warnings=tuple(dict.fromkeys(filter(None, (unread, arguments.pasted, *warnings)))),
+            signed_in=signed_in,
+        )
+
+    def call(self, plan: Plan, *, key: str, request: VideoRequest | None = None) -> HttpCall:
+        """The paid call, with the caller's own fields merged in and the vendor's schema satisfied.
+
+        `request` is the plan's with local media where the vendor can fetch them; without it they are stood in for.
+        """
+        local = {place: _STAND_IN for place, kind in plan.given.items() if kind != "https"}
+        sendable = request or media_inputs.placed(plan.request, local)
+        adapter = wire(self.catalog.providers[plan.offer.provider])
+        call = adapter.submit(replace(plan.checked, request=sendable), key=key)
+        vendor_schema.check_options(call.json, plan.request.options, plan.offer)
+        body = vendor_schema.merge_options(call.json, plan.request.options)
+        vendor_schema.check_body(plan.offer.provider, call.schema, body)
+        return replace(call, json=body)
+
+    def _request(
+        self, arguments: VideoArguments, source: SourceTask | None
+    ) -> tuple[VideoRequest, Decimal | None, tuple[str, ...]]:
+        explicit: dict[str, Any] = arguments.given()
+        text = explicit.pop("request", "")
+        wishes = None
+        if text.strip():
+            from mcp_server.language import reader
+
+            wishes = reader.read(text, catalog=self.catalog)
+        if source is not None:
+            explicit["source_task"] = source.job_id
+            if explicit.setdefault("provider", source.provider) not in (source.provider, SANDBOX):
+                raise RequestError(
+                    f"The clip of {arguments.source_task} was made by {source.provider}, "
+                    f"and {explicit['provider']} does not have it",
+                    next_step="Leave provider out, or give the clip's address in `video`",
+                )
+        request, notes = merge.request_from(explicit, wishes, catalog=self.catalog)
+        # A bare scene is no order by itself; whoever calls these tools with one means it as the prompt.
+        if wishes is not None and wishes.none and not wishes.bare and not explicit.get("prompt"):
+            raise NotAnOrderError(
+                f"These words do not order a Kling video: {wishes.none}",
+                next_step="Give the scene in `prompt`, or name Kling in `request`",
+            )
+        if request.options and not (request.provider or request.vendor_model):
+            raise RequestError(
+                "`options` are one vendor's own fields, but no provider is named",
+                next_step="Name `provider`, or leave `options` out",
+            )
+        return request, merge.most_of(explicit, wishes), notes
+
+    def _unread(self) -> str:
+        trouble = self.settings.key_file.trouble
+        return (
+            f"{self.settings.credentials_file} cannot be read ({trouble}): keys in it are not used" if trouble else ""
+        )
+
+    def _shortlist(
+        self,
+        request: VideoRequest,
+        usable: frozenset[str],
+        given: Mapping[str, media_inputs.Kind],
+        day: date,
+        *,
+        whole: bool,
+    ) -> tuple[list[Quote], list[Quote], list[Misfit]]:
+        """Quotes to choose from, quotes only to compare with, and why the rest cannot; `whole` compares with all."""
+        others: list[Quote] = []
+        misfits: list[Misfit] = []
+        groups = choose.candidates(request, self.catalog)
+        for group in groups:
+            quotes, unfit = self._priced(request, group, given, day)
+            misfits += unfit
+            mine = [quote for quote in quotes if quote.checked.offer.provider in usable]
+            others += [quote for quote in quotes if quote.checked.offer.provider not in usable]
+            if mine:
+                for later in groups if whole else ():
+                    others += self._priced(request, later, given, day)[0]
+                return mine, others, misfits
+            misfits += [_without_key(quote.checked.offer, self.catalog) for quote in quotes]
+        return [], [], misfits
+
+    def _priced(
+        self, request: VideoRequest, group: tuple[Offer, ...], given: Mapping[str, media_inputs.Kind], day: date
+    ) -> tuple[list[Quote], list[Misfit]]:
+        """What each of these offers would cost, and why the rest of them cannot."""
+        quotes: list[Quote] = []
+        misfits: list[Misfit] = []
+        for offer in group:
+            fit = self._check(request, offer, given)
+            if isinstance(fit, Misfit):
+                misfits.append(fit)
+                continue
+            quote = pricing.quote(fit, self.catalog.prices, day=day, usd_per_credit=self.settings.usd_per_credit)
+            quotes.append(pricing.unsettled(quote, self.catalog.providers[offer.provider]))
+        return quotes, misfits
+
+    def _check(
+        self, request: VideoRequest, offer: Offer, given: Mapping[str, media_inputs.Kind]
+    ) -> CheckedRequest | Misfit:
+        outcome = validation.check(request, offer)
+        providers = self.catalog.providers
+        refused = media_inputs.refused_by(providers[offer.provider], given, providers.values())
+        if not refused:
+            return outcome
+        known = outcome.problems if isinstance(outcome, Misfit) else ()
+        return Misfit(offer=offer, problems=(*known, *refused))
+
+
+def _without_key(offer: Offer, catalog: Catalog) -> Misfit:
+    facts = catalog.providers[offer.provider]
+    return Misfit(
+        offer=offer, problems=(f"{offer.id} fits, but there is no key for {facts.name} ({facts.key_variable})",)
+    )

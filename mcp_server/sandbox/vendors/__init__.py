@@ -1,0 +1,1 @@
+"""Each vendor's protocol as the sandbox plays it."""

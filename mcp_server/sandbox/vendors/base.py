@@ -1,0 +1,260 @@
+"""What all five vendors' counters do alike: look at the key, play the faults that are armed, write the journal."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Final
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from mcp_server.sandbox import faults
+from mcp_server.sandbox.jobs import Job, Order
+from mcp_server.sandbox.sandbox import Sandbox
+
+DROP: Final = "kling_sandbox.drop"
+"""The ASGI extension by which the server lets a handler close the connection."""
+BODY_LIMIT: Final = 64 * 1024 * 1024
+PAGE: Final = "<!doctype html><title>502 Bad Gateway</title><h1>502 Bad Gateway</h1>"
+CONTENT_WORDS: Final = "The prompt was refused by content moderation"
+LINK_LIFE_S: Final = 7 * 24 * 3600.0
+
+
+class RefusedError(Exception):
+    """The vendor says no, with this answer."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(response.status_code)
+        self.response = response
+
+
+class Dropped(Response):
+    """No answer at all: the connection closes."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
+        drop: Callable[[], None] | None = scope.get("extensions", {}).get(DROP)
+        if drop is None:
+            raise ConnectionResetError("the sandbox closed the connection without an answer")
+        drop()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+
+@dataclass(slots=True, kw_only=True)
+class Visit:
+    """One request at a vendor's counter, as the journal will tell it."""
+
+    request: Request
+    action: str
+    account: str = ""
+    job: str = ""
+    accepted: bool = False
+    fault: str = ""
+    facts: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+Handler = Callable[[Visit], Awaitable[Response]]
+
+
+class Vendor(ABC):
+    """One vendor's protocol under its own prefix."""
+
+    name: ClassVar[str]
+    refunds_failures: ClassVar[bool]
+    """Whether a failed job costs nothing; where that is not documented, it is charged here."""
+
+    def __init__(self, box: Sandbox) -> None:
+        self.box = box
+
+    @abstractmethod
+    def routes(self) -> list[BaseRoute]:
+        """Every address of this vendor."""
+
+    @abstractmethod
+    def refusal(self, fault: str, words: str, *, status: int | None = None, **more: Any) -> Response:
+        """This vendor's envelope for a refusal: auth, no_money, bad_input, rate_limited, server, not_found and more."""
+
+    @abstractmethod
+    def word(self, job: Job, now: float) -> str:
+        """This vendor's status word."""
+
+    def route(
+        self, path: str, action: str, handler: Handler, *, methods: tuple[str, ...] = ("GET",), signed_in: bool = True
+    ) -> Route:
+        """An address with the counter's manners around its handler."""
+
+        async def endpoint(request: Request) -> Response:
+            visit = Visit(request=request, action=action)
+            response = await self._serve(visit, handler, signed_in=signed_in)
+            self._note(visit, response)
+            return response
+
+        return Route(path, endpoint, methods=list(methods))
+
+    async def _serve(self, visit: Visit, handler: Handler, *, signed_in: bool) -> Response:
+        try:
+            await self._slow(visit)
+            early = self._take(visit, _BEFORE)
+            if early is not None:
+                return self._early(*early)
+            if signed_in:
+                visit.account = self._signed_in(visit.request)
+            response = await handler(visit)
+        except RefusedError as refused:
+            return refused.response
+        late = self._take(visit, _AFTER) if response.status_code < 300 else None
+        return response if late is None else self._late(*late)
+
+    def _signed_in(self, request: Request) -> str:
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        account = self.box.account(key.strip()) if scheme.lower() == "bearer" else None
+        if account is None:
+            raise RefusedError(self.refusal("auth", "Invalid API key"))
+        return account
+
+    def _take(self, visit: Visit, kinds: Mapping[str, tuple[str, ...]]) -> tuple[str, str] | None:
+        taken = self.box.take_fault(self.name, kinds.get(visit.action, ()))
+        if taken is not None:
+            visit.fault = taken[0]
+        return taken
+
+    async def _slow(self, visit: Visit) -> None:
+        taken = self._take(visit, _SLOW)
+        if taken is not None:
+            await self.box.sleep(faults.seconds(taken[1], 5))
+
+    def _early(self, kind: str, value: str) -> Response:
+        match kind.removeprefix("status_"):
+            case "429":
+                after = f"{faults.seconds(value, 1):g}"
+                response = self.refusal("rate_limited", "Too many requests, please slow down")
+                response.headers["Retry-After"] = after
+                return response
+            case "500" | "500_before_accept":
+                return self.refusal("server", "Internal server error", status=faults.http_status(value, 500))
+            case "no_money":
+                return self.refusal("no_money", "Insufficient balance", inside_200=value == "200")
+            case "content_refused":
+                return self.refusal("content_policy", CONTENT_WORDS)
+            case "html":
+                return HTMLResponse(PAGE)
+            case _:
+                return Dropped()
+
+    def _late(self, kind: str, value: str) -> Response:
+        match kind:
+            case "500_after_accept":
+                return self.refusal("server", "Internal server error", status=faults.http_status(value, 500))
+            case "html":
+                return HTMLResponse(PAGE)
+            case _:
+                return Dropped()
+
+    def _note(self, visit: Visit, response: Response) -> None:
+        request = visit.request
+        self.box.store.note(
+            {
+                "at": self.box.now(),
+                "vendor": self.name,
+                "action": visit.action,
+                "method": request.method,
+                # Without the query: a signed link's signature is a secret.
+                "path": request.url.path,
+                "status": None if isinstance(response, Dropped) else response.status_code,
+                "job": visit.job,
+                "accepted": visit.accepted,
+                "fault": visit.fault,
+                "facts": visit.facts,
+            }
+        )
+
+    async def body(self, visit: Visit) -> dict[str, Any]:
+        """The JSON object that was sent."""
+        raw = await read(visit.request)
+        try:
+            sent: Any = json.loads(raw)
+        except ValueError:
+            raise RefusedError(self.refusal("bad_input", "The request body is not valid JSON")) from None
+        if not isinstance(sent, dict):
+            raise RefusedError(self.refusal("bad_input", "The request body must be a JSON object"))
+        visit.facts["body"] = told(sent)
+        return sent  # type: ignore[reportUnknownVariableType]
+
+    def affordable(self, visit: Visit) -> None:
+        """Refuse an account with nothing left."""
+        if not self.box.can_pay(self.name, visit.account, refunds=self.refunds_failures):
+            raise RefusedError(self.refusal("no_money", "Insufficient balance"))
+
+    def accept(self, visit: Visit, job_id: str, order: Order, *, key: str = "", digest: str = "") -> Job:
+        """Take the order on and say so in the journal."""
+        job, new = self.box.accept(job_id, order, visit.account, key=key, digest=digest)
+        visit.job, visit.accepted = job.id, new
+        if not self.box.rendering:
+            visit.facts["notice"] = self.box.notice
+        return job
+
+    def owned(self, visit: Visit, job_id: str) -> Job:
+        """The job, if this account ordered it from this vendor."""
+        job = self.box.store.find(self.name, job_id, visit.account)
+        visit.job = job_id
+        missing = self.box.take_fault(self.name, ("status_missing",)) if visit.action in _LOOKS else None
+        if missing is not None:
+            visit.fault = missing[0]
+        if job is None or missing is not None:
+            raise RefusedError(self.refusal("not_found", job_id))
+        return job
+
+    def said(self, visit: Visit, job: Job) -> str:
+        """The status word, unless an unknown one is ordered."""
+        unknown = self.box.take_fault(self.name, ("status_unknown",))
+        if unknown is not None:
+            visit.fault = unknown[0]
+            return unknown[1] or "reviewing"
+        return self.word(job, self.box.now())
+
+    def link(self, visit: Visit, job: Job) -> str:
+        """The clip's signed address, good for a week."""
+        expires, signature = self.box.link(job, job.ends + LINK_LIFE_S)
+        base = str(visit.request.base_url).rstrip("/")
+        return f"{base}/{self.name}/files/{job.id}/clip.mp4?Expires={expires}&Signature={signature}"
+
+
+_LOOKS: Final = ("status", "result")
+_SLOW: Final = {"submit": ("slow",), "status": ("status_slow",), "result": ("status_slow",)}
+_BEFORE: Final = {
+    "submit": ("drop_before_accept", "500_before_accept", "429", "no_money", "content_refused"),
+    **dict.fromkeys(_LOOKS, ("status_drop", "status_500", "status_429", "status_html")),
+}
+_AFTER: Final = {"submit": ("drop_after_accept", "500_after_accept", "html")}
+
+
+async def read(request: Request) -> bytes:
+    """The whole body, up to what the sandbox is ready to hold."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > BODY_LIMIT:
+            raise RefusedError(JSONResponse({"error": "Payload too large"}, 413))
+        parts.append(part)
+    return b"".join(parts)
+
+
+def told(value: Any) -> Any:
+    """What the journal keeps of a body: no file contents, no signatures of links."""
+    if isinstance(value, dict):
+        return {key: told(part) for key, part in value.items()}  # type: ignore[reportUnknownVariableType]
+    if isinstance(value, list):
+        return [told(part) for part in value]  # type: ignore[reportUnknownVariableType]
+    if isinstance(value, str):
+        if value.startswith("data:"):
+            return f"{value.partition(',')[0]},… ({len(value)} characters)"
+        if value.startswith(("http://", "https://")):
+            return value.partition("?")[0]
+        return value[:2_000]
+    return value

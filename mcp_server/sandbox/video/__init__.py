@@ -1,0 +1,1 @@
+"""The sandbox's clips: drawn, encoded and kept."""

@@ -1,0 +1,1 @@
+"""The MCP surface: resources, prompts, extensions, and the transports that serve them."""

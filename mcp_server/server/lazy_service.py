@@ -1,0 +1,64 @@
+"""The one service behind every tool, made at the first call that needs it and not before."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mcp_server.service import Service
+    from mcp_server.settings import Settings
+
+A_MOMENT_S = 0.5
+"""Between the first reply and looking after what an earlier process left unfinished."""
+
+
+def make_service() -> Service:
+    """The real one, from the environment."""
+    from mcp_server.composition import build
+
+    return build()
+
+
+class LazyService:
+    """Hands out the service; imports, opens and starts nothing before somebody asks."""
+
+    def __init__(self, settings: Settings, make: Callable[[], Service]) -> None:
+        self.settings = settings
+        self._make = make
+        self._service: Service | None = None
+        self._started = False
+        self._starting = asyncio.Lock()
+        self._met = asyncio.Event()
+
+    def get(self) -> Service:
+        """The service, for calls that only read facts."""
+        if self._service is None:
+            self._service = self._make()
+        return self._service
+
+    async def ready(self) -> Service:
+        """The service with unfinished tasks taken up again, for calls that touch the record."""
+        service = self.get()
+        async with self._starting:
+            if not self._started:
+                await service.start()
+                self._started = True
+        return service
+
+    def met(self) -> None:
+        """A client has had its first reply."""
+        self._met.set()
+
+    async def resume(self) -> None:
+        """A moment after the first reply, take up unfinished tasks; without a record there is nothing to do."""
+        await self._met.wait()
+        await asyncio.sleep(A_MOMENT_S)
+        if self.settings.database.exists():
+            await self.ready()
+
+    async def close(self) -> None:
+        """Hand over cleanly; nothing was bought through a service that was never made."""
+        if self._service is not None:
+            await self._service.close()

@@ -1,0 +1,36 @@
+"""The tools that move money or stop it: generate_video, cancel_task."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mcp_server.server.tools import elicitation
+from mcp_server.server.tools.replies import order_reply, task_reply
+
+if TYPE_CHECKING:
+    from mcp_types import CallToolResult, InputRequiredResult
+
+    from mcp_server.server.tools.tool import Call
+
+
+async def generate_video(call: Call) -> CallToolResult | InputRequiredResult:
+    """Buy one clip; the answer comes as soon as the vendor has accepted, and the task outlives the call."""
+    from mcp_server.ordering.limits import ConfirmationNeededError
+
+    service = await call.services.ready()
+    try:
+        return order_reply(await service.generate(call.arguments, owner=call.owner))
+    except ConfirmationNeededError as asked:
+        error = asked
+        agreed = await elicitation.ask(call, error)
+        if agreed is not True:
+            return agreed
+    agreed_price = str(error.details["arithmetic"])
+    return order_reply(await service.generate(call.arguments, owner=call.owner, confirmed=True, agreed=agreed_price))
+
+
+async def cancel_task(call: Call) -> CallToolResult:
+    """Ask the vendor to stop, or only stop watching."""
+    service = await call.services.ready()
+    wanted = call.arguments
+    return task_reply(await service.cancel(wanted.task_id, owner=call.owner, stop_following=wanted.stop_following))

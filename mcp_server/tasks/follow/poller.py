@@ -1,0 +1,342 @@
+"""One look at a job, and what it changes in the record; one try to save its clip."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Unpack
+
+from mcp_server.domain.catalog import Catalog, Provider
+from mcp_server.domain.task import Artifact, Job, JobReport, Task
+from mcp_server.errors import KlingError, LocalError, ProviderError
+from mcp_server.providers.accounts import Account
+from mcp_server.providers.base import Wire
+from mcp_server.providers.transport import Transport
+from mcp_server.tasks import settlement as money
+from mcp_server.tasks.download.files import NotAVideoError
+from mcp_server.tasks.download.links import LinkRefusedError
+from mcp_server.tasks.download.saver import LinkExpiredError, Saver
+from mcp_server.tasks.failpoints import Failpoints
+from mcp_server.tasks.follow import failures, intervals
+from mcp_server.tasks.follow.pace import PollPacing
+from mcp_server.tasks.follow.scheduler import SAVING, Followed, Streak
+from mcp_server.tasks.store.base import Changes, Lease, LeaseLostError, Record
+
+_log = logging.getLogger("kling_video.tasks")
+
+FORGOTTEN_AFTER_S = 3_900.0
+"""A vendor that does not know the job for this long, at every look, does not know it any more. Longer than an
+hour: a gateway that is being repaired answers 404, too."""
+FORGOTTEN_LOOKS = 5
+REASON_AFTER_S = 120.0
+"""How long the reason of a failed job is asked for; that it failed is known."""
+UNSAVED_LIFE_S = 7 * 86_400.0
+"""How long saving is tried where the vendor does not say how long its link lives."""
+LATER_AT_MOST_S = 300.0
+"""A vendor's "come back later" is heard up to here: its link to the clip may not live longer."""
+LATE_GRACE_S = 3_600.0
+"""A deadline is only believed after this much watching of our own: the wall clock may have been set."""
+FRESH_LINKS = 6
+
+
+class NamelessClipError(KlingError):
+    """The vendor says that the clip is done, and does not say where it is."""
+
+    code = "nameless_clip"
+
+
+@dataclass
+class Poller:
+    """Looks at jobs and saves their clips."""
+
+    record: Record
+    transport: Transport
+    catalog: Catalog
+    wire: Callable[[Provider], Wire]
+    account: Callable[[str, bool], Awaitable[Account]]
+    saver: Saver
+    now: Callable[[], float]
+    monotonic: Callable[[], float]
+    marks: Failpoints
+    changed: Callable[[Task], None]
+    """Called with every new state of a task this process recorded."""
+    pacer: PollPacing
+    usd_per_credit: Decimal | None = None
+    examine: Callable[[Task, Artifact], Awaitable[Artifact]] | None = None
+    """Looks into a saved file before the task is called done."""
+
+    async def step(self, followed: Followed) -> float | None:
+        """One look, or one try to save."""
+        try:
+            if followed.task.state == "saving":
+                return await self._save(followed)
+            return await self._look(followed)
+        except LeaseLostError:
+            return None
+        except KlingError as error:
+            return await self._trouble_told(followed, error)
+        except Exception as error:
+            # A defect of ours must not lose a clip somebody paid for.
+            _log.exception("Task %s: looking at it failed", followed.id)
+            return await self._trouble_told(followed, KlingError(f"Looking at it failed ({type(error).__name__})"))
+
+    async def _trouble_told(self, followed: Followed, error: KlingError) -> float | None:
+        try:
+            return await self._trouble(followed, error)
+        except LeaseLostError:
+            return None
+        except KlingError as worse:
+            _log.warning("Task %s: %s", followed.id, worse.what)
+        except Exception:
+            _log.exception("Task %s: its trouble could not be told", followed.id)
+        return intervals.trouble(followed.failures)
+
+    async def _look(self, followed: Followed) -> float | None:
+        task = followed.task
+        facts = self.catalog.providers[task.provider]
+        wire = self.wire(facts)
+        account = await self.account(task.provider, task.simulated)
+        job = Job(id=task.job_id or "", status=task.status, links=task.job_links)
+        followed.last_word = None
+        self.marks("follow.before_look")
+        async with self.transport.slot(account):
+            reply = await self.transport.send(account, wire.status(job, self.catalog.known(task.offer_id)))
+        report = wire.read_status(job, reply)
+        if report.needs_result and (call := wire.result(job)) is not None:
+            followed.last_word = report
+            async with self.transport.slot(account):
+                reply = await self.transport.send(account, call)
+            report = wire.read_result(job, reply)
+        self.marks("follow.answered")
+        if report.state != "succeeded" or report.video_urls:
+            followed.failures = 0
+            followed.bare.ends()
+        followed.missing.ends()
+        return await self._seen(followed, report, facts)
+
+    async def _seen(self, followed: Followed, report: JobReport, facts: Provider) -> float | None:
+        task = followed.task
+        match report.state:
+            case "queued" | "running" | "unknown":
+                return await self._still_going(followed, report)
+            case "succeeded" if report.video_urls:
+                return await self._ready(followed, report, facts)
+            case "succeeded":
+                followed.last_word = report
+                error = NamelessClipError(f"{facts.name} says it is done and names no clip")
+                return await self._trouble(followed, error)
+            case "failed" | "cancelled":
+                settlement = money.unmade(task, report.charged, facts, usd_per_credit=self.usd_per_credit)
+                await self._note(
+                    followed,
+                    f"the vendor says {report.status!r}",
+                    state=report.state,
+                    status=report.status,
+                    ready_at=self.now(),
+                    settlement=settlement,
+                    reserved_usd=money.counted(task, settlement),
+                    error=None if report.state == "cancelled" else failures.failed(report.failure, facts, settlement),
+                    note="",
+                )
+                return None
+
+    async def _still_going(self, followed: Followed, report: JobReport) -> float | None:
+        task = followed.task
+        now = self.now()
+        followed.last_running = now
+        limit = intervals.deadline_s(task.mode, off_peak=bool(task.request.get("off_peak")))
+        if limit is not None and self.pacer.age(task) > limit and self.monotonic() - followed.since > LATE_GRACE_S:
+            await self._overdue(followed, limit, report.status)
+            return None
+        state = task.state if report.state == "unknown" or task.state == "saving" else report.state
+        note = f"{task.provider} says {report.status!r}, a word nobody documented" if report.state == "unknown" else ""
+        shown = (state, report.status, report.progress, report.queue_position, note)
+        if shown != (task.state, task.status, task.progress, task.queue_position, task.note):
+            await self._note(
+                followed,
+                money=False,
+                state=state,
+                status=report.status,
+                progress=report.progress,
+                queue_position=report.queue_position,
+                note=note,
+            )
+        return await self.pacer.gap(followed)
+
+    async def _ready(self, followed: Followed, report: JobReport, facts: Provider) -> float | None:
+        task = followed.task
+        now = self.now()
+        settlement = money.settled(task, report.charged, usd_per_credit=self.usd_per_credit)
+        life = facts.result_life_days
+        others = report.video_urls[1:]
+        took = self._took(followed, now)
+        await self._note(
+            followed,
+            f"the clip is ready ({report.status})",
+            state="saving",
+            status=report.status,
+            progress=100 if report.progress is None else report.progress,
+            queue_position=None,
+            ready_at=task.ready_at or now,
+            took_s=took,
+            video_url=report.video_urls[0],
+            expires_at=None if life is None else (task.ready_at or now) + life * 86_400,
+            settlement=settlement,
+            reserved_usd=money.counted(task, settlement),
+            note=f"The vendor made {len(others)} more: {', '.join(others)}" if others else "",
+        )
+        self.marks("follow.recorded")
+        followed.lane = SAVING
+        return 0.0
+
+    async def _save(self, followed: Followed) -> float | None:
+        if followed.saved is None:
+            try:
+                followed.saved = await self._fetched(followed)
+            except (LinkExpiredError, LinkRefusedError, NotAVideoError) as error:
+                return await self._fresh_link(followed, error)
+        task = followed.task
+        await self.saver.tidy(task)
+        await self._note(
+            followed,
+            f"saved {followed.saved.path}",
+            state="succeeded",
+            artifact=followed.saved,
+            note=task.note if task.note.startswith("The vendor made") else "",
+        )
+        self.marks("save.settled")
+        return None
+
+    async def _fetched(self, followed: Followed) -> Artifact:
+        task, held = followed.task, Lease(followed.task, followed.claim)
+        account = await self.account(task.provider, task.simulated)
+
+        async def mine() -> bool:
+            return await self.record.holds(held)
+
+        artifact = await self.saver.save(task, followed.claim, account, mine)
+        return artifact if self.examine is None else await self.examine(task, artifact)
+
+    async def _fresh_link(self, followed: Followed, error: KlingError) -> float | None:
+        """Ask the vendor for the link again, which may have expired or may not be filled yet; at last say so."""
+        if followed.asked_again < FRESH_LINKS:
+            followed.asked_again += 1
+            after_s = await self._look(followed)
+            return None if after_s is None else max(after_s, intervals.trouble(followed.asked_again))
+        await self._note(
+            followed,
+            "the clip cannot be fetched",
+            state="failed",
+            error=failures.unfetchable(error, expired=isinstance(error, LinkExpiredError)),
+        )
+        await self.saver.tidy(followed.task)
+        return None
+
+    async def _trouble(self, followed: Followed, error: KlingError) -> float | None:
+        """Something is in the way: the task stays what it is, and says why it does not move."""
+        followed.failures += 1
+        if not isinstance(error, ProviderError) or error.fault != "not_found":
+            followed.missing.ends()
+        elif await self._forgotten(followed, error):
+            return None
+        if await self._ended_bare(followed, error):
+            return None
+        if followed.task.state == "saving" and self._too_late(followed):
+            followed.asked_again = FRESH_LINKS
+            return await self._fresh_link(followed, error)
+        if followed.failures >= 2 or isinstance(error, LocalError):
+            note = error.story
+            if note != followed.task.note:
+                await self._note(followed, money=False, note=note)
+        slow = isinstance(error, LocalError)
+        pause = intervals.trouble(followed.failures + (3 if slow else 0))
+        wait = error.retry_after_s if isinstance(error, ProviderError) else None
+        return max(pause, min(wait or 0.0, LATER_AT_MOST_S))
+
+    async def _forgotten(self, followed: Followed, error: ProviderError) -> bool:
+        """Whether the vendor has lost the job for good; new jobs may not be known everywhere at once."""
+        followed.missing.goes_on(self.monotonic())
+        if not self._long(followed.missing, FORGOTTEN_AFTER_S):
+            return False
+        account = await self.account(followed.task.provider, followed.task.simulated)
+        if not followed.task.simulated and followed.task.sent_as not in ("", account.mark):
+            # Another key than the one it was bought with: of course it is not known under this one.
+            return False
+        await self._note(
+            followed,
+            "the vendor does not know the job any more",
+            state="failed",
+            error=failures.forgotten(error, self.catalog.providers[followed.task.provider]),
+        )
+        return True
+
+    async def _ended_bare(self, followed: Followed, error: KlingError) -> bool:
+        """Whether the vendor's last word has to do: it says that the job ended, and the rest is not to be had."""
+        word, facts = followed.last_word, self.catalog.providers[followed.task.provider]
+        # A clip that was made is not given up because its address cannot be asked for just now.
+        if word is None or (word.state == "succeeded" and not isinstance(error, NamelessClipError)):
+            followed.bare.ends()
+            return False
+        followed.bare.goes_on(self.monotonic())
+        patience = REASON_AFTER_S if word.state == "failed" else FORGOTTEN_AFTER_S
+        if followed.task.state == "saving" or not self._long(followed.bare, patience):
+            return False
+        if word.state == "failed":
+            await self._seen(followed, word, facts)
+            return True
+        settlement = money.settled(followed.task, word.charged, usd_per_credit=self.usd_per_credit)
+        await self._note(
+            followed,
+            "done, and no clip is named",
+            state="failed",
+            status=word.status,
+            settlement=settlement,
+            reserved_usd=money.counted(followed.task, settlement),
+            error=failures.nameless(error, word.status, settlement),
+        )
+        return True
+
+    def _long(self, streak: Streak, patience: float) -> bool:
+        return streak.looks >= FORGOTTEN_LOOKS and self.monotonic() - streak.since >= patience
+
+    async def _overdue(self, followed: Followed, limit: float, word: str) -> None:
+        await self._note(
+            followed,
+            "the deadline has passed",
+            state="failed",
+            status=word,
+            error=failures.overdue(self.catalog.providers[followed.task.provider], limit, word),
+        )
+
+    async def _note(
+        self, followed: Followed, what: str = "", *, money: bool = True, **changes: Unpack[Changes]
+    ) -> None:
+        """Record it; LeaseLostError when another process has the task now."""
+        task = await self.record.change(Lease(followed.task, followed.claim), what, money=money, **changes)
+        if task is None:
+            raise LeaseLostError(followed.id)
+        followed.task = task
+        self.changed(task)
+
+    def _too_late(self, followed: Followed) -> bool:
+        task = followed.task
+        end = task.expires_at or (task.ready_at or task.created_at) + UNSAVED_LIFE_S
+        return followed.saved is None and self.now() > end and self.monotonic() - followed.since > LATE_GRACE_S
+
+    def _took(self, followed: Followed, now: float) -> float | None:
+        """How long the job took, if we saw its end closely enough to learn from it."""
+        task = followed.task
+        if task.took_s is not None or task.accepted_at is None:
+            return task.took_s
+        last = followed.last_running or task.accepted_at
+        took = (last + now) / 2 - task.accepted_at
+        return took if 0 < now - last <= max(5.0, 0.5 * took) else None
+
+
+def lane_of(task: Task) -> str:
+    """Whose turns a look at this task takes."""
+    if task.state == "saving":
+        return SAVING
+    return f"{task.provider}:{task.simulated}"

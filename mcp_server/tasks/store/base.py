@@ -1,0 +1,242 @@
+"""The seam between the story of a purchase and where it is written down.
+
+Whoever keeps the record promises: one row per purchase, every change of state is one transaction with a line
+of history, an illegal move is refused, and only the process that holds a task may change it. A holder proves
+itself with the `claim` number it was given; a process that slept through its own replacement gets
+`None` back from `change` and lets go. Another database can stand here without the rest noticing.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Literal, Protocol, TypedDict, Unpack
+
+from mcp_server.domain.task import Artifact, LocalMedium, Settlement, State, Task
+from mcp_server.providers.base import HttpCall
+
+_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def new_id(now: float) -> str:
+    """A task id: sorts by day, 60 random bits, safe in a file name, a URL and a header."""
+    day = datetime.fromtimestamp(now, UTC).strftime("%y%m%d")
+    return f"kv-{day}-{''.join(secrets.choice(_LETTERS) for _ in range(12))}"
+
+
+def day_of(now: float) -> str:
+    """The budget's day, in UTC."""
+    return datetime.fromtimestamp(now, UTC).date().isoformat()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewTask:
+    """A purchase that was agreed on and not yet begun."""
+
+    id: str
+    """From `new_id`: the vendor's idempotency key is made of it, so the call needs it first."""
+    provider: str
+    simulated: bool
+    offer_id: str
+    model: str
+    tier: str
+    mode: str
+    prompt: str
+    request: Mapping[str, Any]
+    """As JSON; `off_peak: true` in it lifts the deadline."""
+    request_digest: str
+    call: HttpCall
+    quote_amount: Decimal | None
+    quote_currency: Literal["USD", "credits"]
+    quote_usd: Decimal | None
+    quote: Mapping[str, Any]
+    reserve_usd: Decimal | None
+    """What this may cost at most; None when nobody knows."""
+    output_dir: str
+    ordered: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    local_media: tuple[LocalMedium, ...] = ()
+    route: str = ""
+    warnings: tuple[str, ...] = ()
+    idempotency_key: str | None = None
+    owner: str = ""
+    allow_unknown_price: bool = False
+    """The caller's explicit yes to a price nobody knows, which a daily budget otherwise refuses."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What may be spent in one day (UTC); None is no limit."""
+
+    daily_usd: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A task this process may change, with the proof."""
+
+    task: Task
+    claim: int
+
+
+class LeaseLostError(Exception):
+    """The task is another process's now, or it was cancelled: whoever held it lets go and writes nothing."""
+
+
+class Changes(TypedDict, total=False):
+    """What can become of a task."""
+
+    state: State
+    local_media: tuple[LocalMedium, ...]
+    sent_at: float | None
+    accepted_at: float | None
+    ready_at: float | None
+    took_s: float | None
+    job_id: str | None
+    job_links: Mapping[str, str]
+    status: str
+    progress: int | None
+    queue_position: int | None
+    video_url: str | None
+    expires_at: float | None
+    artifact: Artifact | None
+    settlement: Settlement | None
+    reserved_usd: Decimal
+    error: Mapping[str, Any] | None
+    note: str
+    next_look_at: float | None
+    stopped_following: bool
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which tasks to list; what is None does not matter."""
+
+    states: tuple[State, ...] = ()
+    provider: str | None = None
+    simulated: bool | None = None
+    text: str | None = None
+    """Words in the prompt."""
+    key: str | None = None
+    """The caller's idempotency key."""
+    job_id: str | None = None
+    """The vendor's id."""
+    since: float | None = None
+    owner: str | None = None
+    limit: int = 20
+    newest_first: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One line of a task's history."""
+
+    at: float
+    state: State
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """A day's purchases of one model from one provider."""
+
+    day: str
+    provider: str
+    model: str
+    tasks: int
+    quoted_usd: Decimal
+    settled_usd: Decimal
+    counted_usd: Decimal
+    """What counts against the day's budget: settled where known, else reserved."""
+    unknown: int
+    """Tasks whose cost nobody knows."""
+
+
+class Record(Protocol):
+    """Claim what is due, record what happened."""
+
+    def exists(self) -> bool:
+        """Whether anything was ever written down, without creating it."""
+        ...
+
+    async def create(self, new: NewTask, budget: Budget) -> tuple[Lease, bool]:
+        """The new row, held by this process, durable; or the row that already has this key (then False)."""
+        ...
+
+    async def get(self, task_id: str, owner: str | None = None) -> Task:
+        """The task as it stands; UnknownTaskError."""
+        ...
+
+    async def many(self, ids: Iterable[str]) -> list[Task]:
+        """Those of the tasks that exist."""
+        ...
+
+    async def find(self, wanted: Filter) -> list[Task]:
+        """Tasks by what they are."""
+        ...
+
+    async def history(self, task_id: str) -> list[Event]:
+        """What happened to a task, oldest first."""
+        ...
+
+    async def sending(self, held: Lease, at: float, sent_as: str = "") -> bool:
+        """Note, durably, that the paid call leaves now, and as whose; False when it may not (cancelled, not ours)."""
+        ...
+
+    async def change(
+        self, held: Lease, what: str = "", *, money: bool = False, **changes: Unpack[Changes]
+    ) -> Task | None:
+        """What happened, by its holder; None when this process no longer holds the task."""
+        ...
+
+    async def holds(self, held: Lease) -> bool:
+        """Whether this process still holds the task, and it is not finished."""
+        ...
+
+    async def decide(
+        self, task_id: str, expected: Iterable[State], what: str, **changes: Unpack[Changes]
+    ) -> Task | None:
+        """What somebody other than the holder decides, durably; None when the task is in no expected state.
+
+        It also takes the task away from its holder, so that the next claim sees the decision.
+        """
+        ...
+
+    async def withdraw(self, task_id: str) -> Task | None:
+        """Cancel a purchase whose call has not left; None when it has, or the task is elsewhere."""
+        ...
+
+    async def claim(self) -> list[Lease]:
+        """Unfinished tasks nobody living holds; from now on they are ours."""
+        ...
+
+    async def held(self) -> set[str]:
+        """Ids of the unfinished tasks this process holds."""
+        ...
+
+    async def beat(self) -> bool:
+        """Say that this process lives; False when it had been given up and its tasks are others' now."""
+        ...
+
+    async def release(self, task_ids: Iterable[str] | None = None) -> None:
+        """Give tasks (all of ours by default) to whoever claims them next."""
+        ...
+
+    async def version(self) -> int:
+        """A number that moves when another process changed anything."""
+        ...
+
+    async def durations(self, offer_id: str, *, simulated: bool, length: int | None = None) -> list[float]:
+        """How long this offer's last clips took, in seconds; those of this ordered length where there are some."""
+        ...
+
+    async def spent(self, since_day: str, owner: str | None = None) -> list[Spent]:
+        """Purchases by day, provider and model; simulations cost nothing and are not in it."""
+        ...
+
+    async def close(self) -> None:
+        """Close the file."""
+        ...

@@ -1,0 +1,57 @@
+"""One task's row: read, changed under the rules, never left half done (the caller holds the transaction)."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import replace
+from typing import Any, cast
+
+from mcp_server.domain.task import FINISHED, MOVES, Task
+from mcp_server.tasks.store.base import Changes, Lease
+from mcp_server.tasks.store.schema import UPDATE, changing, task_from
+
+
+class IllegalMoveError(Exception):
+    """A change of state that DESIGN does not know: a defect of this program."""
+
+
+def read_task(db: sqlite3.Connection, task_id: str) -> Task | None:
+    """The task as it stands; None when there is none."""
+    row = db.execute("SELECT * FROM tasks WHERE id = ?", [task_id]).fetchone()
+    return None if row is None else task_from(row)
+
+
+def held_by(db: sqlite3.Connection, held: Lease, process: str) -> Task | None:
+    """The task, if this process still holds it under this claim."""
+    row = db.execute(
+        "SELECT * FROM tasks WHERE id = ? AND holder = ? AND claim = ?", [held.task.id, process, held.claim]
+    ).fetchone()
+    return None if row is None else task_from(row)
+
+
+def apply(db: sqlite3.Connection, task: Task, changes: Changes, now: float, what: str) -> Task:
+    """The task with these changes, recorded."""
+    changed = replace(task, **cast("dict[str, Any]", changes))
+    save(db, changed, task, now, what)
+    return replace(changed, **_times(changed, now))
+
+
+def save(db: sqlite3.Connection, changed: Task, before: Task, now: float, what: str) -> None:
+    """The changed row, and a line of history when it moved or there is something to say; IllegalMoveError."""
+    moved = changed.state != before.state
+    if moved and changed.state not in MOVES[before.state]:
+        raise IllegalMoveError(f"{before.id}: {before.state} → {changed.state}")
+    changed = replace(changed, **_times(changed, now))
+    db.execute(UPDATE, changing(changed))
+    if moved or what:
+        note(db, changed, now, what or changed.status)
+
+
+def _times(changed: Task, now: float) -> dict[str, float | None]:
+    finished_at = (changed.finished_at or now) if changed.state in FINISHED else None
+    return {"updated_at": now, "finished_at": finished_at}
+
+
+def note(db: sqlite3.Connection, task: Task, now: float, what: str) -> None:
+    """One line of history."""
+    db.execute("INSERT INTO events (task_id, at, state, what) VALUES (?, ?, ?, ?)", [task.id, now, task.state, what])

@@ -1,0 +1,325 @@
+"""The tables, how they grow from version to version, and a row as a Task."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import asdict
+from decimal import Decimal
+from typing import Any, Final
+
+from mcp_server.domain.task import FINISHED, Artifact, LocalMedium, Settlement, Task
+from mcp_server.tasks.store.base import NewTask, day_of
+
+OPEN: Final = f"state NOT IN ({', '.join(repr(state) for state in sorted(FINISHED))}) AND stopped_following = 0"
+"""What somebody has to look after. The partial index below and every query must say it in these words."""
+
+MIGRATIONS: Final = (
+    f"""
+    CREATE TABLE tasks (
+      id TEXT PRIMARY KEY,
+      state TEXT NOT NULL,
+      created_at REAL NOT NULL,
+      updated_at REAL NOT NULL,
+      day TEXT NOT NULL,
+      provider TEXT NOT NULL,
+      simulated INTEGER NOT NULL,
+      offer_id TEXT NOT NULL,
+      model TEXT NOT NULL,
+      tier TEXT NOT NULL,
+      mode TEXT NOT NULL,
+      prompt TEXT NOT NULL,
+      owner TEXT NOT NULL,
+      idempotency_key TEXT,
+      request_digest TEXT NOT NULL,
+      quote_usd TEXT,
+      reserved_usd TEXT NOT NULL,
+      sent_at REAL,
+      took_s REAL,
+      finished_at REAL,
+      stopped_following INTEGER NOT NULL DEFAULT 0,
+      bought TEXT NOT NULL,
+      became TEXT NOT NULL,
+      holder TEXT,
+      claim INTEGER NOT NULL
+    );
+    CREATE UNIQUE INDEX task_keys ON tasks (owner, idempotency_key) WHERE idempotency_key IS NOT NULL;
+    CREATE INDEX task_twins ON tasks (request_digest, created_at);
+    CREATE INDEX task_days ON tasks (day);
+    CREATE INDEX task_ages ON tasks (created_at);
+    CREATE INDEX task_paces ON tasks (offer_id, simulated, created_at) WHERE took_s IS NOT NULL;
+    CREATE INDEX task_holders ON tasks (holder) WHERE {OPEN};
+    CREATE TABLE events (
+      id INTEGER PRIMARY KEY,
+      task_id TEXT NOT NULL REFERENCES tasks (id),
+      at REAL NOT NULL,
+      state TEXT NOT NULL,
+      what TEXT NOT NULL
+    );
+    CREATE INDEX task_events ON events (task_id, id);
+    CREATE TABLE processes (
+      id TEXT PRIMARY KEY,
+      pid INTEGER NOT NULL,
+      place TEXT NOT NULL,
+      beat INTEGER NOT NULL,
+      beat_at REAL NOT NULL
+    );
+    """,
+    "ALTER TABLE tasks ADD COLUMN local_media TEXT NOT NULL DEFAULT '[]';",
+)
+"""Each brings the file one version further (`PRAGMA user_version`); never edited, only added to."""
+
+# Fixed when the row is made; one JSON column, because nothing looks for it.
+_BOUGHT: Final = (
+    "request",
+    "call",
+    "route",
+    "warnings",
+    "quote_amount",
+    "quote_currency",
+    "quote",
+    "submit_key",
+    "output_dir",
+    "ordered",
+)
+# Changes with the task; one JSON column for the same reason.
+_BECAME: Final = (
+    "sent_as",
+    "accepted_at",
+    "ready_at",
+    "attempts",
+    "job_id",
+    "job_links",
+    "status",
+    "progress",
+    "queue_position",
+    "video_url",
+    "expires_at",
+    "artifact",
+    "settlement",
+    "error",
+    "note",
+    "next_look_at",
+)
+_COLUMNS: Final = (
+    "id",
+    "state",
+    "created_at",
+    "updated_at",
+    "day",
+    "provider",
+    "simulated",
+    "offer_id",
+    "model",
+    "tier",
+    "mode",
+    "prompt",
+    "owner",
+    "idempotency_key",
+    "request_digest",
+    "quote_usd",
+    "reserved_usd",
+    "sent_at",
+    "took_s",
+    "finished_at",
+    "stopped_following",
+    "bought",
+    "became",
+    "local_media",
+    "holder",
+    "claim",
+)
+_CHANGING: Final = (
+    "state",
+    "updated_at",
+    "reserved_usd",
+    "sent_at",
+    "took_s",
+    "finished_at",
+    "stopped_following",
+    "became",
+    "local_media",
+)
+INSERT: Final = f"INSERT INTO tasks ({', '.join(_COLUMNS)}) VALUES ({', '.join(f':{name}' for name in _COLUMNS)})"  # noqa: S608
+UPDATE: Final = f"UPDATE tasks SET {', '.join(f'{name} = :{name}' for name in _CHANGING)} WHERE id = :id"  # noqa: S608
+
+
+def migrate(db: sqlite3.Connection) -> None:
+    """Bring the file to this version, once, whoever comes first."""
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if version == len(MIGRATIONS):
+        return
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        version = int(db.execute("PRAGMA user_version").fetchone()[0])
+        if version > len(MIGRATIONS):
+            raise NewerFileError(version)
+        for step in MIGRATIONS[version:]:
+            for statement in filter(str.strip, step.split(";")):
+                db.execute(statement)
+        db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        db.execute("COMMIT")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+
+
+class NewerFileError(Exception):
+    """The file was written by a later version of this program."""
+
+
+def task_of(new: NewTask, now: float, warnings: tuple[str, ...], reserved: Decimal) -> Task:
+    """The first state of a purchase."""
+    call = new.call
+    return Task(
+        id=new.id,
+        state="submitting",
+        created_at=now,
+        updated_at=now,
+        provider=new.provider,
+        simulated=new.simulated,
+        offer_id=new.offer_id,
+        model=new.model,
+        tier=new.tier,
+        mode=new.mode,
+        prompt=new.prompt,
+        request=new.request,
+        request_digest=new.request_digest,
+        call={
+            "method": call.method,
+            "path": call.path,
+            # Numbers as the transport writes them, so that a resend is the same bytes.
+            "json": json.loads(json.dumps(call.json, default=float)),
+            "params": dict(call.params),
+            "headers": dict(call.headers),
+            "host": call.host,
+            "schema": call.schema,
+            "idempotency_key": call.idempotency_key,
+        },
+        route=new.route,
+        warnings=warnings,
+        quote_amount=new.quote_amount,
+        quote_currency=new.quote_currency,
+        quote_usd=new.quote_usd,
+        quote=new.quote,
+        reserved_usd=reserved,
+        idempotency_key=new.idempotency_key,
+        submit_key=new.id,
+        owner=new.owner,
+        output_dir=new.output_dir,
+        ordered=new.ordered,
+        local_media=new.local_media,
+    )
+
+
+def row_of(task: Task, holder: str | None, claim: int) -> dict[str, Any]:
+    """A task as the values of its row."""
+    return {
+        **changing(task),
+        "id": task.id,
+        "created_at": task.created_at,
+        "day": day_of(task.created_at),
+        "provider": task.provider,
+        "simulated": int(task.simulated),
+        "offer_id": task.offer_id,
+        "model": task.model,
+        "tier": task.tier,
+        "mode": task.mode,
+        "prompt": task.prompt,
+        "owner": task.owner,
+        "idempotency_key": task.idempotency_key,
+        "request_digest": task.request_digest,
+        "quote_usd": _text(task.quote_usd),
+        "bought": _json({name: getattr(task, name) for name in _BOUGHT}),
+        "holder": holder,
+        "claim": claim,
+    }
+
+
+def changing(task: Task) -> dict[str, Any]:
+    """The values that change, and the id they belong to."""
+    became: dict[str, Any] = {}
+    for name in _BECAME:
+        value = getattr(task, name)
+        if value not in (None, "", 0) and value != {}:
+            became[name] = value
+    if task.artifact:
+        became["artifact"] = {name: getattr(task.artifact, name) for name in Artifact.__slots__}
+    if task.settlement:
+        became["settlement"] = {name: getattr(task.settlement, name) for name in Settlement.__slots__}
+    if task.progress is not None:
+        became["progress"] = task.progress
+    if task.queue_position is not None:
+        became["queue_position"] = task.queue_position
+    return {
+        "id": task.id,
+        "state": task.state,
+        "updated_at": task.updated_at,
+        "reserved_usd": str(task.reserved_usd),
+        "sent_at": task.sent_at,
+        "took_s": task.took_s,
+        "finished_at": task.finished_at,
+        "stopped_following": int(task.stopped_following),
+        "became": _json(became),
+        "local_media": _json([asdict(medium) for medium in task.local_media]),
+    }
+
+
+def task_from(row: sqlite3.Row) -> Task:
+    """The task a row stands for."""
+    bought: dict[str, Any] = json.loads(row["bought"])
+    became: dict[str, Any] = json.loads(row["became"])
+    bought["warnings"] = tuple(bought["warnings"])
+    bought["quote_amount"] = _decimal(bought["quote_amount"])
+    if artifact := became.get("artifact"):
+        became["artifact"] = Artifact(**artifact)
+    if settlement := became.get("settlement"):
+        settlement["amount"] = _decimal(settlement["amount"])
+        settlement["usd"] = _decimal(settlement["usd"])
+        became["settlement"] = Settlement(**settlement)
+    return Task(
+        id=row["id"],
+        state=row["state"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        provider=row["provider"],
+        simulated=bool(row["simulated"]),
+        offer_id=row["offer_id"],
+        model=row["model"],
+        tier=row["tier"],
+        mode=row["mode"],
+        prompt=row["prompt"],
+        owner=row["owner"],
+        idempotency_key=row["idempotency_key"],
+        request_digest=row["request_digest"],
+        quote_usd=_decimal(row["quote_usd"]),
+        reserved_usd=Decimal(row["reserved_usd"]),
+        sent_at=row["sent_at"],
+        took_s=row["took_s"],
+        finished_at=row["finished_at"],
+        stopped_following=bool(row["stopped_following"]),
+        local_media=tuple(LocalMedium(**medium) for medium in json.loads(row["local_media"])),
+        **bought,
+        **became,
+    )
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_plain)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, Mapping):
+        return dict(value)  # type: ignore[reportUnknownArgumentType]
+    raise TypeError(f"{type(value).__name__} is not for the record")
+
+
+def _text(value: Decimal | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def _decimal(value: str | None) -> Decimal | None:
+    return None if value is None else Decimal(value)

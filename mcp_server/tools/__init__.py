@@ -1,1 +1,0 @@
-"""The MCP surface: six tools, resources, prompts, extensions, and the runners that serve them."""

@@ -1,0 +1,20 @@
+"""Draws prebuilt.mp4, which is served without the `media` extra: `python -m release.prebuilt_clip`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mcp_server.sandbox.video.cache import PREBUILT
+from mcp_server.sandbox.video.render import Clip, Shot, render
+
+WORDS = "This clip is always the same. Install kling-video[media] to have what you ordered drawn here."
+CLIP = Clip(width=640, height=360, audio=True, title="example", shots=(Shot(prompt=WORDS, seconds=5),))
+
+
+def main(path: Path = PREBUILT) -> None:
+    """Draw it again; the same bytes for the same PyAV."""
+    render(CLIP, path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""Writes `schemas/tools/` from the pydantic shapes: `python -m release.tool_schemas [--check]`.
+
+Inputs keep every constraint. Outputs are an orientation, not a contract to validate against: no `required`, because
+empty facts are left out and a refusal is answered with `error` alone; the inside of nested facts is not spelled out.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any, cast
+
+from mcp_server import places
+from mcp_server.server.tools import arguments as shapes
+from mcp_server.server.tools import declarations
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_NOISE = {"title", "$defs"}
+_SILENT = "estimate_cost"
+"""Takes what generate_video takes and does not explain it a second time."""
+
+
+def documents() -> dict[str, dict[str, Any]]:
+    """File name → schema, for every tool."""
+    made: dict[str, dict[str, Any]] = {}
+    for tool in declarations.TOOLS:
+        made[f"{tool.name}.input.json"] = _input(tool.name)
+        made[f"{tool.name}.output.json"] = _output(tool.name)
+    return made
+
+
+def _input(name: str) -> dict[str, Any]:
+    raw = shapes.ARGUMENTS[name].model_json_schema()
+    schema = _plain(raw, raw.get("$defs", {}))
+    # What the tool is for stands in its description already.
+    schema.pop("description", None)
+    if name == _SILENT:
+        schema = _without_words(schema)
+    return schema
+
+
+def _output(name: str) -> dict[str, Any]:
+    raw = shapes.ANSWERS[name].model_json_schema(mode="serialization")
+    schema = _plain(raw, raw.get("$defs", {}))
+    properties = {key: _shallow(part) for key, part in schema["properties"].items()}
+    properties.setdefault("error", {"type": "object"})
+    return {"type": "object", "properties": properties}
+
+
+def _plain(node: Any, defs: dict[str, Any]) -> Any:
+    """Without titles, null alternatives and references."""
+    if isinstance(node, list):
+        return [_plain(part, defs) for part in cast("list[Any]", node)]
+    if not isinstance(node, dict):
+        return node
+    found = cast("dict[str, Any]", node)
+    if "$ref" in found:
+        return _plain({**defs[found["$ref"].rpartition("/")[2]], "description": ""}, defs)
+    if "anyOf" in found:
+        kinds = [part for part in found["anyOf"] if part != {"type": "null"}]
+        rest = {key: part for key, part in found.items() if key != "anyOf"}
+        merged = _plain(kinds[0], defs) if len(kinds) == 1 else _one_enum([_plain(kind, defs) for kind in kinds])
+        return {**merged, **_plain(rest, defs)}
+    made: dict[str, Any] = {}
+    for key, part in found.items():
+        if key in _NOISE or (key == "default" and part in (None, [], {}, "")) or (key == "description" and not part):
+            continue
+        if key == "properties":
+            made[key] = {name: _plain(one, defs) for name, one in part.items()}
+        else:
+            made[key] = _plain(part, defs)
+    return made
+
+
+def _one_enum(kinds: list[dict[str, Any]]) -> dict[str, Any]:
+    """Several closed sets of words as one."""
+    words: list[Any] = []
+    for kind in kinds:
+        words += kind["enum"] if "enum" in kind else [kind["const"]]
+    return {"enum": words, "type": "string"}
+
+
+def _without_words(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_without_words(part) for part in cast("list[Any]", node)]
+    if not isinstance(node, dict):
+        return node
+    return {
+        key: {name: _without_words(one) for name, one in part.items()} if key == "properties" else _without_words(part)
+        for key, part in cast("dict[str, Any]", node).items()
+        if key != "description"
+    }
+
+
+def _shallow(part: dict[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in part.items() if key in ("type", "enum", "description")}
+    if part.get("type") == "array" and "type" in part.get("items", {}):
+        kept["items"] = {"type": part["items"]["type"]}
+    return kept
+
+
+def text(schema: dict[str, Any]) -> str:
+    """A schema as its file holds it."""
+    return json.dumps({"$schema": DIALECT, **schema}, indent=2, ensure_ascii=False) + "\n"
+
+
+def stale() -> list[str]:
+    """Files that are not what the shapes say; files nobody needs any more count too."""
+    folder = places.schemas() / "tools"
+    made = documents()
+    here = {path.name for path in folder.glob("*.json")}
+    wrong = [
+        name
+        for name, schema in made.items()
+        if name not in here or (folder / name).read_text(encoding="utf-8") != text(schema)
+    ]
+    return sorted([*wrong, *(here - set(made))])
+
+
+def main(arguments: list[str]) -> int:
+    """Write, or with `--check` only compare."""
+    if "--check" in arguments:
+        old = stale()
+        for name in old:
+            sys.stderr.write(f"schemas/tools/{name} is not what the shapes say: python -m release.tool_schemas\n")
+        return 1 if old else 0
+    folder = places.schemas() / "tools"
+    folder.mkdir(parents=True, exist_ok=True)
+    made = documents()
+    for path in folder.glob("*.json"):
+        if path.name not in made:
+            path.unlink()
+    for name, schema in made.items():
+        (folder / name).write_text(text(schema), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,161 @@
+"""`kling-video install`: each client's own file or command, never over something that is there already."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from mcp_server.__main__ import main
+from mcp_server.cli.setup import install
+from mcp_server.cli.setup.clients import CLIENTS
+from mcp_server.settings import Settings
+
+FILES = {
+    "claude-desktop": (".config/Claude/claude_desktop_config.json", "mcpServers"),
+    "cursor": (".cursor/mcp.json", "mcpServers"),
+    "gemini": (".gemini/settings.json", "mcpServers"),
+}
+
+
+@pytest.fixture(autouse=True)
+def linux(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.chdir(tmp_path)
+
+
+def test_every_client_has_a_way_and_a_place() -> None:
+    assert set(install.WAYS) == set(CLIENTS)
+
+
+@pytest.mark.parametrize("client", install.WAYS)
+def test_print_shows_and_writes_nothing(client: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["install", client, "--print"]) == 0
+    assert "kling" in capsys.readouterr().out
+    assert not list(tmp_path.rglob("*kling*"))
+    assert not (tmp_path / "user").exists()
+
+
+@pytest.mark.parametrize("client", FILES)
+def test_a_file_is_made_where_the_client_looks(client: str, tmp_path: Path) -> None:
+    assert main(["install", client]) == 0
+    path, table = FILES[client]
+    entry = json.loads((tmp_path / "user" / path).read_text())[table]["kling"]
+    assert Path(entry["command"]).is_absolute()
+    assert os.access(entry["command"], os.X_OK)
+    # The folders the user set go along; keys never do.
+    assert entry["env"] == {"KLING_HOME": str(tmp_path / "home"), "KLING_OUTPUT_DIR": str(tmp_path / "videos")}
+
+
+def test_what_the_user_set_goes_along_and_what_is_for_a_rehearsal_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KLING_DAILY_BUDGET_USD", "5")
+    monkeypatch.setenv("UNIALL_BASE_URL", "https://uniall.example/v1")
+    monkeypatch.setenv("KLING_SANDBOX_FAULTS", "drop")
+    env = install.this_server(Settings.read()).env
+    assert (env["KLING_DAILY_BUDGET_USD"], env["UNIALL_BASE_URL"]) == ("5", "https://uniall.example/v1")
+    assert "KLING_SANDBOX_FAULTS" not in env
+
+
+def test_a_key_never_goes_into_a_clients_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNAPI_API_KEY", "very-secret-indeed")
+    for client in FILES:
+        assert main(["install", client]) == 0
+    for path in (tmp_path / "user").rglob("*"):
+        assert path.is_dir() or "very-secret" not in path.read_text()
+
+
+def test_what_is_there_stays_with_a_copy_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "user" / ".cursor" / "mcp.json"
+    path.parent.mkdir(parents=True)
+    before = json.dumps({"mcpServers": {"other": {"command": "x"}}, "theme": "grün"}, ensure_ascii=False)
+    path.write_text(before, encoding="utf-8")
+    path.chmod(0o600)
+    assert main(["install", "cursor"]) == 0
+    after = json.loads(path.read_text(encoding="utf-8"))
+    assert after["mcpServers"].pop("kling")
+    assert after == json.loads(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert path.with_name("mcp.json.before-kling").read_text(encoding="utf-8") == before
+
+
+def test_an_entry_of_the_same_name_is_replaced_only_by_force(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "user" / ".cursor" / "mcp.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"mcpServers": {"kling": {"command": "theirs"}}}))
+    assert main(["install", "cursor"]) == 65
+    assert "left as it is" not in capsys.readouterr().out
+    assert json.loads(path.read_text())["mcpServers"]["kling"] == {"command": "theirs"}
+    assert main(["install", "cursor", "--force"]) == 0
+    assert json.loads(path.read_text())["mcpServers"]["kling"]["command"] != "theirs"
+    assert main(["install", "cursor"]) == 0, "the same entry again is no conflict"
+
+
+@pytest.mark.parametrize("text", ["{ // a comment\n}", "[]", '{"mcpServers": []}'])
+def test_a_file_of_another_kind_is_left_alone(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "user" / ".cursor" / "mcp.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    assert main(["install", "cursor"]) == 65
+    assert path.read_text() == text
+
+
+def test_codex_keeps_its_comments(tmp_path: Path) -> None:
+    path = tmp_path / "user" / ".codex" / "config.toml"
+    path.parent.mkdir(parents=True)
+    path.write_text('# mine\nmodel = "x"')
+    assert main(["install", "codex"]) == 0
+    text = path.read_text()
+    assert text.startswith('# mine\nmodel = "x"\n')
+    entry = tomllib.loads(text)["mcp_servers"]["kling"]
+    assert (entry["startup_timeout_sec"], entry["tool_timeout_sec"]) == (60, 120)
+    assert entry["env"]["KLING_HOME"] == str(tmp_path / "home")
+    assert main(["install", "codex", "--force"]) == 65
+    assert path.read_text() == text
+
+
+def test_vscode_goes_into_the_folder_one_works_in(tmp_path: Path) -> None:
+    assert main(["install", "vscode"]) == 0
+    assert json.loads((tmp_path / ".vscode" / "mcp.json").read_text())["servers"]["kling"]["type"] == "stdio"
+
+
+@pytest.mark.parametrize(("client", "program"), [("openclaw", "openclaw"), ("claude-code", "claude")])
+def test_a_client_with_a_command_of_its_own_is_told_by_it(
+    client: str, program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "said"
+    _program(tmp_path / "bin" / program, f'echo "$@" >> {log}; case "$2" in show|get) exit 1;; esac')
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    assert main(["install", client]) == 0
+    looked, wrote = log.read_text().splitlines()
+    assert looked.split()[:2] in (["mcp", "show"], ["mcp", "get"])
+    entry = json.loads(wrote[wrote.index("{") :])
+    assert Path(entry["command"]).is_absolute()
+    if client == "openclaw":
+        assert (entry["requestTimeoutMs"], entry["connectTimeoutMs"]) == (120_000, 60_000)
+    _program(tmp_path / "bin" / program, "exit 0")
+    assert main(["install", client]) == 65
+    _program(tmp_path / "bin" / program, 'case "$2" in show|get) exit 1;; esac; echo broken >&2; exit 3')
+    capsys.readouterr()
+    assert main(["install", client]) == 73
+    assert "broken" in capsys.readouterr().err
+
+
+def test_without_the_clients_command_the_line_to_run_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    assert main(["install", "openclaw"]) == 0
+    assert "openclaw mcp set kling" in capsys.readouterr().out
+
+
+def _program(path: Path, script: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)

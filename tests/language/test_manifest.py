@@ -1,0 +1,467 @@
+"""The manifest: its shape, and that nothing in it is there for nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any, get_args
+
+import pytest
+from jsonschema import Draft202012Validator
+from support.labelled import labels, read
+
+from mcp_server import catalog, places
+from mcp_server.domain.vocabulary import Mode, Tier
+from mcp_server.language import roles as role
+from mcp_server.language.lexicon import Lexicon
+from mcp_server.language.phrases import phrase_keys
+
+SCHEMA = json.loads((places.schemas() / "triggers.json").read_text(encoding="utf-8"))
+MANIFEST = json.loads((places.skill() / "triggers.json").read_text(encoding="utf-8"))
+TABLE = Lexicon(MANIFEST, catalog.load())
+SCENE = "a lighthouse"
+
+
+def phrases(groups: Any) -> list[str]:
+    """Phrases of every language, or of none in particular."""
+    return [phrase for found in groups.values() for phrase in found] if isinstance(groups, dict) else list(groups)
+
+
+def spaced(word: str) -> str:
+    """“of ”, but “d'”."""
+    return word if word.endswith("'") else f"{word} "
+
+
+def wishes() -> Iterator[Any]:
+    for group in MANIFEST["wishes"]:
+        for phrase in phrases(group["phrases"]):
+            yield pytest.param(phrase, group["sets"], id=phrase)
+
+
+def test_the_manifest_satisfies_its_schema() -> None:
+    Draft202012Validator.check_schema(SCHEMA)
+    assert [error.message for error in Draft202012Validator(SCHEMA).iter_errors(MANIFEST)] == []
+
+
+def test_the_heads_are_what_the_skill_announces() -> None:
+    front = places.skill_page().read_text(encoding="utf-8").split("---")[1].lower()
+    description = next(line for line in front.splitlines() if line.startswith("description:"))
+    assert [head for head in MANIFEST["heads"] if head not in description] == []
+    assert [head for head in MANIFEST["heads"] if read(head).none] == []
+
+
+@pytest.mark.parametrize(("phrase", "sets"), list(wishes()))
+def test_a_phrase_beside_the_name_asks_for_what_it_should(phrase: str, sets: dict[str, Any]) -> None:
+    found = read(f"kling {phrase}: {SCENE}")
+    assert {field: getattr(found, field) for field in sets} == sets
+    assert found.contradictions == ()
+    assert found.prompt == SCENE
+    assert {match.field for match in found.matched} >= set(sets)
+
+
+def test_no_phrase_asks_for_two_things_that_contradict_each_other() -> None:
+    said: dict[tuple[str, ...], dict[str, Any]] = {}
+    for group in MANIFEST["wishes"]:
+        for phrase in phrases(group["phrases"]):
+            known = said.setdefault(tuple(phrase_keys(phrase)), group["sets"])
+            assert known == group["sets"], phrase
+
+
+def test_no_phrase_is_read_as_an_article_of_the_scene_and_a_wish_at_once() -> None:
+    scenery = [phrase for kind in ("article", "link") for phrase in phrases(MANIFEST["grammar"][kind])]
+    assert [phrase for phrase in scenery if (entry := TABLE.entry(phrase)) and entry.roles & role.WISH] == []
+
+
+def test_every_value_can_be_wished_for() -> None:
+    known = catalog.load()
+    reached = {pair for group in (*MANIFEST["wishes"], *MANIFEST["pairs"]) for pair in group["sets"].items()}
+    assert {value for field, value in reached if field == "tier"} == set(get_args(Tier))
+    assert {value for field, value in reached if field == "mode"} == set(get_args(Mode))
+    assert {value for field, value in reached if field == "prefer"} == {"cheapest", "best"}
+    assert {("audio", True), ("audio", False), ("off_peak", True)} <= reached
+    for provider in known.providers:
+        assert read(f"kling via {provider}: {SCENE}").provider == provider
+    for model in known.models:
+        assert read(f"{model}: {SCENE}").model == model
+    for offer in known.offers:
+        for ratio in offer.aspect_ratios:
+            if ":" in ratio:
+                assert read(f"kling {ratio}: {SCENE}").aspect_ratio == ratio
+        for seconds in offer.durations:
+            assert read(f"kling {seconds} seconds: {SCENE}").duration == seconds
+
+
+@pytest.mark.parametrize("alias", [a for model in catalog.load().models.values() for a in (*model.aliases, model.id)])
+def test_every_name_of_a_model_is_that_model_or_the_mode_it_is_named_after(alias: str) -> None:
+    found = read(f"{alias}: {SCENE}")
+    model = TABLE.names.model(alias)
+    assert model is not None
+    mode_only = (
+        found.model is None
+        and found.mode is not None
+        and found.mode.replace("-", "") in alias.replace("-", "").replace(" ", "") + "avatar"
+    )
+    assert found.model == dict(model.sets)["model"] or mode_only
+
+
+def vendor_ids() -> Iterator[Any]:
+    for offer in catalog.load().offers:
+        # In one order: workers of one run must collect the same.
+        for vendor_id in sorted({offer.vendor_model, offer.vendor_model_audio} - {""}):
+            yield pytest.param(vendor_id, offer, id=f"{vendor_id} {offer.tier} {offer.mode}")
+
+
+@pytest.mark.parametrize(("vendor_id", "offer"), list(vendor_ids()))
+def test_every_id_of_a_vendor_leads_to_what_it_stands_for(vendor_id: str, offer: Any) -> None:
+    found = read(f"{vendor_id}: {SCENE}")
+    assert found.none == ""
+    assert found.model == offer.model
+    assert found.prompt == SCENE
+    assert found.provider in (None, offer.provider)
+    sharing = [other for other in catalog.load().offers if vendor_id in (other.vendor_model, other.vendor_model_audio)]
+    if len({other.tier for other in sharing}) == 1:
+        assert found.tier == offer.tier
+    if len({other.mode for other in sharing}) == 1:
+        assert found.mode == offer.mode
+
+
+def test_ids_are_not_typed_again_in_the_manifest() -> None:
+    text = json.dumps(MANIFEST, ensure_ascii=False).lower()
+    ids = {offer.vendor_model for offer in catalog.load().offers if offer.vendor_model.count("-") > 1}
+    assert ids
+    assert [vendor_id for vendor_id in ids if f'"{vendor_id.lower()}"' in text] == []
+
+
+def pairs() -> Iterator[Any]:
+    for group in MANIFEST["pairs"]:
+        for language, verbs in group["verbs"].items():
+            objects = group["objects"][language]
+            end = " into a video" if group.get("into_clip") else ""
+            owned = f"{MANIFEST['handed_in']['owned'][language][0]} " if group.get("of_owned") else ""
+            for verb, thing in [*((verb, objects[0]) for verb in verbs), *((verbs[0], thing) for thing in objects)]:
+                yield pytest.param(verb, f"{owned}{thing}{end}", group["sets"], id=f"{verb} … {thing}")
+
+
+@pytest.mark.parametrize(("verb", "thing", "sets"), list(pairs()))
+def test_a_verb_and_its_object_ask_together(verb: str, thing: str, sets: dict[str, Any]) -> None:
+    either = [read(f"kling {verb} {thing}"), read(f"kling {thing} {verb}")]
+    assert any({field: getattr(found, field) for field in sets} == sets for found in either)
+
+
+OF_CLIPS = [
+    pytest.param(group, language, owned, noun, id=f"{group['sets']['mode']} … {owned} {noun}")
+    for group in MANIFEST["pairs"]
+    if group.get("of_clips")
+    for language, found in MANIFEST["handed_in"]["owned"].items()
+    for owned in found
+    for noun in MANIFEST["grammar"]["noun"].get(language, [])[:1]
+]
+
+
+@pytest.mark.parametrize(("group", "language", "owned", "noun"), OF_CLIPS)
+def test_a_clip_that_is_there_already_is_an_object(group: Any, language: str, owned: str, noun: str) -> None:
+    assert read(f"kling {group['verbs'][language][0]} {owned} {noun}").mode == group["sets"]["mode"]
+
+
+def test_what_becomes_no_clip_is_no_object() -> None:
+    assert read("kling pro: they turn a photo into a paper plane").mode is None
+    assert read("turn this photo into a painting").none
+
+
+@pytest.mark.parametrize(
+    ("phrase", "note"), [(p, group["note"]) for group in MANIFEST["unclear"] for p in phrases(group["phrases"])]
+)
+def test_words_that_can_mean_several_things_set_nothing_and_are_told(phrase: str, note: str) -> None:
+    found = read(f"kling pro {phrase}: {SCENE}")
+    assert labels(found) == {"tier": "pro", "prompt": SCENE}
+    assert found.notes == (f"“{phrase}”: {note}",)
+
+
+@pytest.mark.parametrize("word", phrases(MANIFEST["counted"]))
+def test_several_clips_are_told_to_be_several_orders(word: str) -> None:
+    found = read(f"kling pro, 3 {word}: {SCENE}")
+    assert labels(found) == {"tier": "pro", "prompt": SCENE}
+    assert found.notes and "one call makes one clip; the words ask for 3" in found.notes[0]
+
+
+@pytest.mark.parametrize("word", phrases(MANIFEST["money"]["limits"]))
+def test_an_amount_with_a_limit_is_the_most_that_may_be_spent(word: str) -> None:
+    either = [read(f"kling {said}: {SCENE}") for said in (f"{word} $2.50", f"$2.50 {word}")]
+    assert [found.max_cost_usd for found in either if found.prompt == SCENE] == [Decimal("2.50")] * 2
+
+
+@pytest.mark.parametrize("word", MANIFEST["money"]["dollars"])
+def test_dollars_have_several_names(word: str) -> None:
+    assert read(f"kling under 2 {word}: {SCENE}").max_cost_usd == 2
+
+
+@pytest.mark.parametrize("word", MANIFEST["money"]["cents"])
+def test_cents_are_hundredths(word: str) -> None:
+    assert read(f"kling under 75 {word}: {SCENE}").max_cost_usd == Decimal("0.75")
+
+
+@pytest.mark.parametrize("word", MANIFEST["money"]["others"])
+def test_a_limit_in_other_money_is_refused_until_it_is_said_in_dollars(word: str) -> None:
+    found = read(f"kling under 2 {word}: {SCENE}")
+    assert (found.max_cost_usd, found.unsettled, found.prompt) == (None, ("max_cost_usd",), SCENE)
+
+
+@pytest.mark.parametrize("phrase", phrases(MANIFEST["kept"]))
+def test_what_no_field_can_order_stays_in_the_prompt_and_hides_no_wish(phrase: str) -> None:
+    found = read(f"kling pro {phrase} 10s: {SCENE}")
+    assert labels(found) == {"tier": "pro", "duration": 10, "prompt": f"{phrase}, {SCENE}"}
+
+
+@pytest.mark.parametrize("word", MANIFEST["negations"]["within"])
+def test_a_word_that_negates_elsewhere_leads_to_the_name(word: str) -> None:
+    assert read(f"vídeo {word} kling: {SCENE}").prompt == SCENE
+    assert read(f"a video, {word} kling please").none
+
+
+@pytest.mark.parametrize("word", MANIFEST["joins"])
+def test_a_word_that_only_joined_goes_with_the_order(word: str) -> None:
+    assert read(f"kling with sound {word} foxes").prompt == "foxes"
+
+
+@pytest.mark.parametrize("word", phrases(MANIFEST["choices"]))
+def test_a_choice_is_left_to_whoever_asked(word: str) -> None:
+    found = read(f"kling 9:16 {word} 1:1: {SCENE}")
+    assert (found.aspect_ratio, found.unsettled, found.prompt) == (None, ("aspect_ratio",), SCENE)
+
+
+@pytest.mark.parametrize(
+    ("language", "word"),
+    [(lang, word) for kind in ("media", "persons") for lang, ws in MANIFEST["handed_in"][kind].items() for word in ws],
+)
+def test_what_is_handed_in_is_no_scene(language: str, word: str) -> None:
+    owned = MANIFEST["handed_in"]["owned"][language][0]
+    found = read(f"kling motion control to {owned} {word}")
+    assert (found.mode, found.prompt) == ("motion-control", "")
+
+
+def test_a_person_somewhere_else_is_the_scene() -> None:
+    assert read("kling motion control: the girl in the rain").prompt == "the girl in the rain"
+    assert read("kling image to video of the girl dancing").prompt == "the girl dancing"
+
+
+@pytest.mark.parametrize(
+    "phrase", [p for group in MANIFEST["wishes"] if group.get("no_opposite") for p in phrases(group["phrases"])]
+)
+def test_no_kind_of_sound_is_not_silence(phrase: str) -> None:
+    assert read(f"kling, not {phrase}: {SCENE}").audio is None
+
+
+LABELS = {
+    "tier": ("pro", "pro"),
+    "mode": ("avatar", "avatar"),
+    "model": ("kling o3", "kling-o3"),
+    "provider": ("runcomfy", "runcomfy"),
+    "duration": ("7", 7),
+    "aspect_ratio": ("9:16", "9:16"),
+    "resolution": ("720p", "720p"),
+    "audio": ("off", False),
+    "off_peak": ("on", True),
+    "prompt": (SCENE, SCENE),
+    "negative_prompt": ("blur", "blur"),
+}
+
+
+@pytest.mark.parametrize(
+    ("field", "label"), [(field, label) for field, group in MANIFEST["labels"].items() for label in phrases(group)]
+)
+def test_a_label_takes_its_value(field: str, label: str) -> None:
+    said, meant = LABELS[field]
+    assert getattr(read(f"kling\n{label}: {said}\n"), field) == meant
+
+
+@pytest.mark.parametrize("negation", phrases(MANIFEST["negations"]["before"]))
+def test_a_negation_rules_out_what_follows(negation: str) -> None:
+    assert read(f"kling, {negation} 4k: {SCENE}").not_tiers == ("4k",)
+
+
+@pytest.mark.parametrize("negation", phrases(MANIFEST["negations"]["after"]))
+def test_a_negation_rules_out_what_came_before(negation: str) -> None:
+    found = read(f"kling, 4k {negation}, pro: {SCENE}")
+    assert (found.not_tiers, found.tier) == (("4k",), "pro")
+
+
+@pytest.mark.parametrize("join", MANIFEST["negations"]["joins"])
+def test_a_negation_is_carried_on(join: str) -> None:
+    assert set(read(f"kling, not 4k {join} pro: {SCENE}").not_tiers) == {"4k", "pro"}
+
+
+@pytest.mark.parametrize("correction", phrases(MANIFEST["corrections"]))
+def test_a_correction_replaces_what_was_said(correction: str) -> None:
+    found = read(f"kling 4k {correction} pro: {SCENE}")
+    assert (found.tier, found.contradictions) == ("pro", ())
+
+
+SECONDS = {
+    "en": " seconds",
+    "zh": "秒",
+    "ko": "초",
+    "es": " segundos",
+    "fr": " secondes",
+    "de": " Sekunden",
+    "pt": " segundos",
+}
+
+
+@pytest.mark.parametrize(
+    ("language", "word", "number"),
+    [(language, word, number) for language, found in MANIFEST["numbers"].items() for word, number in found.items()],
+)
+def test_a_number_in_words_counts_seconds(language: str, word: str, number: int) -> None:
+    assert read(f"kling {word}{SECONDS[language]}: {SCENE}").duration == number
+
+
+@pytest.mark.parametrize(
+    ("unit", "seconds"), [(unit, group["seconds"]) for group in MANIFEST["units"] for unit in phrases(group["phrases"])]
+)
+def test_a_unit_is_worth_its_seconds(unit: str, seconds: int) -> None:
+    assert read(f"kling 2 {unit}: {SCENE}").duration == 2 * seconds
+
+
+@pytest.mark.parametrize("word", MANIFEST["shots"])
+def test_numbered_scenes_become_shots(word: str) -> None:
+    found = read(f"kling {word} 1: a cat. {word} 2: a dog.")
+    assert [shot.prompt for shot in found.shots] == ["a cat.", "a dog."]
+
+
+@pytest.mark.parametrize("name", phrases(MANIFEST["name"]["phrases"]))
+def test_every_name_of_kling_takes_an_order(name: str) -> None:
+    assert (read(f"{name} 4k: {SCENE}").tier, read(f"{name} 4k: {SCENE}").prompt) == ("4k", SCENE)
+
+
+@pytest.mark.parametrize("switch", ["on", "off"])
+def test_switches_switch(switch: str) -> None:
+    for word in MANIFEST["switches"][switch]:
+        assert read(f"kling\naudio: {word}\n").audio is (switch == "on"), word
+
+
+@pytest.mark.parametrize("word", MANIFEST["name"]["near_misses"])
+def test_what_only_looks_like_kling_orders_nothing(word: str) -> None:
+    assert read(f"{word}, 4k, vertical").none
+
+
+@pytest.mark.parametrize("word", sorted(set(MANIFEST["name"]["not_typos"]) - set(MANIFEST["name"]["heard_as"])))
+def test_a_real_word_is_no_slip_of_the_finger(word: str) -> None:
+    assert read(f"{word} 4k").none
+
+
+@pytest.mark.parametrize("word", MANIFEST["name"]["heard_as"])
+def test_what_dictation_writes_is_the_name_only_right_before_a_tier(word: str) -> None:
+    assert read(f"make a video with {word} pro of {SCENE}").tier == "pro"
+    assert read(f"{word} pro: {SCENE}").prompt == SCENE
+    assert read(f"the leaves {word} to {SCENE}").none
+    assert read(f"{word} film, 10 seconds").none
+
+
+@pytest.mark.parametrize(
+    "word", MANIFEST["name"]["not_before"] + [f"{title} kling" for title in MANIFEST["name"]["not_after"]]
+)
+def test_a_name_in_other_company_is_another_name(word: str) -> None:
+    text = word if word.endswith("kling") else f"kling {word}"
+    assert read(text).none
+
+
+REFUSED = {
+    "rivals": "{}: a neon city, 5s",
+    "questions": "{} kling 4k?",
+    "topics": "kling 4k {}",
+    "chores": "{} kling",
+    "states": "kling {} 好",
+    "pictures": "make a {} of a dog, 16:9",
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "word"), [(kind, word) for kind, group in MANIFEST["refusals"].items() for word in phrases(group)]
+)
+def test_what_is_no_order_is_refused(kind: str, word: str) -> None:
+    assert read(REFUSED[kind].format(word)).none
+
+
+@pytest.mark.parametrize(
+    ("kind", "word"),
+    [(kind, word) for kind in ("verb", "lead", "soft", "please") for word in phrases(MANIFEST["grammar"][kind])],
+)
+def test_words_of_ordering_leave_no_trace(kind: str, word: str) -> None:
+    found = read(f"kling {spaced(word)}4k: {SCENE}")
+    assert (found.tier, found.prompt) == ("4k", SCENE)
+
+
+@pytest.mark.parametrize("word", [w for kind in ("noun", "link") for w in phrases(MANIFEST["grammar"][kind])])
+def test_a_clip_of_something_is_that_something(word: str) -> None:
+    noun = word in phrases(MANIFEST["grammar"]["noun"])
+    text = f"kling 4k {word} of {SCENE}" if noun else f"kling 4k video {spaced(word)}{SCENE}"
+    assert read(text).prompt == SCENE
+
+
+@pytest.mark.parametrize("word", MANIFEST["grammar"]["genre"])
+def test_a_kind_of_clip_stays_in_the_prompt(word: str) -> None:
+    assert read(f"three-shot kling {word} for coffee").prompt == f"three-shot {word} for coffee"
+
+
+@pytest.mark.parametrize("word", MANIFEST["grammar"]["noun_not_before"])
+def test_a_noun_in_a_compound_stays_in_the_prompt(word: str) -> None:
+    assert read(f"kling pro video {word} at night").prompt == f"video {word} at night"
+
+
+@pytest.mark.parametrize("particle", [p for p in MANIFEST["grammar"]["particle"] if p != "'s"])
+def test_an_ending_goes_with_its_word(particle: str) -> None:
+    assert read(f"クリング{particle}4K：{SCENE}").prompt == SCENE
+
+
+@pytest.mark.parametrize("join", MANIFEST["ratio_joins"])
+def test_two_numbers_joined_are_a_shape(join: str) -> None:
+    assert read(f"kling 16 {join} 9: {SCENE}").aspect_ratio == "16:9"
+
+
+@pytest.mark.parametrize("join", MANIFEST["range_joins"])
+def test_a_range_is_no_length(join: str) -> None:
+    found = read(f"kling 5 {join} 10 seconds: {SCENE}")
+    assert (found.duration, found.unsettled) == (None, ("duration",))
+
+
+@pytest.mark.parametrize(
+    ("field", "word"), [(field, word) for field, group in MANIFEST["blocked_before"].items() for word in group]
+)
+def test_a_measure_after_such_a_word_belongs_to_the_scene(field: str, word: str) -> None:
+    measure = {"duration": "10 seconds", "aspect_ratio": "9:16", "audio": "no sound"}[field]
+    assert read(f"kling: somebody {word} {measure}").prompt == f"somebody {word} {measure}"
+
+
+@pytest.mark.parametrize(
+    ("field", "word"),
+    [(f, w) for f, group in MANIFEST["closing_prepositions"].items() if f in ("provider", "model") for w in group],
+)
+def test_a_maker_may_be_named_at_the_end(field: str, word: str) -> None:
+    maker = {"provider": "runcomfy", "model": "kling o3"}[field]
+    found = read(f"kling: neon rain {word} {maker}")
+    assert getattr(found, field) is not None
+    assert found.prompt == "neon rain"
+
+
+@pytest.mark.parametrize("word", MANIFEST["closing_prepositions"]["other"])
+def test_a_tier_may_be_named_at_the_end(word: str) -> None:
+    assert read(f"kling: neon rain {word} 4k").tier == "4k"
+
+
+@pytest.mark.parametrize("word", MANIFEST["closing_prepositions"]["purpose"])
+def test_a_purpose_is_no_thing(word: str) -> None:
+    assert read(f"kling {word} a hero film: {SCENE}").tier == "4k"
+
+
+@pytest.mark.parametrize(
+    ("phrase", "word"),
+    [(phrases(group["phrases"])[0], word) for group in MANIFEST["wishes"] for word in group.get("not_before", ())],
+)
+def test_a_word_after_a_phrase_can_make_it_part_of_the_scene(phrase: str, word: str) -> None:
+    assert f"{phrase} {word}" in read(f"kling {phrase} {word} at night").prompt
+
+
+@pytest.mark.parametrize("article", phrases(MANIFEST["grammar"]["article"]))
+def test_an_article_begins_a_thing(article: str) -> None:
+    assert read(f"kling: {article} square").aspect_ratio is None

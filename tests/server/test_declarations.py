@@ -1,0 +1,150 @@
+"""What a client sees before it calls anything: a visible diff when it changes, and small enough to carry."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mcp_server.server.server import build_server
+from mcp_server.server.tools import arguments, declarations
+from release import tool_schemas
+
+SNAPSHOTS = Path(__file__).parents[1] / "snapshots" / "tools"
+NAMES = [tool.name for tool in declarations.TOOLS]
+
+
+def nothing() -> Any:
+    raise AssertionError("a list must not need the service")
+
+
+async def listed() -> dict[str, dict[str, Any]]:
+    tools = await build_server(nothing).list_tools()
+    return {tool.name: tool.model_dump(by_alias=True, mode="json", exclude_none=True) for tool in tools}
+
+
+def compact(value: Any) -> int:
+    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def test_the_six_tools_in_a_fixed_order() -> None:
+    assert NAMES == ["generate_video", "get_task", "estimate_cost", "list_models", "cancel_task", "list_tasks"]
+    assert list(arguments.ARGUMENTS) == NAMES == list(arguments.ANSWERS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_tool_is_announced_as_its_snapshot_says(name: str) -> None:
+    path = SNAPSHOTS / f"{name}.json"
+    found = json.dumps((await listed())[name], ensure_ascii=False, indent=2) + "\n"
+    if os.environ.get("UPDATE_SNAPSHOTS") == "1":
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(found, encoding="utf-8")
+
+    assert path.exists(), f"{path} is missing; UPDATE_SNAPSHOTS=1 writes it"
+    assert path.read_text(encoding="utf-8") == found, "the surface changed; UPDATE_SNAPSHOTS=1 accepts it"
+
+
+def test_no_snapshot_of_a_tool_that_is_gone() -> None:
+    assert {path.stem for path in SNAPSHOTS.glob("*.json")} == set(NAMES)
+
+
+def test_the_published_schemas_are_what_the_shapes_say() -> None:
+    assert tool_schemas.stale() == []
+
+
+def test_a_schema_that_went_stale_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mcp_server.places.schemas", lambda: tmp_path)
+
+    assert tool_schemas.main(["--check"]) == 1
+    assert tool_schemas.main([]) == 0
+    assert tool_schemas.main(["--check"]) == 0
+    (tmp_path / "tools" / "list_tasks.input.json").write_text("{}\n", encoding="utf-8")
+    (tmp_path / "tools" / "of_old.input.json").write_text("{}\n", encoding="utf-8")
+    assert tool_schemas.stale() == ["list_tasks.input.json", "of_old.input.json"]
+
+
+async def test_the_context_cost_stays_within_its_budget() -> None:
+    tools = await listed()
+    seen = sum(compact({key: tool[key] for key in ("name", "description", "inputSchema")}) for tool in tools.values())
+
+    assert seen <= 7_000
+    assert compact({"tools": list(tools.values())}) <= 14_000
+    assert len(declarations.INSTRUCTIONS.encode()) <= 1_000
+
+
+async def test_schemas_are_plain_enough_for_every_client() -> None:
+    for name, tool in (await listed()).items():
+        schema = tool["inputSchema"]
+        assert schema["type"] == "object", name
+        assert schema["additionalProperties"] is False, name
+        for side in ("inputSchema", "outputSchema"):
+            text = json.dumps(tool[side])
+            assert not any(word in text for word in ('"$ref"', '"anyOf"', '"title"', '"null"', '"$defs"')), (name, side)
+        # A refusal carries `error` alone, and some clients validate even that.
+        assert "required" not in tool["outputSchema"], name
+        assert "error" in tool["outputSchema"]["properties"], name
+
+
+async def test_estimate_cost_keeps_every_constraint_of_generate_video() -> None:
+    def bare(node: Any) -> Any:
+        if isinstance(node, dict):
+            return {
+                key: {name: bare(part) for name, part in value.items()} if key == "properties" else bare(value)
+                for key, value in node.items()
+                if key != "description"
+            }
+        return [bare(part) for part in node] if isinstance(node, list) else node
+
+    tools = await listed()
+    assert tools["estimate_cost"]["inputSchema"] == bare(tools["generate_video"]["inputSchema"])
+
+
+async def test_the_hints_tell_the_truth() -> None:
+    hints = {name: tool["annotations"] for name, tool in (await listed()).items()}
+
+    assert {name for name, hint in hints.items() if not hint["readOnlyHint"]} == {"generate_video", "cancel_task"}
+    assert hints["generate_video"]["idempotentHint"] is False
+    assert hints["cancel_task"]["destructiveHint"] is True
+    assert all(hint["title"] for hint in hints.values())
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["kling", "video", "4k", "text to video", "image to video", "cost", "price", "task status"],
+)
+def test_a_lexical_search_finds_the_tools(words: str) -> None:
+    assert any(words in f"{tool.name} {tool.title} {tool.description}".lower() for tool in declarations.TOOLS)
+
+
+def test_every_tool_names_kling_and_video() -> None:
+    for tool in declarations.TOOLS:
+        text = f"{tool.name} {tool.title} {tool.description}".lower()
+        assert "kling" in text and "video" in text, tool.name
+
+
+def test_a_start_imports_nothing_it_does_not_need() -> None:
+    import subprocess
+    import sys
+
+    heavy = {"rich", "httpx", "sqlite3", "av", "jsonschema", "mcp_server.composition", "mcp_server.service"}
+    code = f"""
+import sys
+from mcp_server.server import stdio
+from mcp_server.server.server import build_server
+server = build_server()
+print(sorted({heavy!r} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_announcing_needs_neither_pydantic_nor_the_sdk() -> None:
+    import subprocess
+    import sys
+
+    code = "import sys; import mcp_server.server.tools.declarations; print(sorted({'pydantic', 'mcp', 'mcp_types'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,256 @@
+"""The file itself: made when needed, shared without quarrel, never lost and never misread."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+import textwrap
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from support.stub_vendor import House, new_task
+
+from mcp_server.domain.task import Artifact, Settlement
+from mcp_server.errors import BudgetError, LocalError
+from mcp_server.tasks.store import schema
+from mcp_server.tasks.store.base import Budget, Filter, Lease, new_id
+from mcp_server.tasks.store.heartbeat import Heartbeats, place
+from mcp_server.tasks.store.sqlite import SqliteStore
+
+ROOT = Path(__file__).parents[3]
+
+
+async def test_a_task_comes_back_as_it_was_written(house: House) -> None:
+    record = house.desk().record
+    new = house.new(
+        warnings=("one", "two"),
+        ordered={"duration": 5, "audio": False},
+        route="cheapest",
+        owner="ann",
+        idempotency_key="k",
+    )
+    held, _ = await record.create(new, Budget())
+    changed = await record.change(
+        held, state="queued", job_id="j", job_links={"status": "https://x"}, progress=0, queue_position=0
+    )
+    assert changed is not None
+    await record.change(
+        held,
+        state="saving",
+        video_url="https://m/x.mp4?sig=1",
+        settlement=Settlement(amount=Decimal("0.1"), currency="USD", usd=Decimal("0.10"), basis="reported"),
+    )
+    artifact = Artifact(
+        path="/p",
+        sha256="s",
+        bytes=3,
+        media_type="video/mp4",
+        saved_at=1.5,
+        delivered={"width": 9},
+        differences=["shorter"],
+    )
+    last = await record.change(held, state="succeeded", artifact=artifact)
+    back = await record.get(new.id)
+
+    assert back == last
+    assert back.call["json"] == {"prompt": "a neon city", "cfg": 0.5}, "a number stays a number for a resend"
+    assert (back.progress, back.queue_position) == (0, 0)
+    assert back.settlement is not None
+    assert str(back.settlement.usd) == "0.10"
+    assert back.warnings == ("one", "two")
+    assert back.finished_at == house.clock.now()
+
+
+async def test_a_file_of_the_first_version_grows_and_its_orders_stay_as_they_were(house: House) -> None:
+    new = house.new()
+    house.home.mkdir(exist_ok=True)
+    with closing(sqlite3.connect(house.home / "tasks.db")) as db:
+        for statement in filter(str.strip, schema.MIGRATIONS[0].split(";")):
+            db.execute(statement)
+        row = schema.row_of(schema.task_of(new, 1.0, (), Decimal(0)), None, 1)
+        row = {name: row[name] for name in row if name != "local_media"}
+        db.execute(f"INSERT INTO tasks ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})", row)
+        db.execute("PRAGMA user_version = 1")
+        db.commit()
+    record = house.desk().record
+
+    task = await record.get(new.id)
+    (held,) = await record.claim()
+    assert await record.sending(held, 2.0)
+
+    assert (task.local_media, task.call["json"]["prompt"]) == ((), "a neon city")
+    assert (await record.get(new.id)).sent_at == 2.0
+
+
+async def test_the_file_is_for_its_owner_only_and_waits_for_the_disk_where_money_is(house: House) -> None:
+    record = house.desk().record
+    await record.create(house.new(), Budget())
+    mode = stat.S_IMODE((house.home / "tasks.db").stat().st_mode)
+    assert mode == 0o600
+
+    said: list[str] = []
+    await record._clerk.do(lambda db: db.set_trace_callback(said.append), "read")
+    held, _ = await record.create(house.new(), Budget())
+    await record.sending(held, 1.0)
+    await record.change(held, note="x")
+    levels = [line for line in said if line.startswith("PRAGMA synchronous")]
+    assert levels == ["PRAGMA synchronous = FULL", "PRAGMA synchronous = FULL", "PRAGMA synchronous = NORMAL"]
+
+
+async def test_changes_that_come_together_are_one_transaction_and_keep_their_own_fate(house: House) -> None:
+    record = house.desk().record
+    await record.create(house.new(), Budget())
+    said: list[str] = []
+    await record._clerk.do(lambda db: db.set_trace_callback(said.append), "read")
+
+    results = await asyncio.gather(
+        *(record.create(house.new(), Budget(daily_usd=Decimal("2.80"))) for _ in range(10)), return_exceptions=True
+    )
+
+    assert sum(isinstance(result, BudgetError) for result in results) == 6
+    assert said.count("COMMIT") <= 3
+    assert len(await record.find(Filter())) == 5
+
+
+def test_a_budget_holds_across_processes(tmp_path: Path) -> None:
+    code = textwrap.dedent(
+        f"""
+        import asyncio, sys, time
+        from decimal import Decimal
+        from pathlib import Path
+        from mcp_server.errors import BudgetError
+        from mcp_server.tasks.store.base import Budget, new_id
+        from mcp_server.tasks.store.sqlite import SqliteStore
+        from support.stub_vendor import new_task
+
+        async def main():
+            record = SqliteStore(Path({str(tmp_path)!r}) / "tasks.db", now=time.time)
+            made = 0
+            for _ in range(30):
+                try:
+                    await record.create(new_task(new_id(time.time())), Budget(daily_usd=Decimal("11.20")))
+                    made += 1
+                except BudgetError:
+                    pass
+            print(made)
+
+        asyncio.run(main())
+        """
+    )
+    env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+    running = [
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=env) for _ in range(3)
+    ]
+    made = [int(process.communicate(timeout=60)[0]) for process in running]
+
+    assert sum(made) == 20, "11.20 USD are twenty clips of 0.56, whoever buys them"
+
+
+async def test_a_file_of_a_later_version_is_left_alone(house: House) -> None:
+    db = sqlite3.connect(house.home / "tasks.db")
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+
+    with pytest.raises(LocalError, match="later version"):
+        await house.desk().record.create(house.new(), Budget())
+
+
+async def test_a_file_of_an_earlier_version_grows(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = house.desk()
+    held, _ = await desk.record.create(house.new(), Budget())
+    await desk.close(grace_s=0)
+    monkeypatch.setattr(
+        schema, "MIGRATIONS", (*schema.MIGRATIONS, "CREATE TABLE later (x); ALTER TABLE tasks ADD COLUMN y")
+    )
+
+    again = house.desk().record
+
+    assert (await again.get(held.task.id)).id == held.task.id
+    version = await again._clerk.do(lambda db: db.execute("PRAGMA user_version").fetchone()[0], "read")
+    assert version == len(schema.MIGRATIONS)
+
+
+async def test_a_file_that_is_no_database_is_said_and_not_replaced(house: House) -> None:
+    (house.home / "tasks.db").write_bytes(b"this is a letter to my aunt" * 100)
+
+    with pytest.raises(LocalError, match="cannot be used"):
+        await house.desk().record.create(house.new(), Budget())
+
+    assert (house.home / "tasks.db").read_bytes().startswith(b"this is a letter")
+    if (listed := Path("/proc/self/fd")).exists():
+        held_open = {os.path.realpath(link) for link in listed.iterdir()}
+        assert str(house.home / "tasks.db") not in held_open
+
+
+async def test_a_foreign_writer_is_waited_for(house: House) -> None:
+    record = house.desk().record
+    held, _ = await record.create(house.new(), Budget())
+    other = sqlite3.connect(house.home / "tasks.db", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    waiting = asyncio.create_task(record.change(held, note="after"))
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    assert (await house.desk().record.get(held.task.id)).note == "", "reading waits for nobody"
+    other.execute("COMMIT")
+    other.close()
+
+    assert (await waiting).note == "after"  # type: ignore[union-attr]
+
+
+async def test_a_claim_of_an_older_holder_is_worth_nothing(house: House) -> None:
+    one, two = house.desk().record, house.desk().record
+    held, _ = await one.create(house.new(), Budget())
+    await one.release([held.task.id])
+    (taken,) = await two.claim()
+
+    assert (taken.claim, await one.change(held, note="mine")) == (2, None)
+    assert await two.change(Lease(taken.task, 1), note="old") is None
+    assert (await two.change(taken, note="mine")).note == "mine"  # type: ignore[union-attr]
+
+
+def test_a_process_lives_while_its_beat_moves_or_is_young(house: House) -> None:
+    living = Heartbeats(house.clock.monotonic)
+
+    def row(beat: int, pid: int = os.getpid(), where: str = place()) -> sqlite3.Row:
+        return {"id": "p", "beat": beat, "pid": pid, "place": where}  # type: ignore[return-value]
+
+    assert living.lives(row(1))
+    house.clock.passed += 5
+    assert living.lives(row(1))
+    house.clock.passed += 2
+    assert not living.lives(row(1)), "a beat that stands still"
+    assert living.lives(row(2))
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    assert not living.lives(row(3, gone.pid)), "a process that is not there"
+    assert living.lives(row(4, gone.pid, "another machine")), "numbers of another machine mean nothing here"
+
+
+def test_ids_sort_by_day_and_are_safe_everywhere() -> None:
+    first, later = new_id(1_795_000_000), new_id(1_795_100_000)
+
+    assert first < later
+    assert len({new_id(0) for _ in range(1000)}) == 1000
+    assert first.replace("-", "").isalnum()
+
+
+def test_importing_the_package_costs_nothing() -> None:
+    code = "import sys, mcp_server.tasks; print([m for m in ('asyncio', 'sqlite3', 'httpx', 'pydantic') if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+
+    assert out.stdout.strip() == "[]"
+
+
+async def test_reading_and_listing_make_no_file(tmp_path: Path) -> None:
+    record = SqliteStore(tmp_path / "none" / "tasks.db", now=lambda: 0.0)
+
+    assert await record.many(["x"]) == await record.find(Filter()) == await record.claim() == []
+    assert await record.version() == -1
+    assert not (tmp_path / "none").exists()
+    assert new_task().id
