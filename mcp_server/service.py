@@ -10,10 +10,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from mcp_server import media
-from mcp_server.answers import tasks as reporting
 from mcp_server.answers.models import models
 from mcp_server.answers.shapes import Estimate, Models, Spend, TaskAnswer, TaskList
-from mcp_server.answers.spend import amended, spend
+from mcp_server.answers.spend import spend
+from mcp_server.answers.tasks import offer_line, task_answer
 from mcp_server.domain.vocabulary import SANDBOX
 from mcp_server.errors import RequestError, sentence
 from mcp_server.ordering import limits
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from mcp_server.domain.arguments import VideoArguments
     from mcp_server.domain.catalog import Catalog
     from mcp_server.domain.task import State, Task
+    from mcp_server.ordering.draft import Draft
     from mcp_server.providers.accounts import Account
     from mcp_server.settings import Settings
     from mcp_server.tasks.runner import TaskRunner
-    from mcp_server.tasks.store.base import NewTask
 
 OURS = re.compile(r"^kv-\d{6}-[0-9a-z]{12}$")
 """What our own task ids look like; anything else named as a source is the vendor's id."""
@@ -67,26 +67,32 @@ class Service:
 
     async def estimate(self, arguments: VideoArguments, *, owner: str = "") -> Estimate:
         """What it would cost, here and elsewhere; spends nothing."""
-        plan = await self.planned(arguments, owner=owner)
+        return self.priced(await self.prepare(arguments, owner=owner, buying=False))
+
+    def priced(self, draft: Draft) -> Estimate:
+        """A draft as an answer: the offer chosen, its price, why, and what else would fit."""
+        plan = draft.plan
         return Estimate(
-            chosen=reporting.line(plan.quote, has_key=plan.offer.provider in plan.signed_in),
+            chosen=offer_line(plan.quote, has_key=plan.offer.provider in plan.signed_in),
             prompt=plan.checked.prompt,
             route=plan.route.because,
-            others=[
-                reporting.line(quote, has_key=quote.checked.offer.provider in plan.signed_in) for quote in plan.others
-            ],
+            others=[offer_line(quote, has_key=quote.checked.offer.provider in plan.signed_in) for quote in plan.others],
             dropped=dict(plan.route.dropped[:8]),
             warnings=list(plan.warnings),
             simulated=plan.simulated,
             next_step=self._after_estimate(plan),
         )
 
-    async def planned(self, arguments: VideoArguments, *, owner: str = "") -> Plan:
-        """What would be bought, checked down to the vendor's schema; nothing is sent."""
+    async def prepare(self, arguments: VideoArguments, *, owner: str = "", buying: bool = True) -> Draft:
+        """What would be bought, read, planned, priced and checked down to the vendor's schema; nothing is sent."""
+        from mcp_server.ordering.draft import draft
+        from mcp_server.tasks.store.base import new_id
+
         limits.own_files(arguments, owner)
-        plan = self.planner.plan(arguments, day=self.today, source=await self._source(arguments, owner), buying=False)
-        self.planner.call(plan, key="estimate")
-        return plan
+        source = await self._source(arguments, owner)
+        plan = self.planner.plan(arguments, day=self.today, source=source, buying=buying)
+        facts = self.catalog.providers[plan.offer.provider]
+        return await draft(plan, facts, task_id=new_id(self.now()), buying=buying)
 
     async def generate(
         self,
@@ -95,30 +101,48 @@ class Service:
         owner: str = "",
         wait_s: float = 10.0,
         confirmed: bool = False,
-        agreed: str | None = None,
         still: Callable[[], bool] = lambda: True,
     ) -> TaskAnswer:
-        """Buy one clip, once. Answers when the vendor has accepted, at the latest after `wait_s`.
+        """Buy one clip, once: prepared and bought in one go. A key that is known is answered before anything else."""
+        if (answer := await self.known(arguments, owner=owner)) is not None:
+            return answer
+        prepared = await self.prepare(arguments, owner=owner)
+        return await self.buy(prepared, owner=owner, wait_s=wait_s, confirmed=confirmed, still=still)
 
-        `agreed` is the price, as arithmetic, that somebody said yes to: another one is not paid. `still` is asked
-        last of all whether it is wanted yet.
-        Cancelling this coroutine never cancels the purchase: the process owns it.
-        """
-        from mcp_server.ordering.draft import digest
-        from mcp_server.tasks.store.admission import rehearsed
-
+    async def known(self, arguments: VideoArguments, *, owner: str = "") -> TaskAnswer | None:
+        """The task that this idempotency key already stands for, if buying again would buy nothing."""
         limits.own_files(arguments, owner)
-        known = await self._known(arguments.idempotency_key, digest(arguments.given()), owner)
-        if known is not None and not (known.simulated and self._may_buy(arguments)):
-            return await self._answer(known, bought_now=True, known=True)
-        plan = self.planner.plan(arguments, day=self.today, source=await self._source(arguments, owner))
-        if known is not None and not plan.simulated:
+        known = await self._known(arguments, owner)
+        if known is None or (known.simulated and self._may_buy(arguments)):
+            return None
+        return await self._answer(known, bought_now=True, known=True)
+
+    async def buy(
+        self,
+        draft: Draft,
+        *,
+        owner: str = "",
+        wait_s: float = 10.0,
+        confirmed: bool = False,
+        still: Callable[[], bool] = lambda: True,
+    ) -> TaskAnswer:
+        """Buy what was prepared, as it was shown: this offer, at this price.
+
+        Answers when the vendor has accepted, at the latest after `wait_s`. `confirmed`: somebody said yes to the
+        price. `still` is asked last of all whether it is wanted yet. Cancelling this coroutine never cancels the
+        purchase: the process owns it.
+        """
+        plan = draft.plan
+        if not plan.simulated and (known := await self._known(plan.arguments, owner)) is not None and known.simulated:
+            from mcp_server.tasks.store.admission import rehearsed
+
             raise rehearsed(known)
-        limits.within(plan, arguments, self.settings, confirmed=confirmed, agreed=agreed)
+        limits.within(draft, self.settings, confirmed=confirmed)
         if plan.simulated:
             # Settings the sandbox cannot play with are refused here, not as an order that failed.
             await self.account(plan.offer.provider, True)
-        new = await self._draft(arguments, plan, owner=owner, confirmed=confirmed)
+        folder = self.settings.folder(plan.arguments.output_dir)
+        new = draft.new_task(output_dir=folder, owner=owner, confirmed=confirmed)
         if not still():
             raise limits.StoppedError("It was stopped before it was ordered")
         task, created = await self.desk.buy(new, wait_s=wait_s)
@@ -204,6 +228,7 @@ class Service:
         from mcp_server.domain.arguments import VideoArguments
         from mcp_server.domain.parsing import read
         from mcp_server.language import reader
+        from mcp_server.ordering.again import amended
 
         task = await self.desk.get(task_id, owner)
         wishes = reader.read(f"kling {words}", catalog=self.catalog) if words.strip() else None
@@ -253,33 +278,19 @@ class Service:
             await self.desk.transport.aclose()
         await self.closing()
 
-    async def _known(self, key: str | None, wanted: str, owner: str) -> Task | None:
+    async def _known(self, arguments: VideoArguments, owner: str) -> Task | None:
         """The task this key stands for, before anything is routed, priced or uploaded again."""
-        if key is None:
+        if arguments.idempotency_key is None:
             return None
         from mcp_server.tasks.store.base import Filter
 
-        found = await self.desk.find(Filter(key=key, owner=owner, limit=1))
+        found = await self.desk.find(Filter(key=arguments.idempotency_key, owner=owner, limit=1))
         # Another request under the same key is the record's to refuse, in the transaction that would create it.
-        return found[0] if found and found[0].request_digest == wanted else None
+        return found[0] if found and found[0].request_digest == arguments.digest else None
 
     def _may_buy(self, arguments: VideoArguments) -> bool:
         """Whether these arguments could cost money now."""
         return arguments.provider != SANDBOX and bool(self.planner.signed_in)
-
-    async def _draft(self, arguments: VideoArguments, plan: Plan, *, owner: str, confirmed: bool) -> NewTask:
-        from mcp_server.ordering.draft import draft
-        from mcp_server.tasks.store.base import new_id
-
-        return await draft(
-            arguments,
-            plan,
-            self.planner,
-            task_id=new_id(self.now()),
-            output_dir=self.settings.folder(arguments.output_dir),
-            owner=owner,
-            confirmed=confirmed,
-        )
 
     async def _source(self, arguments: VideoArguments, owner: str) -> SourceTask | None:
         name = arguments.source_task
@@ -296,9 +307,7 @@ class Service:
     async def _answer(self, task: Task, *, bought_now: bool = False, known: bool = False) -> TaskAnswer:
         poll_after_s = None if task.finished else await self.desk.poll_after_s(task)
         expected_s = None if task.finished else await self.desk.expected_s(task)
-        return reporting.answer(
-            task, bought_now=bought_now, known=known, poll_after_s=poll_after_s, expected_s=expected_s
-        )
+        return task_answer(task, bought_now=bought_now, known=known, poll_after_s=poll_after_s, expected_s=expected_s)
 
     def _told_once(self, answer: TaskAnswer) -> TaskAnswer:
         """With the first finished clip: that nobody can look into clips here, where that is so."""

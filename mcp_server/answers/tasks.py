@@ -24,7 +24,7 @@ def stamp(seconds: float | None) -> str | None:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def cost(quote: Quote) -> Cost:
+def quote_answer(quote: Quote) -> Cost:
     """A quote as an answer."""
     return Cost(
         usd=plain(quote.usd),
@@ -39,7 +39,7 @@ def cost(quote: Quote) -> Cost:
     )
 
 
-def line(quote: Quote, *, has_key: bool) -> OfferLine:
+def offer_line(quote: Quote, *, has_key: bool) -> OfferLine:
     """A quote as one line of a comparison."""
     checked = quote.checked
     offer = checked.offer
@@ -49,7 +49,7 @@ def line(quote: Quote, *, has_key: bool) -> OfferLine:
         model=offer.model,
         tier=offer.tier,
         mode=offer.mode,
-        cost=cost(quote),
+        cost=quote_answer(quote),
         has_key=has_key,
         duration=checked.duration,
         aspect_ratio=checked.aspect_ratio,
@@ -58,7 +58,7 @@ def line(quote: Quote, *, has_key: bool) -> OfferLine:
     )
 
 
-def answer(
+def task_answer(
     task: Task,
     *,
     bought_now: bool = False,

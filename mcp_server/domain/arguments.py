@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ModelWrapValidatorHandler, model_validator
@@ -106,3 +109,9 @@ class VideoArguments(_Strict):
     def given(self) -> dict[str, Any]:
         """Only what was said."""
         return self.model_dump(exclude_none=True, exclude_unset=True)
+
+    @cached_property
+    def digest(self) -> str:
+        """What makes two requests the same; the key itself and limits are no part of it."""
+        core = {name: value for name, value in self.given().items() if name not in ("idempotency_key", "max_cost_usd")}
+        return hashlib.sha256(json.dumps(core, sort_keys=True, ensure_ascii=False).encode()).hexdigest()

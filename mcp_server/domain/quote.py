@@ -35,6 +35,11 @@ class Quote:
     """What is worth knowing about this rate, as `prices.toml` says it."""
 
     @property
+    def most_usd(self) -> Decimal | None:
+        """What it can cost at most, in dollars; None when nobody knows."""
+        return self.usd if self.usd is not None else self.usd_at_most
+
+    @property
     def price_rank(self) -> tuple[int, Decimal]:
         """For sorting: known sums before upper bounds before prices nobody publishes."""
         if self.usd is not None:

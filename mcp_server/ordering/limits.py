@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from mcp_server.answers import tasks
+from mcp_server.domain.money import plain
 from mcp_server.errors import BudgetError, KlingError, RequestError, UnknownTaskError
 
 if TYPE_CHECKING:
     from mcp_server.domain.arguments import VideoArguments
-    from mcp_server.domain.quote import Quote
     from mcp_server.domain.task import Task
-    from mcp_server.ordering.plan import Plan
+    from mcp_server.ordering.draft import Draft
     from mcp_server.settings import Settings
     from mcp_server.tasks.runner import TaskRunner
 
 
 class ConfirmationNeededError(BudgetError):
-    """The price is above what the user wants to be asked about."""
+    """The price is above what the user wants to be asked about; `draft` is what was priced, to be bought on a yes."""
 
     code = "confirmation_needed"
+
+    def __init__(self, what: str, draft: Draft) -> None:
+        quote = draft.plan.quote
+        agree = "max_cost_usd at least that price" if quote.most_usd is not None else "accept_unknown_price"
+        super().__init__(
+            what,
+            next_step=f"Ask the user, then call again with {agree}",
+            details={"usd": plain(quote.usd), "arithmetic": quote.arithmetic},
+        )
+        self.draft = draft
 
 
 class StoppedError(KlingError):
@@ -30,14 +38,10 @@ class StoppedError(KlingError):
     exit_code = 130
 
 
-def within(
-    plan: Plan, arguments: VideoArguments, settings: Settings, *, confirmed: bool, agreed: str | None = None
-) -> None:
-    """Nothing, or the refusal that says the price and what to do; nothing was sent.
-
-    `agreed` is the arithmetic that was shown to whoever confirmed.
-    """
-    most = most_of(plan.quote)
+def within(draft: Draft, settings: Settings, *, confirmed: bool) -> None:
+    """Nothing, or the refusal that says the price and what to do; nothing was sent."""
+    plan, arguments = draft.plan, draft.plan.arguments
+    most = plan.quote.most_usd
     limit = plan.max_cost_usd
     price = plan.quote.arithmetic
     if limit is not None and most is None:
@@ -52,8 +56,6 @@ def within(
         )
     if plan.simulated:
         return
-    if agreed is not None and agreed != price:
-        raise _unconfirmed(plan, f"The price was {agreed} when it was agreed to; now it is {price}")
     permitted = confirmed or (most is None and bool(arguments.accept_unknown_price))
     if most is None and settings.daily_budget_usd is not None and not permitted:
         raise BudgetError(
@@ -65,17 +67,7 @@ def within(
     if above is None or permitted or arguments.max_cost_usd is not None:
         return
     if most is None or most > above:
-        raise _unconfirmed(plan, f"This costs {price}; the user wants to be asked above ${above}")
-
-
-def _unconfirmed(plan: Plan, what: str) -> ConfirmationNeededError:
-    return ConfirmationNeededError(
-        what,
-        next_step="Ask the user, then call again with max_cost_usd at least that price"
-        if most_of(plan.quote) is not None
-        else "Ask the user, then call again with accept_unknown_price",
-        details={"usd": tasks.plain(plan.quote.usd), "arithmetic": plan.quote.arithmetic},
-    )
+        raise ConfirmationNeededError(f"This costs {price}; the user wants to be asked above ${above}", draft)
 
 
 def own_files(arguments: VideoArguments, owner: str) -> None:
@@ -111,8 +103,3 @@ async def own_job(desk: TaskRunner, job_id: str, owner: str) -> Task:
             next_step="Give the task_id that generate_video answered with",
         )
     return found[0]
-
-
-def most_of(quote: Quote) -> Decimal | None:
-    """What it can cost at most, in dollars; None when nobody knows."""
-    return quote.usd if quote.usd is not None else quote.usd_at_most

@@ -1,6 +1,6 @@
 """From arguments to a plan: route -> check -> price -> choose, with nothing sent and nothing written.
 
-The only caller of routing, validation, pricing and the gate. A plan is everything a purchase needs.
+Words are read here, once; a plan is everything that can be said of an order before its call is written out.
 """
 
 from __future__ import annotations
@@ -14,28 +14,26 @@ from typing import TYPE_CHECKING, Any
 from mcp_server.catalog.names import names
 from mcp_server.domain.catalog import Catalog, Offer
 from mcp_server.domain.quote import Quote, Route
-from mcp_server.domain.request import CheckedRequest, Misfit, VideoRequest
+from mcp_server.domain.request import CheckedRequest, Misfit, VideoRequest, Wishes
 from mcp_server.domain.vocabulary import SANDBOX
 from mcp_server.errors import NotAnOrderError, RequestError
-from mcp_server.ordering import pricing, validation, vendor_schema
-from mcp_server.providers import media_inputs, wire
+from mcp_server.ordering import pricing, validation
+from mcp_server.providers import media_inputs
 from mcp_server.providers.reading import not_signed_in
 from mcp_server.routing import choose
-from mcp_server.routing import request as merge
+from mcp_server.routing.request import most_of, request_from
 
 if TYPE_CHECKING:
     from mcp_server.domain.arguments import VideoArguments
-    from mcp_server.providers.base import HttpCall
     from mcp_server.settings import Settings
-
-_STAND_IN = "https://example.com/file"
-"""Where a local file would be once the vendor has it: an estimate uploads nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """One clip, routed, checked and priced: what would be bought, and why."""
 
+    arguments: VideoArguments
+    """What was said, as it came."""
     request: VideoRequest
     route: Route
     others: tuple[Quote, ...]
@@ -93,11 +91,12 @@ class Planner:
         arguments: VideoArguments,
         *,
         day: date,
+        wishes: Wishes | None = None,
         source: SourceTask | None = None,
         buying: bool = True,
     ) -> Plan:
-        """The route, or the refusal that says what to change."""
-        request, max_cost_usd, notes = self._request(arguments, source)
+        """The route, or the refusal that says what to change; `wishes` are the words of `request`, read before."""
+        request, max_cost_usd, notes = self._request(arguments, wishes or self.read(arguments), source)
         rehearsal = request.provider == SANDBOX
         if rehearsal:
             request = replace(request, provider=None)
@@ -119,6 +118,7 @@ class Planner:
         )
         warnings = (*notes, *route.quote.checked.warnings, *route.warnings)
         return Plan(
+            arguments=arguments,
             request=request,
             route=route,
             others=tuple(others),
@@ -129,30 +129,19 @@ class Planner:
             signed_in=signed_in,
         )
 
-    def call(self, plan: Plan, *, key: str, request: VideoRequest | None = None) -> HttpCall:
-        """The paid call, with the caller's own fields merged in and the vendor's schema satisfied.
+    def read(self, arguments: VideoArguments) -> Wishes | None:
+        """What the words of `request` wish; None where there are none."""
+        if not (arguments.request or "").strip():
+            return None
+        from mcp_server.language import reader
 
-        `request` is the plan's with local media where the vendor can fetch them; without it they are stood in for.
-        """
-        local = {place: _STAND_IN for place, kind in plan.given.items() if kind != "https"}
-        sendable = request or media_inputs.placed(plan.request, local)
-        adapter = wire(self.catalog.providers[plan.offer.provider])
-        call = adapter.submit(replace(plan.checked, request=sendable), key=key)
-        vendor_schema.check_options(call.json, plan.request.options, plan.offer)
-        body = vendor_schema.merge_options(call.json, plan.request.options)
-        vendor_schema.check_body(plan.offer.provider, call.schema, body)
-        return replace(call, json=body)
+        return reader.read(arguments.request or "", catalog=self.catalog)
 
     def _request(
-        self, arguments: VideoArguments, source: SourceTask | None
+        self, arguments: VideoArguments, wishes: Wishes | None, source: SourceTask | None
     ) -> tuple[VideoRequest, Decimal | None, tuple[str, ...]]:
         explicit: dict[str, Any] = arguments.given()
-        text = explicit.pop("request", "")
-        wishes = None
-        if text.strip():
-            from mcp_server.language import reader
-
-            wishes = reader.read(text, catalog=self.catalog)
+        explicit.pop("request", None)
         if source is not None:
             explicit["source_task"] = source.job_id
             if explicit.setdefault("provider", source.provider) not in (source.provider, SANDBOX):
@@ -161,7 +150,7 @@ class Planner:
                     f"and {explicit['provider']} does not have it",
                     next_step="Leave provider out, or give the clip's address in `video`",
                 )
-        request, notes = merge.request_from(explicit, wishes, catalog=self.catalog)
+        request, notes = request_from(explicit, wishes, catalog=self.catalog)
         # A bare scene is no order by itself; whoever calls these tools with one means it as the prompt.
         if wishes is not None and wishes.none and not wishes.bare and not explicit.get("prompt"):
             raise NotAnOrderError(
@@ -173,7 +162,7 @@ class Planner:
                 "`options` are one vendor's own fields, but no provider is named",
                 next_step="Name `provider`, or leave `options` out",
             )
-        return request, merge.most_of(explicit, wishes), notes
+        return request, most_of(explicit, wishes), notes
 
     def _unread(self) -> str:
         trouble = self.settings.key_file.trouble

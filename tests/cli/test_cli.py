@@ -18,7 +18,7 @@ from support.services import service
 from mcp_server import catalog
 from mcp_server.__main__ import main
 from mcp_server.answers.shapes import Cost, Settled, SpendLine, TaskAnswer, TaskCost
-from mcp_server.answers.spend import amended, drift
+from mcp_server.answers.spend import drift
 from mcp_server.cli import COMMANDS, formatting, parser
 from mcp_server.cli.buy import generate, purchase
 from mcp_server.cli.screen import Screen
@@ -27,6 +27,7 @@ from mcp_server.domain.arguments import VideoArguments
 from mcp_server.domain.task import Artifact, Settlement, Task
 from mcp_server.errors import ArgumentError, BudgetError, UnknownTaskError
 from mcp_server.language import reader
+from mcp_server.ordering.again import amended
 
 FLAGS = {
     "prompt": (["--prompt", "a lake"], "a lake"),

@@ -64,13 +64,17 @@ async def test_two_owners_may_use_the_same_key(tmp_path: Path) -> None:
     assert one.task_id != two.task_id
 
 
-async def test_a_price_that_changed_after_it_was_agreed_to_is_not_paid(tmp_path: Path) -> None:
+async def test_what_was_shown_is_what_is_ordered(tmp_path: Path) -> None:
+    """The price that was agreed to is the one the order carries, whatever a newly made plan would come to by then."""
     buyer = service(tmp_path, **SIGNED_IN)
+    shown = await buyer.prepare(wish())
+    price = buyer.priced(shown).chosen.cost
 
-    with pytest.raises(ConfirmationNeededError, match=r"\$0\.05.*\$0\.56"):
-        await buyer.generate(wish(), confirmed=True, agreed="5 s × $0.01 = $0.05")
+    buyer.planner.plan = None  # type: ignore[assignment]  # planning again would fail now
+    bought = await buyer.buy(shown, confirmed=True, wait_s=0)
 
-    assert (await buyer.tasks()).tasks == []
+    assert bought.task_id == shown.task_id
+    assert bought.estimated_cost == price
     await buyer.close()
 
 
@@ -87,7 +91,7 @@ async def test_a_limit_that_only_words_name_does_not_keep_the_user_from_being_as
     """The sum may stand in the scene: whoever wants to be asked above a price is asked, or says it as an argument."""
     buyer = service(tmp_path, **SIGNED_IN, KLING_CONFIRM_ABOVE_USD="0.50")
     words = "kling 3.0 pro, 5 seconds, silent, for at most 90 dollars: a boat"
-    plan = await buyer.planned(VideoArguments(request=words))
+    plan = (await buyer.prepare(VideoArguments(request=words), buying=False)).plan
     assert plan.max_cost_usd == 90
 
     with pytest.raises(ConfirmationNeededError):

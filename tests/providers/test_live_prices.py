@@ -32,7 +32,7 @@ def says(cents: float | None, status: str = "available") -> tuple[int, str, dict
 async def asked(folder: Path, vendor: Vendor, wish: dict[str, Any], **variables: str) -> list[live_prices.Live]:
     buyer = service(folder, RUNAPI_BASE_URL=vendor.url, **variables)
     try:
-        return await live_prices.asked(buyer, await buyer.planned(VideoArguments(**wish)))
+        return await live_prices.asked(buyer, (await buyer.prepare(VideoArguments(**wish), buying=False)).plan)
     finally:
         await buyer.close()
 

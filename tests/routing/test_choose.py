@@ -17,14 +17,14 @@ from mcp_server.domain.request import Misfit, VideoRequest
 from mcp_server.errors import NoOfferError
 from mcp_server.ordering import pricing, validation
 from mcp_server.routing import choose
-from mcp_server.routing import request as merge
+from mcp_server.routing.request import request_from
 
 KNOWN = catalog.load()
 DAY = date(2026, 11, 21)
 
 
 def request(words: str = "", **explicit: Any) -> VideoRequest:
-    return merge.request_from(explicit, read(words) if words else None, catalog=KNOWN)[0]
+    return request_from(explicit, read(words) if words else None, catalog=KNOWN)[0]
 
 
 def groups(words: str = "", **explicit: Any) -> list[tuple[Offer, ...]]:

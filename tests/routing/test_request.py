@@ -11,7 +11,7 @@ from support.labelled import read
 from mcp_server import catalog
 from mcp_server.domain.request import Shot, VideoRequest
 from mcp_server.errors import ArgumentError, RequestError
-from mcp_server.routing import request as merge
+from mcp_server.routing.request import request_from
 
 IMAGE = "https://example.com/a.png"
 END = "https://example.com/z.png"
@@ -20,7 +20,7 @@ VOICE = "https://example.com/a.mp3"
 
 
 def request(words: str = "", **explicit: Any) -> tuple[VideoRequest, tuple[str, ...]]:
-    return merge.request_from(explicit, read(words) if words else None, catalog=catalog.load())
+    return request_from(explicit, read(words) if words else None, catalog=catalog.load())
 
 
 def test_words_alone_make_a_request() -> None:

@@ -40,8 +40,8 @@ def run(argv: list[str]) -> int:
 
 
 async def _priced(service: Service, arguments: VideoArguments, *, ask: bool) -> tuple[Estimate, list[live_prices.Live]]:
-    found = await service.estimate(arguments)
-    return found, await live_prices.asked(service, await service.planned(arguments)) if ask else []
+    draft = await service.prepare(arguments, buying=False)
+    return service.priced(draft), await live_prices.asked(service, draft.plan) if ask else []
 
 
 def _show(screen: Screen, found: Estimate) -> None:

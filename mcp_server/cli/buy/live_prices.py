@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -69,13 +69,14 @@ def _tells(service: Service, quote: Quote) -> bool:
 
 
 async def _one(service: Service, transport: Transport, plan: Plan, quote: Quote) -> Live:
+    from mcp_server.ordering.draft import paid_call
     from mcp_server.providers import live_prices
 
     offer = quote.checked.offer
     facts = service.catalog.providers[offer.provider]
     prices = live_prices(facts)
     try:
-        order = service.planner.call(replace(plan, route=replace(plan.route, quote=quote)), key="estimate")
+        order = paid_call(quote, plan.given, facts, key="estimate")
         account = await service.account(facts.id, False)
         found = prices.read_quote(facts, await transport.ask(account, prices.quote_call(order)))
     except KlingError as error:

@@ -16,6 +16,7 @@ from mcp_server.errors import MONEY_SENTENCE, paragraph
 if TYPE_CHECKING:
     from mcp_server.answers.shapes import Estimate, TaskAnswer
     from mcp_server.domain.arguments import VideoArguments
+    from mcp_server.ordering.draft import Draft
     from mcp_server.service import Service
 
 ASK_ABOVE_USD = Decimal(1)
@@ -39,30 +40,30 @@ class Purchase:
         """Buy, follow, tell; the exit code."""
         with Interrupt() as interrupt:
             try:
-                agreed = await self._agreed(interrupt)
+                if (known := await interrupt.unless(self.service.known(self.arguments))) is not None:
+                    return await self._ordered(interrupt, known)
+                draft = await interrupt.unless(self.service.prepare(self.arguments))
+                confirmed = self._agreed(self.service.priced(draft))
                 # From here on, what is pressed comes too late to stop the order.
                 interrupt.check()
             except (Interrupted, KeyboardInterrupt):
                 self.screen.note("\nStopped before anything was ordered. Nothing was charged.")
                 return formatting.INTERRUPTED
-            if agreed is None:
+            if confirmed is None:
                 self.screen.note("Not ordered. Nothing was charged.")
                 return 78
-            return await self._buy(interrupt, agreed)
+            return await self._buy(interrupt, draft, confirmed=confirmed)
 
-    async def _agreed(self, interrupt: Interrupt) -> str | None:
-        """The price that was agreed to; empty when nobody had to be asked, None when they said no."""
-        estimate = await interrupt.unless(self.service.estimate(self.arguments))
+    def _agreed(self, estimate: Estimate) -> bool | None:
+        """Whether somebody said yes to this price; False when nobody had to be asked, None when they said no."""
         show_route(self.screen, estimate)
-        price = estimate.chosen.cost.arithmetic
         if self.yes:
-            budgeted = self.service.settings.daily_budget_usd is not None
             # What nobody knows is not agreed to in advance where a day's budget is to hold.
-            return "" if budgeted and _most(estimate) is None else price
+            return self.service.settings.daily_budget_usd is None or _most(estimate) is not None
         question = self._question(estimate)
         if question is None or not self.screen.can_ask:
-            return ""
-        return price if self.screen.ask(question) else None
+            return False
+        return True if self.screen.ask(question) else None
 
     def _question(self, estimate: Estimate) -> str | None:
         """What to ask, if the price is one to ask about."""
@@ -76,22 +77,16 @@ class Purchase:
             return None
         return f"Buy it for {formatting.cost(estimate.chosen.cost)}?"
 
-    async def _buy(self, interrupt: Interrupt, agreed: str) -> int:
+    async def _buy(self, interrupt: Interrupt, draft: Draft, *, confirmed: bool) -> int:
         stop = asyncio.Event()
         order = asyncio.ensure_future(
-            self.service.generate(
-                self.arguments,
-                wait_s=_ACCEPT_S,
-                confirmed=bool(agreed),
-                agreed=agreed or None,
-                still=lambda: not stop.is_set(),
-            )
+            self.service.buy(draft, wait_s=_ACCEPT_S, confirmed=confirmed, still=lambda: not stop.is_set())
         )
         try:
             # Ctrl-C must not lose the id of what may be bought by then: the order is waited for, then cancelled.
             task = await interrupt.unless(_unharmed(order))
         except Interrupted:
-            # Files may still be looked at: then nothing is ordered at all.
+            # It may not be recorded yet: then nothing is ordered at all.
             stop.set()
             self.screen.note(f"\nThe order is on its way; it is cancelled as soon as its vendor answers. {_SECOND}")
             task = await self._twice(interrupt, _unharmed(order))
@@ -100,11 +95,15 @@ class Purchase:
             # Closing waits a moment for answers that cost money: an order nobody knows the fate of is worse.
             self.screen.note("\nLeaving. The order may have been taken: `kling-video tasks` shows what came of it.")
             return formatting.INTERRUPTED
+        return await self._ordered(interrupt, task)
+
+    async def _ordered(self, interrupt: Interrupt, task: TaskAnswer) -> int:
+        """Follow what is ordered to its end, or as far as was asked."""
         if self.wait or task.state == "submitting":
             self.screen.note(f"Task {task.task_id} · Ctrl-C cancels")
         try:
             if not self.wait:
-                return self._ordered(await interrupt.unless(self._sent(task)))
+                return self._left(await interrupt.unless(self._sent(task)))
             (task,) = await follow(self.service, [task.task_id], screen=self.screen, interrupt=interrupt)
         except Interrupted:
             return await self._cancel(interrupt, task)
@@ -120,7 +119,7 @@ class Purchase:
             (task,) = await self.service.get([task.task_id], wait_s=_LOOK_S)
         return task
 
-    def _ordered(self, task: TaskAnswer) -> int:
+    def _left(self, task: TaskAnswer) -> int:
         if task.finished_at and task.state != "succeeded":
             return tell(self.screen, task)
         if self.screen.as_json:

@@ -103,7 +103,9 @@ def _planned(text: str, wishes: Wishes) -> tuple[Plan | None, RequestError | Non
         return None, NotAnOrderError(f"No route: {wishes.none}", next_step='Say it as "kling 4k: a neon city"')
     planner = Planner(Settings.read(), catalog.load())
     try:
-        return planner.plan(VideoArguments(request=text), day=datetime.now(UTC).date(), buying=False), None
+        return planner.plan(
+            VideoArguments(request=text), wishes=wishes, day=datetime.now(UTC).date(), buying=False
+        ), None
     except RequestError as error:
         return None, error
 

@@ -22,11 +22,10 @@ async def generate_video(call: Call) -> CallToolResult | InputRequiredResult:
         return order_reply(await service.generate(call.arguments, owner=call.owner))
     except ConfirmationNeededError as asked:
         error = asked
-        agreed = await elicitation.ask(call, error)
-        if agreed is not True:
-            return agreed
-    agreed_price = str(error.details["arithmetic"])
-    return order_reply(await service.generate(call.arguments, owner=call.owner, confirmed=True, agreed=agreed_price))
+    agreed = await elicitation.ask(call, error)
+    if agreed is not True:
+        return agreed
+    return order_reply(await service.buy(error.draft, owner=call.owner, confirmed=True))
 
 
 async def cancel_task(call: Call) -> CallToolResult:
