@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mcp_server.answers.shapes import Cost, OfferLine, Settled, TaskAnswer, TaskCost
 from mcp_server.domain.money import plain
@@ -12,7 +12,7 @@ from mcp_server.errors import sentence
 
 if TYPE_CHECKING:
     from mcp_server.domain.quote import Quote
-    from mcp_server.domain.task import Task
+    from mcp_server.domain.task import Artifact, Task
 
 _KNOWN = "This idempotency_key already stands for this task: nothing was bought again."
 
@@ -68,15 +68,6 @@ def task_answer(
 ) -> TaskAnswer:
     """A task as it stands. `known`: the order was there already, under the same key; nothing was bought again."""
     estimated = _estimated(task)
-    settled = None
-    if task.settlement is not None:
-        settled = Settled(
-            usd=plain(task.settlement.usd),
-            amount=plain(task.settlement.amount) if task.settlement.currency != "USD" else None,
-            currency=task.settlement.currency,
-            basis=task.settlement.basis,
-        )
-    artifact = task.artifact
     return TaskAnswer(
         task_id=task.id,
         state=task.state,
@@ -90,15 +81,11 @@ def task_answer(
         status=task.status,
         progress=task.progress,
         queue_position=task.queue_position,
-        video_path=artifact.path if artifact else None,
         video_url=task.video_url,
         expires_at=stamp(task.expires_at),
-        bytes=artifact.bytes if artifact else None,
-        sha256=artifact.sha256 if artifact else None,
         ordered=dict(task.ordered),
-        delivered=dict(artifact.delivered) if artifact else {},
-        differences=list(artifact.differences) if artifact else [],
-        cost=None if bought_now else TaskCost(estimated=estimated, settled=settled),
+        **({} if task.artifact is None else _file(task.artifact)),
+        cost=None if bought_now else TaskCost(estimated=estimated, settled=_settled(task)),
         estimated_cost=estimated if bought_now else None,
         route=task.route,
         warnings=[*task.warnings, *((_KNOWN,) if known else ())],
@@ -112,6 +99,24 @@ def task_answer(
         poll_after_s=None if task.finished else poll_after_s,
         next_step=next_step(task),
     )
+
+
+def _file(artifact: Artifact) -> dict[str, Any]:
+    return {
+        "video_path": artifact.path,
+        "bytes": artifact.bytes,
+        "sha256": artifact.sha256,
+        "delivered": dict(artifact.delivered),
+        "differences": list(artifact.differences),
+    }
+
+
+def _settled(task: Task) -> Settled | None:
+    found = task.settlement
+    if found is None:
+        return None
+    amount = plain(found.amount) if found.currency != "USD" else None
+    return Settled(usd=plain(found.usd), amount=amount, currency=found.currency, basis=found.basis)
 
 
 def next_step(task: Task) -> str:

@@ -8,6 +8,8 @@ from mcp_server.domain.money import plain
 from mcp_server.errors import BudgetError, KlingError, RequestError, UnknownTaskError
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from mcp_server.domain.arguments import VideoArguments
     from mcp_server.domain.task import Task
     from mcp_server.ordering.draft import Draft
@@ -41,19 +43,9 @@ class StoppedError(KlingError):
 def within(draft: Draft, settings: Settings, *, confirmed: bool) -> None:
     """Nothing, or the refusal that says the price and what to do; nothing was sent."""
     plan, arguments = draft.plan, draft.plan.arguments
-    most = plan.quote.most_usd
-    limit = plan.max_cost_usd
-    price = plan.quote.arithmetic
-    if limit is not None and most is None:
-        raise BudgetError(
-            f"max_cost_usd is {limit}, but the price is not known: {price}",
-            next_step="Name a provider with a published price, or leave max_cost_usd out",
-        )
-    if limit is not None and most is not None and most > limit:
-        raise BudgetError(
-            f"This costs {price}, more than max_cost_usd {limit}",
-            next_step="Raise max_cost_usd, or ask for something shorter, silent or of a lower tier",
-        )
+    most, price = plan.quote.most_usd, plan.quote.arithmetic
+    if plan.max_cost_usd is not None:
+        _within_limit(plan.max_cost_usd, most, price)
     if plan.simulated:
         return
     permitted = confirmed or (most is None and bool(arguments.accept_unknown_price))
@@ -68,6 +60,19 @@ def within(draft: Draft, settings: Settings, *, confirmed: bool) -> None:
         return
     if most is None or most > above:
         raise ConfirmationNeededError(f"This costs {price}; the user wants to be asked above ${above}", draft)
+
+
+def _within_limit(limit: Decimal, most: Decimal | None, price: str) -> None:
+    if most is None:
+        raise BudgetError(
+            f"max_cost_usd is {limit}, but the price is not known: {price}",
+            next_step="Name a provider with a published price, or leave max_cost_usd out",
+        )
+    if most > limit:
+        raise BudgetError(
+            f"This costs {price}, more than max_cost_usd {limit}",
+            next_step="Raise max_cost_usd, or ask for something shorter, silent or of a lower tier",
+        )
 
 
 def own_files(arguments: VideoArguments, owner: str) -> None:

@@ -98,34 +98,31 @@ class Planner:
         """The route, or the refusal that says what to change; `wishes` are the words of `request`, read before."""
         request, max_cost_usd, notes = self._request(arguments, wishes or self.read(arguments), source)
         rehearsal = request.provider == SANDBOX
+        names(self.catalog).certain_provider(request.provider, SANDBOX)
         if rehearsal:
             request = replace(request, provider=None)
         signed_in = self.signed_in
-        unread = "" if rehearsal else self._unread()
         simulated = rehearsal or not signed_in or (source is not None and source.simulated)
-        names(self.catalog).certain_provider(request.provider, SANDBOX)
-        if buying and not simulated and request.provider and request.provider not in signed_in:
-            raise not_signed_in(self.catalog.providers[request.provider], why=unread)
+        unread = "" if rehearsal else self._unread()
         usable = frozenset(self.catalog.providers) if simulated else signed_in
-        if not buying and request.provider:
+        if request.provider and request.provider not in usable:
+            if buying:
+                raise not_signed_in(self.catalog.providers[request.provider], why=unread)
             usable |= {request.provider}
         given = media_inputs.inspect(request, simulated=simulated)
         usable_quotes, other_quotes, misfits = self._shortlist(request, usable, given, day, whole=not buying)
         route = choose.choose(request, usable_quotes, misfits, self.catalog)
-        others = sorted(
-            (quote for quote in (*usable_quotes, *other_quotes) if quote is not route.quote),
-            key=lambda quote: quote.price_rank,
-        )
-        warnings = (*notes, *route.quote.checked.warnings, *route.warnings)
+        fitting = sorted((*usable_quotes, *other_quotes), key=lambda quote: quote.price_rank)
+        warnings = (unread, arguments.pasted, *notes, *route.quote.checked.warnings, *route.warnings)
         return Plan(
             arguments=arguments,
             request=request,
             route=route,
-            others=tuple(others),
+            others=tuple(quote for quote in fitting if quote is not route.quote),
             given=given,
             simulated=simulated,
             max_cost_usd=max_cost_usd,
-            warnings=tuple(dict.fromkeys(filter(None, (unread, arguments.pasted, *warnings)))),
+            warnings=tuple(dict.fromkeys(filter(None, warnings))),
             signed_in=signed_in,
         )
 

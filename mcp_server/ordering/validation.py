@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final, Literal, TypeVar
 
 from mcp_server.domain import prompt_markers
 from mcp_server.domain.catalog import Offer, Rule, Wanted, spans
-from mcp_server.domain.request import CheckedRequest, Misfit, VideoRequest, native_option
-from mcp_server.domain.vocabulary import INPUTS
+from mcp_server.domain.request import CheckedRequest, Misfit, Shot, VideoRequest, native_option
+from mcp_server.domain.vocabulary import INPUTS, Input
 
 PREFERRED_SECONDS = 5
 """What is ordered when nobody says how long: the shortest length every vendor sells."""
 PREFERRED_RATIO = "16:9"
 RATIOS = ("16:9", "9:16", "1:1")
 
-_LABEL = {
-    "prompt": "a prompt",
-    "negative_prompt": "a negative prompt",
-    "image": "an image",
-    "end_image": "an end image",
-    "references": "reference images",
-    "video": "a video",
-    "audio_file": "an audio file",
-    "source_task": "a source task",
+_LABEL: Final[Mapping[str, str]] = {
     "shots": "shots",
+    "references": "reference images",
     "cfg_scale": "cfg_scale",
-    "seed": "a seed",
     "off_peak": "off-peak rendering",
 }
+"""What an input is called in a sentence, where that is not its own name with an article."""
+_NO_CHOICE_OF_SOUND: Final[Mapping[str, tuple[bool | None, str]]] = {
+    "always": (True, "is always with sound"),
+    "never": (False, "is always silent"),
+    "from-input": (None, "takes its sound from what goes in; it cannot be chosen"),
+    "unknown": (None, "does not say whether its clips have sound, and it cannot be chosen"),
+}
+"""Whether there will be sound where the caller has no say, and what is said to one who asks."""
+T = TypeVar("T")
 
 
 def check(request: VideoRequest, offer: Offer) -> CheckedRequest | Misfit:
@@ -92,53 +94,67 @@ def _matches(request: VideoRequest, name: str, wanted: Wanted) -> bool:
 
 
 def _inputs(request: VideoRequest, offer: Offer, rules: Iterable[Rule], found: _Findings) -> None:
-    takes = offer.takes
+    for rule in rules:
+        for name in filter(request.given, rule.forbids):
+            found.problem(f"{found.seller} does not take {_label(name)} here{_because(rule)}")
+    needs = _needed(request, offer, rules)
+    for name in INPUTS:
+        given = request.given(name)
+        if given and name not in offer.takes:
+            found.problem(f"{found.seller} does not take {_label(name)}")
+        elif not given and name in needs:
+            found.missing.append(name)
+            found.problem(f"{found.seller} needs {_label(name)} (`{name}`)")
+    for group in offer.one_of:
+        _one_of(request, group, found)
+    _native_fields(request, offer, found)
+    _references(request, offer, rules, found)
+
+
+def _needed(request: VideoRequest, offer: Offer, rules: Iterable[Rule]) -> set[Input]:
+    """What has to be given, with this request."""
     needs = set(offer.requires)
     for rule in rules:
         needs.update(rule.requires)
         needs.difference_update(rule.waives)
-        for name in rule.forbids:
-            if request.given(name):
-                found.problem(f"{found.seller} does not take {_LABEL[name]} here{_because(rule)}")
     # Shots carry their own words, where they are a list of their own.
-    if request.given("shots") and "shots" in takes and not request.prompt:
+    if request.given("shots") and "shots" in offer.takes and not request.prompt:
         needs.discard("prompt")
-    for name in INPUTS:
-        given = request.given(name)
-        if given and name not in takes:
-            found.problem(f"{found.seller} does not take {_LABEL[name]}")
-        elif not given and name in needs:
-            found.missing.append(name)
-            found.problem(f"{found.seller} needs {_LABEL[name]} (`{name}`)")
-    for group in offer.one_of:
-        count = sum(request.given(name) for name in group)
-        if count != 1:
-            if not count:
-                found.missing.append(group[0])
-            names = " or ".join(f"`{name}`" for name in group)
-            found.problem(f"{found.seller} needs exactly one of {names}; {count} are given")
+    return needs
+
+
+def _one_of(request: VideoRequest, group: tuple[Input, ...], found: _Findings) -> None:
+    count = sum(map(request.given, group))
+    if count == 1:
+        return
+    if not count:
+        found.missing.append(group[0])
+    names = " or ".join(f"`{name}`" for name in group)
+    found.problem(f"{found.seller} needs exactly one of {names}; {count} are given")
+
+
+def _native_fields(request: VideoRequest, offer: Offer, found: _Findings) -> None:
     missing = [name for name in offer.requires_options if native_option(request.options, name) is None]
     if missing:
         found.problem(
             f"{found.seller} needs the vendor's own field{'s' if len(missing) > 1 else ''} "
             f"{', '.join(f'`{name}`' for name in missing)} in `options`: what goes into it is not documented"
         )
+
+
+def _references(request: VideoRequest, offer: Offer, rules: Iterable[Rule], found: _Findings) -> None:
+    if "references" not in offer.takes or not request.references:
+        return
     limit = offer.references_max
-    if request.references and request.given("video") and offer.references_max_with_video is not None:
+    if request.given("video") and offer.references_max_with_video is not None:
         limit = offer.references_max_with_video
-    limits = [rule.references_max for rule in rules if rule.references_max is not None]
-    limit = min(limits, default=limit)
-    if limit is not None and len(request.references) > limit and "references" in takes:
+    limit = min((rule.references_max for rule in rules if rule.references_max is not None), default=limit)
+    if limit is not None and len(request.references) > limit:
         found.problem(f"{len(request.references)} reference images are not sold by {found.seller}: at most {limit}")
 
 
 def _duration(request: VideoRequest, offer: Offer, rules: Iterable[Rule], found: _Findings) -> int | None:
-    wanted = request.duration
-    total = _shot_seconds(request)
-    if wanted is None:
-        wanted = total
-    elif total is not None and total != wanted:
-        found.problem(f"the shots last {total} seconds together, but `duration` is {wanted}")
+    wanted = _wanted_seconds(request, found)
     if not offer.durations:
         if wanted is not None:
             note = offer.duration_note or "the vendor decides the length"
@@ -148,41 +164,45 @@ def _duration(request: VideoRequest, offer: Offer, rules: Iterable[Rule], found:
     why = ""
     for rule in rules:
         if rule.durations is not None:
-            only = frozenset(rule.durations)
-            allowed = tuple(second for second in allowed if second in only)
+            allowed = tuple(second for second in allowed if second in frozenset(rule.durations))
             why += _because(rule)
     if not allowed:
         found.problem(f"no duration is sold by {found.seller} for all of this together{why}")
         return wanted
     if wanted is None:
-        if PREFERRED_SECONDS in allowed:
-            return PREFERRED_SECONDS
-        return offer.duration_default if offer.duration_default in allowed else min(allowed)
+        return _preferred(PREFERRED_SECONDS, offer.duration_default, allowed, min(allowed))
     if wanted not in allowed:
         found.problem(f"duration {wanted} is not sold by {found.seller}: {spans(allowed)} seconds{why}")
     return wanted
 
 
+def _wanted_seconds(request: VideoRequest, found: _Findings) -> int | None:
+    """The length that was asked for, by itself or as the sum of the shots."""
+    wanted, total = request.duration, _shot_seconds(request)
+    if wanted is not None and total not in (None, wanted):
+        found.problem(f"the shots last {total} seconds together, but `duration` is {wanted}")
+    return total if wanted is None else wanted
+
+
+def _preferred(ours: T, default: T | None, allowed: Collection[T], least: T) -> T:
+    """What is ordered where nobody said: what every vendor sells, else this vendor's own default."""
+    if ours in allowed:
+        return ours
+    return default if default is not None and default in allowed else least
+
+
 def _aspect_ratio(request: VideoRequest, offer: Offer, rules: Iterable[Rule], found: _Findings) -> str | None:
     wanted = request.aspect_ratio
-    allowed = offer.aspect_ratios
-    why = ""
-    for rule in rules:
-        if rule.aspect_ratios is not None:
-            allowed = rule.aspect_ratios
-            why = _because(rule)
+    allowed, why = _ruled(offer.aspect_ratios, rules, "aspect_ratios")
     if not allowed:
         if wanted is not None:
             note = offer.aspect_ratio_note or "the picture or clip that goes in decides it"
             found.problem(f"{found.seller} has no aspect ratio to choose: {note}")
         return None
     if wanted is None:
-        if not offer.aspect_ratio_guaranteed:
-            # Nobody asked, and the picture that goes in has a shape of its own.
-            return None
-        if PREFERRED_RATIO in allowed and offer.aspect_ratio_default in (None, PREFERRED_RATIO):
-            return PREFERRED_RATIO
-        return offer.aspect_ratio_default if offer.aspect_ratio_default in allowed else allowed[0]
+        # Where nobody asked, a picture that goes in has a shape of its own.
+        default = offer.aspect_ratio_default or PREFERRED_RATIO
+        return _preferred(default, None, allowed, allowed[0]) if offer.aspect_ratio_guaranteed else None
     if wanted not in allowed:
         found.problem(f"aspect ratio {wanted} is not sold by {found.seller}: {', '.join(allowed)}{why}")
     elif not offer.aspect_ratio_guaranteed:
@@ -190,14 +210,21 @@ def _aspect_ratio(request: VideoRequest, offer: Offer, rules: Iterable[Rule], fo
     return wanted
 
 
-def _resolution(request: VideoRequest, offer: Offer, rules: Iterable[Rule], found: _Findings) -> str | None:
-    wanted = request.resolution
-    allowed = offer.resolutions
+def _ruled(
+    allowed: tuple[str, ...], rules: Iterable[Rule], name: Literal["aspect_ratios", "resolutions"]
+) -> tuple[tuple[str, ...], str]:
+    """What may be ordered under these rules, the last of which decides, and why."""
     why = ""
     for rule in rules:
-        if rule.resolutions is not None:
-            allowed = rule.resolutions
-            why = _because(rule)
+        only: tuple[str, ...] | None = getattr(rule, name)
+        if only is not None:
+            allowed, why = only, _because(rule)
+    return allowed, why
+
+
+def _resolution(request: VideoRequest, offer: Offer, rules: Iterable[Rule], found: _Findings) -> str | None:
+    wanted = request.resolution
+    allowed, why = _ruled(offer.resolutions, rules, "resolutions")
     if wanted is None:
         return allowed[0] if allowed else None
     if not allowed:
@@ -213,24 +240,12 @@ def _audio(request: VideoRequest, offer: Offer, rules: Iterable[Rule], found: _F
     forced = next((rule for rule in rules if rule.audio is not None), None)
     if forced is not None and wanted is not None and wanted is not forced.audio:
         found.problem(f"{found.seller} is {_sound(forced.audio is True)} here{_because(forced)}")
-    match offer.audio:
-        case "choice" | "by-model-id":
-            if forced is not None:
-                return forced.audio
-            return bool(wanted)
-        case "always" | "never":
-            has = offer.audio == "always"
-            if wanted is not None and wanted is not has:
-                found.problem(f"{found.seller} is always {_sound(has)}")
-            return has
-        case "from-input":
-            if wanted is not None:
-                found.problem(f"{found.seller} takes its sound from what goes in; it cannot be chosen")
-            return None
-        case "unknown":
-            if wanted is not None:
-                found.problem(f"{found.seller} does not say whether its clips have sound, and it cannot be chosen")
-            return None
+    if offer.audio in ("choice", "by-model-id"):
+        return bool(wanted) if forced is None else forced.audio
+    has, no_choice = _NO_CHOICE_OF_SOUND[offer.audio]
+    if wanted is not None and wanted is not has:
+        found.problem(f"{found.seller} {no_choice}")
+    return has
 
 
 def _shots(request: VideoRequest, offer: Offer, duration: int | None, found: _Findings) -> None:
@@ -240,21 +255,26 @@ def _shots(request: VideoRequest, offer: Offer, duration: int | None, found: _Fi
     if offer.shots_max is not None and len(shots) > offer.shots_max:
         found.problem(f"{len(shots)} shots are not sold by {found.seller}: at most {offer.shots_max}")
     for index, shot in enumerate(shots, 1):
-        if not shot.prompt.strip():
-            found.problem(f"shot {index} has no prompt")
-        if offer.shot_prompt_max is not None and len(shot.prompt) > offer.shot_prompt_max:
-            found.problem(f"shot {index} has {len(shot.prompt)} characters: at most {offer.shot_prompt_max}")
-        if shot.duration is not None and shot.duration < 1:
-            found.problem(f"shot {index} lasts {shot.duration} seconds: at least 1")
+        _shot(shot, index, offer, found)
     timed = [shot for shot in shots if shot.duration is not None]
     if timed and len(timed) != len(shots):
         found.problem("either every shot has a duration, or none has")
-    if offer.shots_in_prompt and timed:
-        found.warnings.append(
-            f"{offer.provider} takes shots as words in the prompt; the length of each shot is not guaranteed"
-        )
-    if not timed and not offer.shots_in_prompt and duration is not None and len(shots) > duration:
+    if offer.shots_in_prompt:
+        if timed:
+            found.warnings.append(
+                f"{offer.provider} takes shots as words in the prompt; the length of each shot is not guaranteed"
+            )
+    elif not timed and duration is not None and len(shots) > duration:
         found.problem(f"{len(shots)} shots do not fit into {duration} seconds")
+
+
+def _shot(shot: Shot, index: int, offer: Offer, found: _Findings) -> None:
+    if not shot.prompt.strip():
+        found.problem(f"shot {index} has no prompt")
+    if offer.shot_prompt_max is not None and len(shot.prompt) > offer.shot_prompt_max:
+        found.problem(f"shot {index} has {len(shot.prompt)} characters: at most {offer.shot_prompt_max}")
+    if shot.duration is not None and shot.duration < 1:
+        found.problem(f"shot {index} lasts {shot.duration} seconds: at least 1")
 
 
 def _numbers(request: VideoRequest, found: _Findings) -> None:
@@ -299,6 +319,11 @@ def _shot_seconds(request: VideoRequest) -> int | None:
     if not lengths or any(length is None for length in lengths):
         return None
     return sum(length for length in lengths if length is not None)
+
+
+def _label(name: str) -> str:
+    plain = name.replace("_", " ")
+    return _LABEL.get(name) or f"{'an' if plain[0] in 'aeiou' else 'a'} {plain}"
 
 
 def _because(rule: Rule) -> str:

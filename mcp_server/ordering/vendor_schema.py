@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from difflib import get_close_matches
 from functools import cache
@@ -203,37 +203,43 @@ def _problem(error: ValidationError, validator: Draft202012Validator) -> str:
 
 
 def _found(error: ValidationError) -> str:
-    rule, wanted, where = str(error.validator), cast("Any", error.validator_value), _place(error)
-    match rule:
-        case "required":
-            missing = [name for name in wanted if name not in _object(error.instance)]
-            return f"{_list(where, missing)} must be given"
-        case "dependentRequired":
-            given = _object(error.instance)
-            missing = [need for name, needs in wanted.items() if name in given for need in needs if need not in given]
-            return f"{_list(where, missing)} must be given here"
-        case "additionalProperties" | "unevaluatedProperties":
-            return "; ".join(_strangers(error, where))
-        case "enum":
-            return f"{_shown(error, where)}: allowed are {', '.join(map(_short, wanted))}"
-        case "const":
-            return f"{_shown(error, where)}: it must be {_short(wanted)} here"
-        case "type":
-            kinds = wanted if isinstance(wanted, str) else " or ".join(wanted)
-            return f"{_shown(error, where)}: it must be of type {kinds}"
-        case "anyOf" | "oneOf":
-            return _alternatives(error, where)
-        case "not":
-            if not wanted:
-                return f"`{where}` may not be given here"
-            names = _list(where, _object(wanted).get("required") or ())
-            return f"{names or _shown(error, where)}: this may not be given here"
-        case _:
-            bound = _BOUNDS.get(rule)
-            return f"{_shown(error, where)}: {bound.format(wanted) if bound else error.message[:200]}"
+    say = _SENTENCES.get(str(error.validator), _out_of_bounds)
+    return say(error, cast("Any", error.validator_value), _place(error))
 
 
-def _strangers(error: ValidationError, where: str) -> Iterator[str]:
+def _required(error: ValidationError, wanted: Any, where: str) -> str:
+    given = _object(error.instance)
+    return f"{_list(where, [name for name in wanted if name not in given])} must be given"
+
+
+def _required_with(error: ValidationError, wanted: Any, where: str) -> str:
+    given = _object(error.instance)
+    missing = [need for name, needs in wanted.items() if name in given for need in needs if need not in given]
+    return f"{_list(where, missing)} must be given here"
+
+
+def _of_another_type(error: ValidationError, wanted: Any, where: str) -> str:
+    kinds = wanted if isinstance(wanted, str) else " or ".join(wanted)
+    return f"{_shown(error, where)}: it must be of type {kinds}"
+
+
+def _excluded(error: ValidationError, wanted: Any, where: str) -> str:
+    if not wanted:
+        return f"`{where}` may not be given here"
+    names = _list(where, _object(wanted).get("required") or ())
+    return f"{names or _shown(error, where)}: this may not be given here"
+
+
+def _out_of_bounds(error: ValidationError, wanted: Any, where: str) -> str:
+    bound = _BOUNDS.get(str(error.validator))
+    return f"{_shown(error, where)}: {bound.format(wanted) if bound else error.message[:200]}"
+
+
+def _strangers(error: ValidationError, _: Any, where: str) -> str:
+    return "; ".join(_each_stranger(error, where))
+
+
+def _each_stranger(error: ValidationError, where: str) -> Iterator[str]:
     """Fields the vendor does not have, each with our argument for it or the nearest one it has."""
     known = sorted(_object(_object(error.schema).get("properties")))
     for name in _object(error.instance):
@@ -246,7 +252,7 @@ def _strangers(error: ValidationError, where: str) -> Iterator[str]:
         yield f"`{_under(where, name)}` is not a field of this vendor{hint}"
 
 
-def _alternatives(error: ValidationError, where: str) -> str:
+def _alternatives(error: ValidationError, _: Any, where: str) -> str:
     """Either which fields one is to choose from, or what the alternative that fits best still wants."""
     branches = [_object(branch) for branch in cast("list[Any]", error.validator_value)]
     if all(list(branch) == ["required"] and len(branch["required"]) == 1 for branch in branches):
@@ -258,6 +264,21 @@ def _alternatives(error: ValidationError, where: str) -> str:
     if not by_branch:
         return f"{_shown(error, where)}: it fits more than one of the alternatives"
     return "; ".join(_found(part) for part in min(by_branch.values(), key=len))
+
+
+_SENTENCES: Final[Mapping[str, Callable[[ValidationError, Any, str], str]]] = {
+    "required": _required,
+    "dependentRequired": _required_with,
+    "additionalProperties": _strangers,
+    "unevaluatedProperties": _strangers,
+    "enum": lambda error, wanted, where: f"{_shown(error, where)}: allowed are {', '.join(map(_short, wanted))}",
+    "const": lambda error, wanted, where: f"{_shown(error, where)}: it must be {_short(wanted)} here",
+    "type": _of_another_type,
+    "anyOf": _alternatives,
+    "oneOf": _alternatives,
+    "not": _excluded,
+}
+"""What is said of a broken rule, by its JSON Schema keyword."""
 
 
 def _why(error: ValidationError, schema: Any) -> str:
