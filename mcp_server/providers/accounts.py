@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from mcp_server.domain.catalog import Provider
 from mcp_server.errors import ArgumentError
+from mcp_server.providers.network import is_loopback
 from mcp_server.settings import Secret, Settings
 
 SANDBOX_KEY = "sandbox"
@@ -84,16 +84,6 @@ def _fits(url: str) -> bool:
     if not host or "@" in parts.netloc or parts.query or parts.fragment:
         return False
     return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
-
-
-def is_loopback(host: str) -> bool:
-    """Whether the name can only mean this machine."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def origin(url: str) -> str:

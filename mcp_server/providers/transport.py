@@ -22,10 +22,11 @@ import httpx
 
 from mcp_server import __version__
 from mcp_server.errors import KlingError
-from mcp_server.providers.accounts import Account, is_loopback
+from mcp_server.providers.accounts import Account
 from mcp_server.providers.base import HttpCall, HttpReply
 from mcp_server.providers.downloads import Line, Taker
 from mcp_server.providers.json_bodies import decode, encode
+from mcp_server.providers.network import is_loopback
 from mcp_server.providers.reading import no_key, not_signed_in, number
 
 TIMEOUT = httpx.Timeout(connect=10, read=60, write=60, pool=None)

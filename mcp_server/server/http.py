@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -15,6 +14,7 @@ from starlette.responses import JSONResponse
 from mcp_server import __version__
 from mcp_server.clock import Clock
 from mcp_server.errors import ArgumentError, LocalError
+from mcp_server.providers.network import is_loopback
 from mcp_server.server.auth import IssuedToken, SharedToken
 from mcp_server.server.lazy_service import make_service
 from mcp_server.server.server import build_server
@@ -110,16 +110,6 @@ def _address(host: str, port: int) -> str:
 
 def _in_address(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the address."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _who(settings: Settings, own_address: str, clock: Clock) -> tuple[AuthSettings | None, TokenVerifier | None]:

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
-from typing import Final
 from urllib.parse import urlsplit
 
 from mcp_server.errors import KlingError
 from mcp_server.providers.accounts import Account, origin
+from mcp_server.providers.network import is_public, literal, plain, public
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
-_GLOBAL_V6: Final = IPv6Network("2000::/3")
-"""All that is given out (RFC 4291, 2.4): Python calls the old site-local and IPv4-compatible addresses global, too."""
-_NAT64: Final = IPv6Network("64:ff9b::/96")
-"""RFC 6052, 2.1."""
 
 
 class LinkRefusedError(KlingError):
@@ -53,7 +48,7 @@ async def check(url: str, account: Account, *, resolve: Resolve, proxied: Callab
     if hosts and not any(_belongs(host, pattern) for pattern in hosts):
         raise _refused(f"{account.facts.name} delivers from {', '.join(hosts)} only", host)
     if proxied(url):
-        if _literal(host) and not public([host]):
+        if (address := literal(plain(host) or "")) is not None and not is_public(address):
             raise _refused("it is an address inside a private network", host)
         return Place(url, ())
     try:
@@ -72,24 +67,6 @@ class LinkUnreachableError(KlingError):
     exit_code = 75
 
 
-def public(addresses: Iterable[str]) -> bool:
-    """Whether every one of them is on the open internet."""
-    return all(_open(ip_address(text.partition("%")[0])) for text in addresses)
-
-
-def _open(address: IPv4Address | IPv6Address) -> bool:
-    if isinstance(address, IPv6Address):
-        if address in _NAT64:
-            # A network without IPv4 writes every IPv4 machine so; which one stands in the last four bytes.
-            return _open(IPv4Address(address.packed[-4:]))
-        inner = address.ipv4_mapped or address.sixtofour
-        if inner is not None:
-            return _open(inner)
-        if address not in _GLOBAL_V6:
-            return False
-    return address.is_global and not address.is_multicast
-
-
 async def look_up(host: str, port: int) -> list[str]:
     """The addresses of a name, as this machine sees them."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -100,14 +77,6 @@ def _belongs(host: str, pattern: str) -> bool:
     """`runcomfy.net` and `*.runcomfy.net` both mean the name and everything below it."""
     name = pattern.lower().removeprefix("*").removeprefix(".")
     return host == name or host.endswith(f".{name}")
-
-
-def _literal(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _refused(why: str, host: str) -> LinkRefusedError:
