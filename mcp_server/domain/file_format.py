@@ -17,7 +17,7 @@ class Format:
     media_type: str
     suffix: str
     fit: bool = True
-    """Whether vendors take it; the others are only known by name, to refuse them by name."""
+    """Whether vendors take it as an input; the others are known by name, to refuse them by name."""
 
 
 JPEG: Final = Format("JPEG", "image", "image/jpeg", ".jpg")
@@ -40,6 +40,8 @@ AVI: Final = Format("AVI", "video", "video/x-msvideo", ".avi", fit=False)
 OGG: Final = Format("Ogg", "audio", "audio/ogg", ".ogg", fit=False)
 FLAC: Final = Format("FLAC", "audio", "audio/flac", ".flac", fit=False)
 
+CLIPS: Final = frozenset({MP4, MOV, MATROSKA})
+"""What a delivered clip may be: a vendor's link to a picture or to sound alone led to something else."""
 ENOUGH: Final = 32
 """Bytes that decide."""
 
@@ -60,10 +62,7 @@ _BRANDS: Final = {
     b"qt  ": MOV,
     b"M4A ": M4A,
     b"M4B ": M4A,
-    b"heic": HEIC,
-    b"heix": HEIC,
-    b"mif1": HEIC,
-    b"msf1": HEIC,
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), HEIC),
     b"avif": AVIF,
     b"avis": AVIF,
 }

@@ -68,6 +68,8 @@ def test_what_vendors_take_is_known_by_its_bytes(head: bytes, name: str) -> None
         (b"II*\x00", "TIFF"),
         (b"MM\x00*", "TIFF"),
         (b"\x00\x00\x00\x18ftypheic", "HEIC"),
+        (b"\x00\x00\x00\x18ftyphevc", "HEIC"),
+        (b"\x00\x00\x00\x18ftypmif1", "HEIC"),
         (b"\x00\x00\x00\x18ftypavif", "AVIF"),
         (b"\x1aE\xdf\xa3", "WebM or Matroska"),
         (b"RIFF\x24\x00\x00\x00AVI ", "AVI"),

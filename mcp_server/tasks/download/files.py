@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from mcp_server.domain.file_format import CLIPS, ENOUGH, sniff
 from mcp_server.domain.task import Task
 from mcp_server.errors import KlingError, LocalError
 
@@ -204,24 +205,16 @@ def _parts_of(folder: Path, task_id: str) -> Path:
 def finished(part: Part, whole: Path) -> tuple[str, str]:
     """The file on the disk for good, and what it is by its own bytes."""
     with part.path.open("rb") as file:
-        kind = sniff(file.read(64))
-        if kind is None:
+        kind = sniff(file.read(ENOUGH))
+        if kind not in CLIPS:
             part.path.unlink(missing_ok=True)
-            raise NotAVideoError("What the link gave is no mp4, mov or webm file")
+            found = f" but {kind.name}" if kind else ""
+            raise NotAVideoError(f"What the link gave is no mp4, mov or webm file{found}")
         os.fsync(file.fileno())
     if not part.whole:
         part.path.replace(whole)
         part.path, part.whole = whole, True
-    return kind
-
-
-def sniff(head: bytes) -> tuple[str, str] | None:
-    """Suffix and media type of a video by its first bytes."""
-    if head[4:8] == b"ftyp":
-        return (".mov", "video/quicktime") if head[8:10] == b"qt" else (".mp4", "video/mp4")
-    if head[:4] == b"\x1a\x45\xdf\xa3":
-        return (".webm", "video/webm")
-    return None
+    return kind.suffix, kind.media_type
 
 
 def named(part: Part, folder: Path, task: Task, suffix: str) -> Path:

@@ -14,12 +14,13 @@ from support.stub_vendor import MP4, House, everywhere, facts
 from mcp_server.errors import LocalError
 from mcp_server.providers.accounts import Account
 from mcp_server.providers.downloads import Taker
+from mcp_server.providers.network import public
 from mcp_server.providers.transport import LostAnswerError
 from mcp_server.settings import Secret
 from mcp_server.tasks.download import files
 from mcp_server.tasks.download import saver as save
-from mcp_server.tasks.download.files import NotAVideoError, name_of, sniff
-from mcp_server.tasks.download.links import LinkRefusedError, check, public
+from mcp_server.tasks.download.files import NotAVideoError, Part, name_of
+from mcp_server.tasks.download.links import LinkRefusedError, check
 from mcp_server.tasks.download.saver import Saver
 
 URL = "https://media.test/job-1.mp4"
@@ -395,6 +396,12 @@ def test_a_public_machine_is_one_however_its_network_writes_it() -> None:
     assert public(["93.184.216.34", "2a00:1450:4001::1", "64:ff9b::5db8:d822", "::ffff:93.184.216.34"])
 
 
+@pytest.mark.parametrize("host", ["127.1", "2130706433", "0x7f.1", "0177.0.0.1", "127。0。0。1"])
+async def test_a_proxy_is_not_sent_to_an_inside_address_in_any_spelling(host: str) -> None:
+    with pytest.raises(LinkRefusedError, match="not followed"):
+        await checked(f"https://{host}/x.mp4", account(), proxied=True)
+
+
 async def test_every_redirect_is_checked_again(house: House) -> None:
     house.vendor.files[URL] = (302, {"location": "https://169.254.169.254/secrets"}, [b""])
 
@@ -430,12 +437,34 @@ async def test_redirects_are_followed_a_few_times_and_not_for_ever(house: House)
         (MP4, (".mp4", "video/mp4")),
         (b"\0\0\0\x14ftypqt  ", (".mov", "video/quicktime")),
         (b"\x1a\x45\xdf\xa3\x01", (".webm", "video/webm")),
+        (b"\0\0\x10\0moov", (".mov", "video/quicktime")),
+        (b"\0\0\0\x18ftypheic", None),
+        (b"\0\0\0\x18ftypavif", None),
+        (b"\0\0\0\x20ftypM4A ", None),
+        (b"RIFF\x24\0\0\0AVI ", None),
         (b"<html>", None),
         (b"", None),
     ],
 )
-def test_what_a_file_is_is_read_from_its_bytes(head: bytes, kind: Any) -> None:
-    assert sniff(head) == kind
+def test_what_a_file_is_is_read_from_its_bytes(tmp_path: Path, head: bytes, kind: Any) -> None:
+    part = Part(tmp_path / "1.part")
+    part.path.write_bytes(head)
+    if kind is None:
+        with pytest.raises(NotAVideoError, match="no mp4, mov or webm"):
+            files.finished(part, tmp_path / "whole")
+        assert not part.path.exists()
+        return
+    assert files.finished(part, tmp_path / "whole") == kind
+    assert (tmp_path / "whole").read_bytes() == head
+
+
+async def test_a_link_to_sound_alone_is_said_to_be_that(house: House) -> None:
+    house.vendor.files[URL] = whole(b"\0\0\0\x20ftypM4A \0\0\0\0M4A mp42isom")
+    desk, task = await finished(house)
+    task = await house.until(desk, task.id, "failed", limit_s=400)
+
+    assert "no mp4, mov or webm file but M4A" in task.error["what"]
+    assert not list(house.out.glob("*.m4a"))
 
 
 async def test_a_saved_task_is_told_offline_for_ever(house: House) -> None:
