@@ -1,1 +1,1 @@
-"""How the project is handed out: manifests for clients and registries, README's repeated facts, the bundle."""
+"""What is generated: pages of facts, schemas, manifests, README's blocks, the bundle. No part of the wheel."""

@@ -1,9 +1,8 @@
-"""Writes the pages that repeat facts, from the facts: `python -m release.fact_pages [--check]`."""
+"""The skill's pages that repeat facts, made from the facts."""
 
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
@@ -20,32 +19,22 @@ UNPUBLISHED = "unpublished"
 _PART = re.compile(r"(<!-- from the facts: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 _VARIABLES = re.compile(r"(\n    envVars:\n).*?(    install:\n)", re.DOTALL)
-"""Frontmatter has no room for marks: some readers of it know no comments."""
+"""Frontmatter has no room for comments around it: some readers of it know none."""
 
 
-def main(argv: list[str]) -> int:
-    """Write, or with `--check` say what is stale."""
-    stale = [path for path, text in pages(facts.load()).items() if _current(path) != text]
-    if "--check" in argv:
-        for path in stale:
-            print(f"stale: {path.name}; run python -m release.fact_pages", file=sys.stderr)
-        return 1 if stale else 0
-    for path, text in pages(facts.load()).items():
-        path.write_text(text, encoding="utf-8")
-    return 0
-
-
-def pages(catalog: Catalog) -> dict[Path, str]:
+def pages() -> dict[Path, bytes]:
     """Every page and what should stand in it."""
+    catalog = facts.load()
     folder = places.skill()
     costs = folder / "costs.md"
     page = places.skill_page()
-    return {
+    made = {
         page: _VARIABLES.sub(lambda part: part[1] + _variables(catalog) + part[2], _current(page)),
         folder / "models.md": _models(catalog),
         folder / "providers.md": _providers(catalog),
         costs: _PART.sub(lambda part: part[1] + _rates(catalog) + part[3], _current(costs)),
     }
+    return {path: text.encode() for path, text in made.items()}
 
 
 def _current(path: Path) -> str:
@@ -124,8 +113,9 @@ def _provider(provider: Provider) -> Iterable[str]:
             "safe, under an idempotency key" if provider.idempotent else "never: it may buy twice",
         ),
         ("failed jobs", refund[provider.refunds_failures]),
-        ("result links live", f"{provider.result_life_days} days" if provider.result_life_days else "unknown"),
+        ("result links live", _life(provider)),
         ("balance", "can be asked (`kling-video doctor`)" if provider.balance else "no documented way to ask"),
+        ("documents", provider.docs),
         ("facts checked", provider.checked.isoformat()),
     ]
     yield f"## {provider.name}\n"
@@ -140,6 +130,11 @@ def _provider(provider: Provider) -> Iterable[str]:
         yield ""
     if provider.unknown:
         yield f"Unknown: {'; '.join(provider.unknown)}.\n"
+
+
+def _life(provider: Provider) -> str:
+    days = f"{provider.result_life_days} days" if provider.result_life_days else "unknown"
+    return f"{days} ({provider.result_life_note})" if provider.result_life_note else days
 
 
 def _rates(catalog: Catalog) -> str:
@@ -172,7 +167,3 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
     lines = [" | ".join(head), " | ".join("---" for _ in head)]
     lines += [" | ".join(cell.replace("|", "\\|") for cell in row) for row in rows]
     return [f"| {line} |" for line in lines] + [""]
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))

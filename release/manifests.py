@@ -1,4 +1,4 @@
-"""Writes what clients and registries read, from the code's own facts: `python -m release.manifests [--check]`.
+"""What clients and registries read, made from the code's own facts.
 
 The plugin folder holds a real copy of the skill: clients copy the folder alone, so a link out of it would dangle.
 """
@@ -6,7 +6,6 @@ The plugin folder holds a real copy of the skill: clients copy the folder alone,
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,29 +25,10 @@ KEYWORDS = ["kling", "kling-4k", "video", "text-to-video", "image-to-video"]
 PYTHON = ">=3.11"
 
 
-def main(argv: list[str]) -> int:
-    """Write, or with `--check` say what is stale and what should not be there."""
-    from release import readme
-
-    wanted = {**doors(), readme.README: readme.page()}
-    extra = sorted(path for path in PLUGIN.rglob("*") if path.is_file() and path not in wanted)
-    stale = [path for path, data in wanted.items() if not path.exists() or path.read_bytes() != data]
-    if "--check" in argv:
-        for path in (*stale, *extra):
-            print(f"stale: {path.relative_to(ROOT)}; run python -m release.manifests", file=sys.stderr)
-        return 1 if stale or extra else 0
-    for path in extra:
-        path.unlink()
-    for path in stale:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(wanted[path])
-    return 0
-
-
-def doors() -> dict[Path, bytes]:
-    """Every generated file and what should stand in it."""
+def pages() -> dict[Path, bytes]:
+    """Every manifest and what should stand in it."""
     found = {PLUGIN / "skills" / NAME / name: source.read_bytes() for name, source in files().items()}
-    pages: dict[Path, Any] = {
+    made: dict[Path, Any] = {
         ROOT / ".claude-plugin" / "marketplace.json": marketplace(),
         PLUGIN / ".claude-plugin" / "plugin.json": plugin(),
         # The command, not its path: the folder is the same on every machine. Nothing is downloaded at a start.
@@ -57,9 +37,14 @@ def doors() -> dict[Path, bytes]:
         ROOT / "gemini-extension.json": gemini(),
         ROOT / "release" / "mcpb" / "manifest.json": bundle(),
     }
-    found |= {path: (json.dumps(page, indent=2, ensure_ascii=False) + "\n").encode() for path, page in pages.items()}
+    found |= {path: (json.dumps(page, indent=2, ensure_ascii=False) + "\n").encode() for path, page in made.items()}
     found[PLUGIN / "README.md"] = _PLUGIN_PAGE.encode()
     return found
+
+
+def there() -> list[Path]:
+    """What the plugin's folder holds: all of it is made here."""
+    return [path for path in PLUGIN.rglob("*") if path.is_file()]
 
 
 def marketplace() -> dict[str, Any]:
@@ -203,7 +188,3 @@ If your client gives a server little time to start, give this one {START_S} s.
 Everything in this folder is generated; the sources, all documents and the licence are at {HOMEPAGE}.
 Not affiliated with Kuaishou or Kling.
 """
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))

@@ -1,11 +1,10 @@
-"""Packs the bundle for Claude Desktop: `python -m release.mcpb [FILE]`. A .mcpb file is a zip with a manifest.
+"""The bundle for Claude Desktop. A .mcpb file is a zip with a manifest.
 
 Packed here and not by the vendor's tool, so that it takes Python alone, and the same commit gives the same bytes.
 """
 
 from __future__ import annotations
 
-import sys
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,9 +16,8 @@ FILES = ("pyproject.toml", "SKILL.md", "README.md", "LICENSE")
 _EPOCH = (2026, 1, 1, 0, 0, 0)
 
 
-def main(argv: list[str]) -> int:
-    """Write the bundle and say where."""
-    target = Path(argv[0]) if argv else ROOT / "dist" / "kling-video.mcpb"
+def pack(target: Path = ROOT / "dist" / "kling-video.mcpb") -> str:
+    """Write the bundle; where, and how large it is."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as bundle:
         for name, source in contents():
@@ -27,12 +25,11 @@ def main(argv: list[str]) -> int:
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.external_attr = 0o644 << 16
             bundle.writestr(entry, source.read_bytes())
-    print(f"{target} ({target.stat().st_size / 1000:.0f} kB)")
-    return 0
+    return f"{target} ({target.stat().st_size / 1000:.0f} kB)"
 
 
 def contents() -> Iterable[tuple[str, Path]]:
-    """Name inside → file."""
+    """Every file of the bundle: its name inside, and where it comes from."""
     yield "manifest.json", MANIFEST
     for name in FILES:
         yield name, ROOT / name
@@ -40,7 +37,3 @@ def contents() -> Iterable[tuple[str, Path]]:
         for path in sorted((ROOT / folder).rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith("."):
                 yield path.relative_to(ROOT).as_posix(), path
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""Makes what README shows of its first command, by running it: `python -m release.picture`."""
+"""What README shows of its first command, made by running it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,13 @@ PICTURE = ROOT / "pictures" / "simulated-clip.jpg"
 SESSION = ROOT / "pictures" / "session.txt"
 
 
-def main() -> int:
+def take() -> None:
     """Run it in an empty home, keep the words and six frames."""
     with tempfile.TemporaryDirectory() as home:
         said, clip = run(Path(home))
         PICTURE.parent.mkdir(exist_ok=True)
         PICTURE.write_bytes(contact_sheet(clip))
         SESSION.write_text(said, encoding="utf-8")
-    return 0
 
 
 def command() -> list[str]:
@@ -59,7 +58,3 @@ def shape(said: str) -> str:
     # How many of the states on the way are seen is a matter of moments.
     lines = [line for line in text.splitlines() if not re.match(r"TASK +(in the queue|rendering|saving|sending)", line)]
     return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,4 +1,4 @@
-"""Draws prebuilt.mp4, which is served without the `media` extra: `python -m release.prebuilt_clip`."""
+"""prebuilt.mp4, which is served without the `media` extra."""
 
 from __future__ import annotations
 
@@ -11,10 +11,6 @@ WORDS = "This clip is always the same. Install kling-video[media] to have what y
 CLIP = Clip(width=640, height=360, audio=True, title="example", shots=(Shot(prompt=WORDS, seconds=5),))
 
 
-def main(path: Path = PREBUILT) -> None:
+def draw(path: Path = PREBUILT) -> None:
     """Draw it again; the same bytes for the same PyAV."""
     render(CLIP, path)
-
-
-if __name__ == "__main__":
-    main()

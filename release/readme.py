@@ -38,10 +38,11 @@ _SAID = (
 _SPENDS = {"generate_video": "**yes**, once per call", "cancel_task": "no; what was bought may still be billed"}
 
 
-def page() -> bytes:
+def pages() -> dict[Path, bytes]:
     """README.md with its parts as the facts are now."""
     text = README.read_text(encoding="utf-8")
-    return _PART.sub(lambda part: part[1] + PARTS[part[2]]() + "\n" + part[3], text).encode()
+    made = _PART.sub(lambda part: part[1] + PARTS[part[2]]() + "\n" + part[3], text)
+    return {README: made.encode()}
 
 
 def session() -> str:
@@ -64,7 +65,6 @@ def links() -> str:
 
 
 def tools() -> str:
-    """The six tools."""
     rows = ((f"`{tool.name}`", tool.title.split(" (")[0], _SPENDS.get(tool.name, "no")) for tool in TOOLS)
     return _table(("tool", "what it does", "spends money?"), rows)
 
@@ -97,7 +97,6 @@ def _said(planner: Planner, text: str) -> tuple[str, str, str]:
 
 
 def vendors() -> str:
-    """The five vendors."""
     rows = (
         (
             f"{provider.name} (`{provider.id}`)",
@@ -114,7 +113,6 @@ def vendors() -> str:
 
 
 def settings() -> str:
-    """Every variable."""
     rows = ((f"`{variable.name}`", variable.what) for variable in variables(catalog.load()))
     return _table(("variable", ""), rows)
 

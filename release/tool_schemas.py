@@ -1,4 +1,4 @@
-"""Writes `schemas/tools/` from the pydantic shapes: `python -m release.tool_schemas [--check]`.
+"""`schemas/tools/`, made from the pydantic shapes.
 
 Inputs keep every constraint. Outputs are an orientation, not a contract to validate against: no `required`, because
 empty facts are left out and a refusal is answered with `error` alone; the inside of nested facts is not spelled out.
@@ -7,7 +7,7 @@ empty facts are left out and a refusal is answered with `error` alone; the insid
 from __future__ import annotations
 
 import json
-import sys
+from pathlib import Path
 from typing import Any, cast
 
 from mcp_server import places
@@ -20,13 +20,26 @@ _SILENT = "estimate_cost"
 """Takes what generate_video takes and does not explain it a second time."""
 
 
-def documents() -> dict[str, dict[str, Any]]:
-    """File name → schema, for every tool."""
+def pages() -> dict[Path, bytes]:
+    """Every schema and what should stand in it."""
     made: dict[str, dict[str, Any]] = {}
     for tool in declarations.TOOLS:
         made[f"{tool.name}.input.json"] = _input(tool.name)
         made[f"{tool.name}.output.json"] = _output(tool.name)
-    return made
+    return {_folder() / name: _text(schema).encode() for name, schema in made.items()}
+
+
+def there() -> list[Path]:
+    """What the folder holds: all of it is made here."""
+    return list(_folder().glob("*.json"))
+
+
+def _folder() -> Path:
+    return places.schemas() / "tools"
+
+
+def _text(schema: dict[str, Any]) -> str:
+    return json.dumps({"$schema": DIALECT, **schema}, indent=2, ensure_ascii=False) + "\n"
 
 
 def _input(name: str) -> dict[str, Any]:
@@ -97,43 +110,3 @@ def _shallow(part: dict[str, Any]) -> dict[str, Any]:
     if part.get("type") == "array" and "type" in part.get("items", {}):
         kept["items"] = {"type": part["items"]["type"]}
     return kept
-
-
-def text(schema: dict[str, Any]) -> str:
-    """A schema as its file holds it."""
-    return json.dumps({"$schema": DIALECT, **schema}, indent=2, ensure_ascii=False) + "\n"
-
-
-def stale() -> list[str]:
-    """Files that are not what the shapes say; files nobody needs any more count too."""
-    folder = places.schemas() / "tools"
-    made = documents()
-    here = {path.name for path in folder.glob("*.json")}
-    wrong = [
-        name
-        for name, schema in made.items()
-        if name not in here or (folder / name).read_text(encoding="utf-8") != text(schema)
-    ]
-    return sorted([*wrong, *(here - set(made))])
-
-
-def main(arguments: list[str]) -> int:
-    """Write, or with `--check` only compare."""
-    if "--check" in arguments:
-        old = stale()
-        for name in old:
-            sys.stderr.write(f"schemas/tools/{name} is not what the shapes say: python -m release.tool_schemas\n")
-        return 1 if old else 0
-    folder = places.schemas() / "tools"
-    folder.mkdir(parents=True, exist_ok=True)
-    made = documents()
-    for path in folder.glob("*.json"):
-        if path.name not in made:
-            path.unlink()
-    for name, schema in made.items():
-        (folder / name).write_text(text(schema), encoding="utf-8")
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))

@@ -95,7 +95,6 @@ class Offer:
     """Resolutions this offer is documented to deliver; empty when no source says."""
     resolution_note: str = ""
     audio: Audio = "unknown"
-    audio_default: bool | None = None
     references_max: int | None = None
     references_max_with_video: int | None = None
     shots_max: int | None = None
@@ -158,6 +157,7 @@ class Provider:
     id: str
     name: str
     docs: str
+    """Where its documents begin."""
     base_urls: Mapping[str, str]
     """`api`, and other hosts a vendor uses (`balance`)."""
     key_variable: str
@@ -178,7 +178,6 @@ class Provider:
     """Hosts results come from; empty when the vendor names none."""
     cancel: Literal["none", "queued"] = "none"
     idempotent: bool = False
-    webhook: str = ""
     balance: bool = False
     live_prices: bool = False
     """Whether the vendor says, for nothing, what an order would cost today."""
@@ -186,6 +185,7 @@ class Provider:
     """Whether failed jobs are documented to cost nothing; None: not documented."""
     result_life_days: int | None = None
     result_life_note: str = ""
+    """What is known of it besides, as the skill's page of vendors says it."""
     concurrency: int
     """Our own limit on calls in flight to this vendor; no vendor publishes one."""
     unknown: tuple[str, ...]

@@ -39,7 +39,7 @@ def bundle(m: Machine) -> None:
     """`mcpb validate` and `mcpb info`; the bundle, unpacked elsewhere, serves"""
     m.run("mcpb", "validate", ROOT / "release" / "mcpb" / "manifest.json")
     file = m.home / "kling-video.mcpb"
-    m.run(sys.executable, "-m", "release.mcpb", file, cwd=ROOT)
+    m.run(sys.executable, "-m", "release", "mcpb", file, cwd=ROOT)
     m.run("mcpb", "info", file)
     m.run("mcpb", "unpack", file, m.home / "unpacked")
     names = set(zipfile.ZipFile(file).namelist())

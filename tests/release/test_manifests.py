@@ -23,26 +23,6 @@ ROOT = manifests.ROOT
 README = readme.README.read_text(encoding="utf-8")
 
 
-def test_every_generated_file_is_as_the_facts_are() -> None:
-    assert manifests.main(["--check"]) == 0, "python -m release.manifests"
-
-
-def test_drift_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(manifests, "ROOT", tmp_path)
-    monkeypatch.setattr(manifests, "PLUGIN", tmp_path / "plugins" / "kling-video")
-    monkeypatch.setattr(readme, "README", tmp_path / "README.md")
-    (tmp_path / "README.md").write_text("<!-- from the facts: tools -->\nold\n<!-- end -->\n")
-    assert manifests.main([]) == 0
-    assert "`generate_video`" in (tmp_path / "README.md").read_text()
-    assert manifests.main(["--check"]) == 0
-    (tmp_path / "server.json").write_text("{}")
-    (tmp_path / "plugins" / "kling-video" / "stray.md").write_text("stray")
-    assert manifests.main(["--check"]) == 1
-    told = capsys.readouterr().err
-    assert "server.json" in told
-    assert "stray.md" in told
-
-
 def test_the_plugin_carries_the_skill_byte_for_byte() -> None:
     inside = manifests.PLUGIN / "skills" / "kling-video"
     found = {path.relative_to(inside).as_posix(): path.read_bytes() for path in inside.rglob("*") if path.is_file()}
@@ -117,17 +97,18 @@ def test_what_readme_shows_of_its_first_command_is_what_it_says(tmp_path: Path) 
     said, clip = picture.run(tmp_path)
     assert clip.stat().st_size > 10_000
     assert picture.shape(said) == picture.shape(picture.SESSION.read_text(encoding="utf-8")), (
-        "python -m release.picture"
+        "python -m release picture"
     )
 
 
 def test_nothing_handed_out_names_a_machine() -> None:
-    for path in manifests.doors():
+    for path in manifests.pages():
         assert not re.search(r"/(?:home|root|Users|work|tmp)/", path.read_text(encoding="utf-8")), path
 
 
 def test_the_bundle_is_the_same_every_time_and_holds_nothing_that_lies_around(tmp_path: Path) -> None:
-    assert mcpb.main([str(tmp_path / "a.mcpb")]) == mcpb.main([str(tmp_path / "b.mcpb")]) == 0
+    assert str(tmp_path / "a.mcpb") in mcpb.pack(tmp_path / "a.mcpb")
+    assert mcpb.pack(tmp_path / "b.mcpb")
     assert (tmp_path / "a.mcpb").read_bytes() == (tmp_path / "b.mcpb").read_bytes()
     names = zipfile.ZipFile(tmp_path / "a.mcpb").namelist()
     assert {"manifest.json", "pyproject.toml", "mcp_server/__main__.py", "skill/triggers.json"} <= set(names)

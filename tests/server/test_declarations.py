@@ -11,7 +11,6 @@ import pytest
 
 from mcp_server.server.server import build_server
 from mcp_server.server.tools import arguments, declarations
-from release import tool_schemas
 
 SNAPSHOTS = Path(__file__).parents[1] / "snapshots" / "tools"
 NAMES = [tool.name for tool in declarations.TOOLS]
@@ -49,21 +48,6 @@ async def test_a_tool_is_announced_as_its_snapshot_says(name: str) -> None:
 
 def test_no_snapshot_of_a_tool_that_is_gone() -> None:
     assert {path.stem for path in SNAPSHOTS.glob("*.json")} == set(NAMES)
-
-
-def test_the_published_schemas_are_what_the_shapes_say() -> None:
-    assert tool_schemas.stale() == []
-
-
-def test_a_schema_that_went_stale_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mcp_server.places.schemas", lambda: tmp_path)
-
-    assert tool_schemas.main(["--check"]) == 1
-    assert tool_schemas.main([]) == 0
-    assert tool_schemas.main(["--check"]) == 0
-    (tmp_path / "tools" / "list_tasks.input.json").write_text("{}\n", encoding="utf-8")
-    (tmp_path / "tools" / "of_old.input.json").write_text("{}\n", encoding="utf-8")
-    assert tool_schemas.stale() == ["list_tasks.input.json", "of_old.input.json"]
 
 
 async def test_the_context_cost_stays_within_its_budget() -> None:
