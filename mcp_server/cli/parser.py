@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from mcp_server.domain.vocabulary import MODES, TIERS
+from mcp_server.domain.vocabulary import MODES, TIERS, UNSOLD
 from mcp_server.errors import ArgumentError, RequestError
 
 if TYPE_CHECKING:
@@ -28,10 +28,11 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         known = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
-        wrong = re.search(r"--[\w-]+", message) if "unrecognized" in message else None
-        near = get_close_matches(wrong.group(), known, n=1) if wrong else []
+        wrong = re.search(r"--([\w-]+)", message) if "unrecognized" in message else None
+        why = UNSOLD.get(wrong[1], "") if wrong else ""
+        near = get_close_matches(wrong[0], known, n=1) if wrong and not why else []
         next_step = f"Did you mean {near[0]}?" if near else f"`{self.prog} --help` lists what there is"
-        raise ArgumentError(f"{self.prog}: {message}", next_step=next_step)
+        raise ArgumentError(f"{self.prog}: {message}", why=why, next_step=next_step)
 
 
 def command(name: str, what: str, *, epilog: str = "") -> Parser:
@@ -62,7 +63,6 @@ def add_video_flags(parser: Parser) -> None:
     add("--resolution", choices=("720p", "1080p", "4k"))
     add("--audio", action=argparse.BooleanOptionalAction, default=None, help="with sound; often costs more")
     add("--cfg-scale", type=float, metavar="0..1")
-    add("--seed", type=int, metavar="NUMBER")
     add("--image", metavar="URL|FILE", help="first frame")
     add("--end-image", metavar="URL|FILE", help="last frame")
     add("--reference", dest="references", action="append", metavar="URL|FILE", help="whom or what to keep; repeatable")

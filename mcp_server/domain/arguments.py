@@ -61,7 +61,6 @@ class VideoArguments(_Strict):
     audio: bool | type_none = None
     """Sound; often costs more."""
     cfg_scale: Annotated[float, Field(ge=0, le=1)] | type_none = None
-    seed: Annotated[int, Whole] | type_none = None
     image: str | type_none = None
     """First frame: https URL, local path or data: URI."""
     end_image: str | type_none = None

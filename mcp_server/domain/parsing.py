@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 from pydantic import BaseModel, ValidationError
 
 from mcp_server.domain.damaged_text import damaged
+from mcp_server.domain.vocabulary import UNSOLD
 from mcp_server.errors import ArgumentError
 
 Shape = TypeVar("Shape", bound=BaseModel)
@@ -113,6 +114,8 @@ def _problem(row: dict[str, Any], shape: type[BaseModel]) -> str:
 
 def _unknown(where: tuple[str | int, ...], shape: type[BaseModel]) -> str:
     name = str(where[-1])
+    if why := UNSOLD.get(name):
+        return f"Unknown argument {_name(where)}; {why}"
     known = list(_fields(shape, where[:-1]))
     near = get_close_matches(name.lower().replace("-", "_"), known, n=1, cutoff=0.5)
     hint = f"the nearest known one is {near[0]}" if near else f"known are {', '.join(known)}"

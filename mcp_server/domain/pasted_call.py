@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any, Final, cast
 
+from mcp_server.domain.vocabulary import UNSOLD
 from mcp_server.errors import ArgumentError
 
 _FENCED: Final = re.compile(r"^```\w*\s*(.*?)\s*```$", re.DOTALL)
@@ -21,7 +22,7 @@ def unpacked(given: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]
     text = given.get("request")
     if not isinstance(text, str) or not (found := _object(text)):
         return None
-    strange = [name for name in found if name not in known]
+    strange = [f"{name} ({UNSOLD[name]})" if name in UNSOLD else name for name in found if name not in known]
     if strange:
         raise ArgumentError(
             f"`request` is a JSON object with names that are no arguments: {', '.join(strange[:8])}"[:400],

@@ -87,7 +87,6 @@ class VideoRequest:
     audio: bool | None = None
     off_peak: bool | None = None
     cfg_scale: Decimal | None = None
-    seed: int | None = None
     image: str | None = None
     end_image: str | None = None
     references: tuple[str, ...] = ()

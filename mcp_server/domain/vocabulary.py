@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, Literal, get_args
 
 Tier = Literal["standard", "pro", "4k"]
@@ -31,7 +32,6 @@ Input = Literal[
     "source_task",
     "shots",
     "cfg_scale",
-    "seed",
     "off_peak",
 ]
 """What an offer may take besides duration, aspect ratio, resolution and audio, which have tables of their own."""
@@ -39,5 +39,7 @@ Input = Literal[
 TIERS: Final = get_args(Tier)
 MODES: Final = get_args(Mode)
 INPUTS: Final = get_args(Input)
+UNSOLD: Final[Mapping[str, str]] = {"seed": "no Kling vendor takes one, so no clip can be made twice the same"}
+"""What people ask for that cannot be bought anywhere, and why; an offer that takes it makes it an input."""
 SANDBOX: Final = "sandbox"
 """The provider that is none: it plays whichever vendor the order leads to, without money."""

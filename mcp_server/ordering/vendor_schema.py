@@ -26,7 +26,6 @@ _ARGUMENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "resolution": ("resolution", "output_resolution"),
     "audio": ("sound", "generate_audio", "enable_sound", "audio_generation"),
     "cfg_scale": ("cfg_scale",),
-    "seed": ("seed",),
     "image": ("image", "image_url", "start_image_url", "first_frame_image_url", "source_image_url"),
     "end_image": (
         "end_image",
@@ -53,7 +52,6 @@ _DECIDING: Final = frozenset(_ARGUMENTS) - {
     "negative_prompt",
     "aspect_ratio",
     "cfg_scale",
-    "seed",
     "shots",
 }
 """Arguments that decide the route, the checks or the price: said as a native field, they would pass all three by."""

@@ -41,7 +41,6 @@ FLAGS = {
     "resolution": (["--resolution", "1080p"], "1080p"),
     "audio": (["--no-audio"], False),
     "cfg_scale": (["--cfg-scale", "0.5"], 0.5),
-    "seed": (["--seed", "7"], 7),
     "image": (["--image", "a.png"], "a.png"),
     "end_image": (["--end-image", "b.png"], "b.png"),
     "references": (["--reference", "a.png", "--reference", "b.png"], ["a.png", "b.png"]),
@@ -76,8 +75,14 @@ def test_a_flag_is_the_argument_of_its_name(name) -> None:
 
 
 def test_words_may_stand_before_between_and_after_flags() -> None:
-    given = generate.flags().parse_intermixed_args(["kling", "4k:", "--seed", "3", "a", "cat", "--yes"])
-    assert parser.video_arguments(given).given() == {"request": "kling 4k: a cat", "seed": 3}
+    given = generate.flags().parse_intermixed_args(["kling", "4k:", "--duration", "3", "a", "cat", "--yes"])
+    assert parser.video_arguments(given).given() == {"request": "kling 4k: a cat", "duration": 3}
+
+
+def test_a_flag_that_no_vendor_can_honour_says_so() -> None:
+    with pytest.raises(ArgumentError, match=r"unrecognized arguments: --seed.*no Kling vendor takes one") as refused:
+        generate.flags().parse_intermixed_args(["a", "cat", "--seed", "3"])
+    assert "Did you mean" not in str(refused.value)
 
 
 def test_a_wrong_value_in_the_file_is_refused_by_name(tmp_path) -> None:

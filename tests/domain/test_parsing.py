@@ -15,6 +15,7 @@ from mcp_server.server.tools.arguments import CancelTaskArguments, GetTaskArgume
     [
         (VideoArguments, {"durration": 5}, "Unknown argument durration; the nearest known one is duration."),
         (VideoArguments, {"aspect-ratio": "1:1"}, "the nearest known one is aspect_ratio."),
+        (VideoArguments, {"seed": 7}, "Unknown argument seed; no Kling vendor takes one"),
         (VideoArguments, {"tier": "ultra"}, "tier must be 'standard', 'pro' or '4k', not \"ultra\"."),
         (VideoArguments, {"duration": "5"}, 'duration must be a whole number, not "5".'),
         (VideoArguments, {"duration": 0}, "duration must be at least 1, not 0."),

@@ -24,7 +24,7 @@ CALL: dict[str, Any] = {"prompt": "a paper boat", "duration": 10, "tier": "pro",
         f"```json\n{json.dumps(CALL, indent=2)}\n```",
         f"```\n{json.dumps(CALL)}```",
         json.dumps({"request": json.dumps(CALL)}),
-        json.dumps({**CALL, "duration": 10.0, "seed": None}),
+        json.dumps({**CALL, "duration": 10.0, "cfg_scale": None}),
     ],
 )
 async def test_it_is_the_call_it_holds_and_says_so(text: str, tmp_path: Path) -> None:
@@ -61,6 +61,7 @@ def test_words_inside_it_stay_words() -> None:
     ("text", "says"),
     [
         ('{"scene": "a boat", "style": "noir"}', "no arguments: scene, style"),
+        ('{"prompt": "a boat", "seed": 7}', "no arguments: seed (no Kling vendor takes one"),
         ('{"name": "generate_video", "arguments": {"prompt": "a boat"}}', "no arguments: name, arguments"),
         ('{"prompt": "a boat", "duration": "ten"}', "duration must be a whole number"),
         ('[{"prompt": "a boat"}, {"prompt": "a car"}]', "not one object"),

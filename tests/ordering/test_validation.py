@@ -86,7 +86,7 @@ ME = "acme kling-3.0 pro text-to-video"
         (made_up(audio="from-input"), {"audio": True}, f"{ME} takes its sound from what goes in; it cannot be chosen"),
         (made_up(audio="unknown"), {"audio": False},
          f"{ME} does not say whether its clips have sound, and it cannot be chosen"),
-        (made_up(), {"seed": 7}, f"{ME} does not take a seed"),
+        (made_up(), {"negative_prompt": "blur"}, f"{ME} does not take a negative prompt"),
         (made_up(), {"end_image": PICTURE}, f"{ME} does not take an end image"),
         (made_up(), {"off_peak": True}, f"{ME} does not take off-peak rendering"),
         (made_up(), {"prompt": " \n"}, f"{ME} needs a prompt (`prompt`)"),
@@ -126,13 +126,13 @@ def test_one_wrong_thing_is_one_sentence(offer: Offer | str, request_: dict[str,
 
 def test_every_problem_is_told_at_once() -> None:
     problems = refused(
-        "kling3api/kling-3.0/pro/image-to-video", prompt="", duration=2, audio=True, seed=1, cfg_scale=Decimal(2)
+        "kling3api/kling-3.0/pro/image-to-video", prompt="", duration=2, audio=True, video=CLIP, cfg_scale=Decimal(2)
     )
 
     assert problems == (
         "kling3api kling-3.0 pro image-to-video needs a prompt (`prompt`)",
         "kling3api kling-3.0 pro image-to-video needs an image (`image`)",
-        "kling3api kling-3.0 pro image-to-video does not take a seed",
+        "kling3api kling-3.0 pro image-to-video does not take a video",
         "duration 2 is not sold by kling3api kling-3.0 pro image-to-video: 3 to 15 seconds",
         "cfg_scale 2 is out of range: 0 to 1",
     )
@@ -271,7 +271,6 @@ requests = st.builds(
     audio=st.none() | st.booleans(),
     off_peak=st.none() | st.booleans(),
     cfg_scale=st.none() | st.decimals(),
-    seed=st.none() | st.integers(),
     image=st.none() | words,
     end_image=st.none() | words,
     references=st.lists(words, max_size=9).map(tuple),

@@ -137,7 +137,7 @@ def test_every_problem_is_named_at_once_with_value_and_limit_and_document() -> N
     [
         ("shot_typ", "; did you mean `shot_type`?"),
         ("generate_audio", ": say it with the argument `audio`"),
-        ("seed", ": say it with the argument `seed`"),
+        ("seed", "; there are aspect_ratio, cfg_scale, duration"),
         ("watermark_position_x", "; there are aspect_ratio, cfg_scale, duration"),
     ],
 )

@@ -26,7 +26,6 @@ GIVEN: dict[str, Any] = {
     "source_task": "0b5c2f1e-7a53-4a86-9a54-3a5b8f5f2b11",
     "shots": (Shot(prompt="wide of the canal"), Shot(prompt="close-up of the boat")),
     "cfg_scale": Decimal("0.5"),
-    "seed": 7,
     "off_peak": True,
 }
 ABSENT: dict[str, Any] = dict.fromkeys(INPUTS) | {"prompt": "", "references": (), "shots": ()}
