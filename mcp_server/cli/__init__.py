@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 
 class Command(NamedTuple):
-    """A command: where its module is, and what it is for."""
+    """A command: where its module is, and what it is for, which nothing else repeats."""
 
     module: str
     what: str
@@ -45,4 +45,4 @@ COMMANDS: Final[dict[str, Command]] = {
     "serve": Command("setup.serve", "the MCP server: stdio, or HTTP with --http"),
     "completion": Command("setup.completion", "tab completion for bash, zsh or fish"),
 }
-"""Each is a module here with `run(argv) -> exit code`; one with `flags()` is completed by its flags."""
+"""Each is a module here with `flags() -> Parser` and `run(argv) -> exit code`."""

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from mcp_server.cli import COMMANDS
 from mcp_server.domain.vocabulary import MODES, TIERS, UNSOLD
 from mcp_server.errors import ArgumentError, RequestError
 
@@ -35,15 +36,17 @@ class Parser(argparse.ArgumentParser):
         raise ArgumentError(f"{self.prog}: {message}", why=why, next_step=next_step)
 
 
-def command(name: str, what: str, *, epilog: str = "") -> Parser:
-    """The parser of one command; every command can answer as JSON."""
+def command(name: str, more: str = "", *, epilog: str = "", as_json: bool = True) -> Parser:
+    """The parser of one command: what the list of commands says of it, then what only its own help says."""
+    what = COMMANDS[name].what
     parser = Parser(
         prog=f"kling-video {name}",
-        description=what,
+        description=f"{what[0].upper()}{what[1:]}.\n{more}".rstrip(),
         epilog=epilog or None,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    if as_json:
+        parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     return parser
 
 

@@ -10,7 +10,7 @@ from mcp_server.cli.screen import Screen
 if TYPE_CHECKING:
     from mcp_server.service import Service
 
-WHAT = 'Buy an earlier clip once more, with changes: kling-video again TASK "9:16, pro", or --prompt and other flags.'
+WHAT = 'kling-video again TASK "9:16, pro", or --prompt and other flags.'
 
 
 def flags() -> parser.Parser:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mcp_server.domain.arguments import VideoArguments
     from mcp_server.service import Service
 
-WHAT = "Price a clip without ordering it: the offer that would be chosen, and every other one that fits."
+WHAT = "The offer that would be chosen, and every other one that fits; nothing is ordered."
 
 
 def flags() -> parser.Parser:

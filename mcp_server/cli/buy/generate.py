@@ -5,7 +5,7 @@ from __future__ import annotations
 from mcp_server.cli import parser, session
 from mcp_server.cli.screen import Screen
 
-WHAT = "Order a Kling video and wait for the file. Its path is printed on standard output, all else on standard error."
+WHAT = "Its path is printed on standard output, all else on standard error."
 EXAMPLE = 'Example: kling-video generate "kling 4k, vertical, 10s: a neon city"'
 
 

@@ -11,7 +11,7 @@ from mcp_server.domain.vocabulary import MODES, TIERS
 if TYPE_CHECKING:
     from mcp_server.answers.shapes import Models
 
-WHAT = "List what can be bought. With --detail, every offer with its limits and its rate."
+WHAT = "With --detail, every offer with its limits and its rate."
 
 
 def flags() -> parser.Parser:

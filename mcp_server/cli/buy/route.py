@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mcp_server.domain.request import Wishes
     from mcp_server.ordering.plan import Plan
 
-WHAT = "Read a request as the server would: what is wished, by which words, what is left as the prompt, which offer."
+WHAT = "Read as the server would: what is wished, by which words, what is left as the prompt, which offer."
 _KEYS: Final = [
     "tier",
     "mode",

@@ -18,25 +18,31 @@ from mcp_server.domain.catalog import Provider
 from mcp_server.errors import ArgumentError, LocalError
 from mcp_server.settings import KeyFile, KeyFiles, Settings
 
-WHAT = "Keep keys in a file only this user can read; a key is asked for, never an argument, and never shown."
 LOCK = "credentials.lock"
 """Empty, and left where it is: two that change keys at once take turns at it."""
 
 
-def run(argv: list[str]) -> int:
-    """Store, show or remove keys."""
-    providers = catalog.load().providers
-    flags = parser.Parser(prog="kling-video auth", description=WHAT)
-    flags.add_argument(
+def flags() -> parser.Parser:
+    made = parser.command(
+        "auth",
+        "In a file only this user can read; a key is asked for, never an argument, and never shown.",
+        as_json=False,
+    )
+    made.add_argument(
         "what",
         nargs="?",
         default="status",
         metavar="PROVIDER|status|remove",
-        help=f"whose key to store ({', '.join(providers)}); `status`, or nothing, shows what there is",
+        help=f"whose key to store ({', '.join(catalog.load().providers)}); `status`, or nothing, shows what there is",
     )
-    flags.add_argument("provider", nargs="?", metavar="PROVIDER", help="with `remove`: whose key")
-    flags.add_argument("--json", action="store_true", help="with `status`: one object")
-    given = flags.parse_args(argv)
+    made.add_argument("provider", nargs="?", metavar="PROVIDER", help="with `remove`: whose key")
+    made.add_argument("--json", action="store_true", help="with `status`: one object")
+    return made
+
+
+def run(argv: list[str]) -> int:
+    given = flags().parse_args(argv)
+    providers = catalog.load().providers
     settings = Settings.read()
     if given.what == "status":
         return _status(settings, providers, as_json=given.json)

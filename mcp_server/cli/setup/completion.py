@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from mcp_server.cli import COMMANDS, parser
 
-WHAT = 'Print tab completion for a shell. bash, zsh: eval "$(kling-video completion bash)"; fish: … fish | source'
-
 
 @dataclass(frozen=True, slots=True)
 class _Flag:
@@ -21,14 +19,16 @@ class _Flag:
 
 
 def flags() -> parser.Parser:
-    """The command's flags."""
-    made = parser.Parser(prog="kling-video completion", description=WHAT)
+    made = parser.command(
+        "completion",
+        'bash, zsh: eval "$(kling-video completion bash)"; fish: kling-video completion fish | source',
+        as_json=False,
+    )
     made.add_argument("shell", choices=("bash", "zsh", "fish"))
     return made
 
 
 def run(argv: list[str]) -> int:
-    """Print it."""
     given = flags().parse_args(argv)
     known = {name: _flags(name) for name in COMMANDS}
     print({"bash": _bash, "zsh": _zsh, "fish": _fish}[given.shell](known))
@@ -36,14 +36,7 @@ def run(argv: list[str]) -> int:
 
 
 def _flags(name: str) -> list[_Flag]:
-    """A command's flags; none where it does not tell."""
-    try:
-        module = COMMANDS[name].load()
-    except ModuleNotFoundError:
-        return []
-    made: argparse.ArgumentParser | None = module.flags() if hasattr(module, "flags") else None
-    if made is None:
-        return []
+    made: argparse.ArgumentParser = COMMANDS[name].load().flags()
     return [
         _Flag(
             names=tuple(action.option_strings),

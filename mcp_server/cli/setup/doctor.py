@@ -22,14 +22,12 @@ if TYPE_CHECKING:
     from mcp_server.providers.transport import Transport
     from mcp_server.service import Service
 
-WHAT = "Look at keys, files and clients, ask each vendor with a key what is left, and say what to do next."
 _SIGN = {"good": "ok", "note": "--", "bad": "!!"}
 _STYLE = {"good": "green", "note": "dim", "bad": "bold red"}
 
 
 def flags() -> parser.Parser:
-    """The command's flags."""
-    made = parser.command("doctor", WHAT)
+    made = parser.command("doctor", "Keys, files, clients; each vendor with a key is asked what is left.")
     made.add_argument("--offline", action="store_true", help="ask no vendor")
     return made
 

@@ -19,7 +19,6 @@ from mcp_server.cli.setup.variables import variables
 from mcp_server.errors import LocalError, RequestError
 from mcp_server.settings import Settings
 
-WHAT = "Register the MCP server with a client, without touching what is there already."
 CALL_MS = 120_000
 """No tool takes longer than 25 s; this is room for a slow machine, not a need."""
 START_S = 60
@@ -50,13 +49,17 @@ class Ask:
     force: bool
 
 
+def flags() -> parser.Parser:
+    made = parser.command("install", "What is there already is not touched.", as_json=False)
+    made.add_argument("client", choices=tuple(WAYS), metavar="CLIENT", help=", ".join(WAYS))
+    made.add_argument("--print", action="store_true", dest="only_print", help="show what would be written")
+    made.add_argument("--force", action="store_true", help="replace an entry of the same name")
+    return made
+
+
 def run(argv: list[str]) -> int:
     """Write the registration, or print it."""
-    flags = parser.Parser(prog="kling-video install", description=WHAT)
-    flags.add_argument("client", choices=tuple(WAYS), metavar="CLIENT", help=", ".join(WAYS))
-    flags.add_argument("--print", action="store_true", dest="only_print", help="show what would be written")
-    flags.add_argument("--force", action="store_true", help="replace an entry of the same name")
-    given = flags.parse_args(argv)
+    given = flags().parse_args(argv)
     settings = Settings.read()
     print(WAYS[given.client](Ask(settings, this_server(settings), given.only_print, given.force)))
     return 0

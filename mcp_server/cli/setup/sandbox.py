@@ -1,4 +1,4 @@
-"""`kling-video sandbox`: the five vendors' protocols on this machine, for rehearsals and other programs' tests."""
+"""`kling-video sandbox`: the vendors' protocols on this machine, for rehearsals and other programs' tests."""
 
 from __future__ import annotations
 
@@ -9,12 +9,9 @@ from mcp_server.cli import parser
 from mcp_server.errors import LocalError
 from mcp_server.settings import Settings
 
-WHAT = "Play the vendors on this machine until Ctrl-C. Prints the variables that send a program here."
-
 
 def flags() -> parser.Parser:
-    """The command's flags."""
-    made = parser.Parser(prog="kling-video sandbox", description=WHAT)
+    made = parser.command("sandbox", "Until Ctrl-C. Prints the variables that send a program here.", as_json=False)
     made.add_argument("--host", default="127.0.0.1", help="address to listen on (default: only this machine)")
     made.add_argument("--port", type=parser.port, default=0, help="default: any that is free")
     made.add_argument("--seconds", type=float, help="how long a clip takes (KLING_SANDBOX_SECONDS)")
@@ -24,7 +21,6 @@ def flags() -> parser.Parser:
 
 
 def run(argv: list[str]) -> int:
-    """Serve until interrupted."""
     given = flags().parse_args(argv)
     settings = Settings.read()
     store: Path = given.store or settings.home / "sandbox.db"

@@ -25,14 +25,13 @@ def stdio() -> None:
 
 
 def flags() -> Parser:
-    """The command's flags."""
-    from mcp_server.cli.parser import Parser, port
+    from mcp_server.cli.parser import command, port
 
-    parser = Parser(prog="kling-video serve", description="Serve MCP on stdio, or on HTTP.")
-    parser.add_argument("--http", action="store_true", help="streamable HTTP at /mcp instead of stdio")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (only this machine)")
-    parser.add_argument("--port", type=port, default=8000, metavar="NUMBER")
-    return parser
+    made = command("serve", as_json=False)
+    made.add_argument("--http", action="store_true", help="streamable HTTP at /mcp instead of stdio")
+    made.add_argument("--host", default="127.0.0.1", help="address to listen on (only this machine)")
+    made.add_argument("--port", type=port, default=8000, metavar="NUMBER")
+    return made
 
 
 def run(arguments: list[str]) -> int:

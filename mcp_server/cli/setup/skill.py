@@ -12,12 +12,14 @@ from mcp_server.errors import LocalError, RequestError
 
 NAME = "kling-video"
 """The folder must be called as SKILL.md calls the skill."""
-WHAT = f"Write the agent skill, text only, as DIR/{NAME}; or as DIR itself, if it has that name."
 
 
 def flags() -> parser.Parser:
-    """The command's flags."""
-    made = parser.command("skill", WHAT, epilog="Example: kling-video skill export ~/.claude/skills")
+    made = parser.command(
+        "skill",
+        f"Text only, as DIR/{NAME}; or as DIR itself, if it has that name.",
+        epilog="Example: kling-video skill export ~/.claude/skills",
+    )
     made.add_argument("what", choices=("export",))
     made.add_argument("folder", metavar="DIR", type=Path)
     made.add_argument("--force", action="store_true", help="replace an earlier copy of this skill")

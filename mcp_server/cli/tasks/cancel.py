@@ -12,12 +12,9 @@ if TYPE_CHECKING:
     from mcp_server.answers.shapes import TaskAnswer
     from mcp_server.service import Service
 
-WHAT = "Stop tasks where their vendors can; where they cannot, say so. Exit code 69 when one goes on."
-
 
 def flags() -> parser.Parser:
-    """The command's flags."""
-    made = parser.command("cancel", WHAT)
+    made = parser.command("cancel", "Where it cannot, that is said. Exit code 69 when one goes on.")
     made.add_argument("tasks", nargs="+", metavar="TASK")
     made.add_argument(
         "--stop-following", action="store_true", help="do not even try: only look after it no more (it is still billed)"
@@ -26,7 +23,6 @@ def flags() -> parser.Parser:
 
 
 def run(argv: list[str]) -> int:
-    """Cancel them."""
     given = flags().parse_args(argv)
     screen = Screen(as_json=given.json)
     from mcp_server.cli.buy.purchase import what_it_cost

@@ -11,12 +11,9 @@ from mcp_server.cli import parser, session
 from mcp_server.cli.screen import Screen
 from mcp_server.errors import LocalError, Money, RequestError
 
-WHAT = "Open a finished clip."
-
 
 def flags() -> parser.Parser:
-    """The command's flags."""
-    made = parser.command("open", WHAT)
+    made = parser.command("open")
     made.add_argument("task", metavar="TASK")
     made.add_argument("--folder", action="store_true", help="open the folder it lies in")
     return made

@@ -11,12 +11,9 @@ if TYPE_CHECKING:
     from mcp_server.answers.shapes import TaskAnswer
     from mcp_server.service import Service
 
-WHAT = "Close an `uncertain` task with what the vendor's dashboard shows; with its job id the clip is followed again."
-
 
 def flags() -> parser.Parser:
-    """The command's flags."""
-    made = parser.command("settle", WHAT)
+    made = parser.command("settle", "With the job id the vendor's dashboard shows, the clip is followed again.")
     made.add_argument("task", metavar="TASK")
     found = made.add_mutually_exclusive_group(required=True)
     found.add_argument("--not-bought", action="store_true", help="the vendor has no such job: nothing was charged")
@@ -28,7 +25,6 @@ def flags() -> parser.Parser:
 
 
 def run(argv: list[str]) -> int:
-    """Settle it."""
     given = flags().parse_args(argv)
     screen = Screen(as_json=given.json)
 

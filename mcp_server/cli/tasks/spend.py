@@ -12,20 +12,17 @@ from mcp_server.domain.money import money
 if TYPE_CHECKING:
     from mcp_server.answers.shapes import Spend
 
-WHAT = "What was spent, quoted against charged; simulations cost nothing and are left out."
 By = Literal["day", "provider", "model"]
 
 
 def flags() -> parser.Parser:
-    """The command's flags."""
-    made = parser.command("spend", WHAT)
+    made = parser.command("spend", "Quoted against charged; simulations cost nothing and are left out.")
     made.add_argument("--by", choices=("day", "provider", "model"), default="day")
     made.add_argument("--days", type=int, default=30, metavar="NUMBER", help="how far back (30)")
     return made
 
 
 def run(argv: list[str]) -> int:
-    """Add it up."""
     given = flags().parse_args(argv)
     screen = Screen(as_json=given.json)
     found = session.run(lambda service: service.spend(days=given.days))

@@ -13,12 +13,9 @@ if TYPE_CHECKING:
     from mcp_server.answers.shapes import TaskAnswer
     from mcp_server.service import Service
 
-WHAT = "Show one task: where it stands, what was ordered, what came, what it cost."
-
 
 def flags() -> parser.Parser:
-    """The command's flags."""
-    made = parser.command("task", WHAT)
+    made = parser.command("task", "Where it stands, what was ordered, what came, what it cost.")
     made.add_argument("task", metavar="TASK")
     made.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help="wait up to this long for its end")
     made.add_argument("--sheet", action="store_true", help="also make a contact sheet (one JPEG) beside the clip")
@@ -27,7 +24,6 @@ def flags() -> parser.Parser:
 
 
 def run(argv: list[str]) -> int:
-    """Show it."""
     given = flags().parse_args(argv)
     screen = Screen(as_json=given.json)
 

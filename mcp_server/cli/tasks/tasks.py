@@ -1,4 +1,4 @@
-"""`kling-video tasks`: earlier purchases."""
+"""`kling-video tasks`: earlier purchases, one a line."""
 
 from __future__ import annotations
 
@@ -12,12 +12,9 @@ from mcp_server.domain.task import STATES
 if TYPE_CHECKING:
     from mcp_server.answers.shapes import TaskAnswer
 
-WHAT = "List earlier purchases, newest first: prompt, price and file."
-
 
 def flags() -> parser.Parser:
-    """The command's flags."""
-    made = parser.command("tasks", WHAT)
+    made = parser.command("tasks", "Newest first.")
     made.add_argument("search", nargs="*", metavar="WORDS", help="words of the prompt")
     made.add_argument("--state", choices=STATES)
     made.add_argument("--provider", help="only this vendor's; sandbox for rehearsals")
@@ -26,7 +23,6 @@ def flags() -> parser.Parser:
 
 
 def run(argv: list[str]) -> int:
-    """List them."""
     given = flags().parse_intermixed_args(argv)
     search = " ".join(given.search) or None
     found = session.run(

@@ -10,14 +10,11 @@ from mcp_server.cli.screen import Screen
 if TYPE_CHECKING:
     from mcp_server.service import Service
 
-WHAT = (
-    "Wait for tasks to end. The files' paths are printed on standard output. Ctrl-C stops the waiting, not the tasks."
-)
-
 
 def flags() -> parser.Parser:
-    """The command's flags."""
-    made = parser.command("wait", WHAT)
+    made = parser.command(
+        "wait", "Their paths are printed on standard output. Ctrl-C stops the waiting, not the tasks."
+    )
     made.add_argument("tasks", nargs="+", metavar="TASK")
     made.add_argument("--any", action="store_true", help="until the first one ends")
     made.add_argument("--timeout", type=float, metavar="SECONDS", help="give up waiting after this long (exit code 75)")
@@ -25,7 +22,6 @@ def flags() -> parser.Parser:
 
 
 def run(argv: list[str]) -> int:
-    """Wait for them."""
     given = flags().parse_args(argv)
     screen = Screen(as_json=given.json)
     from mcp_server.cli.buy.purchase import tell
