@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 _HALF = re.compile("[\ud800-\udfff]")
@@ -35,16 +35,24 @@ def mended(value: Any) -> Any:
 def damaged(value: Any, name: str = "") -> str:
     """Where the first damaged text stands, and after what; empty when all of it is whole."""
     if isinstance(value, str):
-        found = None if value.isascii() else _DAMAGED.search(value)
-        if found is None:
-            return ""
-        before = value[max(0, found.start() - _BEFORE) : found.start()]
-        return f"{mended(name) or 'the text'} (after {before!r})" if before else f"{mended(name) or 'the text'}"
+        return _damaged_text(value, name)
+    return next((where for path, part in _parts(value, name) if (where := damaged(part, path))), "")
+
+
+def _damaged_text(text: str, name: str) -> str:
+    found = None if text.isascii() else _DAMAGED.search(text)
+    if found is None:
+        return ""
+    before = text[max(0, found.start() - _BEFORE) : found.start()]
+    return f"{mended(name) or 'the text'} (after {before!r})" if before else f"{mended(name) or 'the text'}"
+
+
+def _parts(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Everything inside, names included, with where it stands."""
     if isinstance(value, Mapping):
-        rows = cast("Mapping[str, Any]", value).items()
-        inside = ((key, f"{name}.{key}" if name else key, part) for key, part in rows)
-        return next((where for key, path, part in inside if (where := damaged(key, name) or damaged(part, path))), "")
-    if isinstance(value, list):
-        parts = enumerate(cast("list[Any]", value))
-        return next((where for index, part in parts if (where := damaged(part, f"{name}[{index}]"))), "")
-    return ""
+        for key, part in cast("Mapping[str, Any]", value).items():
+            yield name, key
+            yield f"{name}.{key}" if name else key, part
+    elif isinstance(value, list):
+        for index, part in enumerate(cast("list[Any]", value)):
+            yield f"{name}[{index}]", part

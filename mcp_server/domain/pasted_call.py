@@ -22,11 +22,18 @@ def unpacked(given: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]
     text = given.get("request")
     if not isinstance(text, str) or not (found := _object(text)):
         return None
-    strange = [f"{name} ({UNSOLD[name]})" if name in UNSOLD else name for name in found if name not in known]
-    if strange:
+    _refuse_strange(found, known)
+    beside = {name: value for name, value in given.items() if name != "request" and value is not None}
+    both = {**found, **beside}
+    return unpacked(both, known) or both
+
+
+def _refuse_strange(found: Mapping[str, Any], known: Collection[str]) -> None:
+    """Nothing, or the refusal of names that are no arguments and of a consent that was not given by itself."""
+    if strange := [name for name in found if name not in known]:
+        named = ", ".join(f"{name} ({UNSOLD[name]})" if name in UNSOLD else name for name in strange[:8])
         raise ArgumentError(
-            f"`request` is a JSON object with names that are no arguments: {', '.join(strange[:8])}"[:400],
-            next_step=_AS_WORDS,
+            f"`request` is a JSON object with names that are no arguments: {named}"[:400], next_step=_AS_WORDS
         )
     if found.get(_OWN_WORD):
         raise ArgumentError(
@@ -34,9 +41,6 @@ def unpacked(given: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]
             why="a yes to a price nobody knows is said by itself",
             next_step=f"Ask the user, then give `{_OWN_WORD}` beside `request`",
         )
-    beside = {name: value for name, value in given.items() if name != "request" and value is not None}
-    both = {**found, **beside}
-    return unpacked(both, known) or both
 
 
 def told(given: Mapping[str, Any], taken: Mapping[str, Any]) -> str:

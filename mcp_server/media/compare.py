@@ -52,23 +52,27 @@ def differences(ordered: Mapping[str, Any], delivered: Delivered, bill: Bill | N
 
 def _length_and_sound(ordered: Mapping[str, Any], delivered: Delivered) -> list[str]:
     """Length and sound in one sentence, since they are billed together."""
-    seconds, sound = ordered.get("duration"), ordered.get("audio")
-    longer = seconds is not None and not _same_length(seconds, delivered)
+    seconds = ordered.get("duration")
     wanted: list[str] = []
     got: list[str] = []
-    if longer:
+    if seconds is not None and not _same_length(seconds, delivered):
         wanted.append(f"{seconds} s")
         got.append(f"{_seconds(delivered.duration)} s")
-    if sound is True and (not delivered.audio or delivered.mute):
-        wanted.append("with sound")
-        got.append("a sound track that holds only silence" if delivered.audio else "no sound track")
-    elif sound is False and delivered.audio and not delivered.mute:
-        wanted.append("silent")
-        got.append("with sound" if got else "a clip with sound")
-    if not wanted:
-        return []
-    join = " " if got[-1] == "with sound" else " and "
-    return [f"ordered {' '.join(wanted)}, got {join.join(got)}"]
+    if ordered.get("audio") is not None and ordered["audio"] is not _heard(delivered):
+        wanted.append("with sound" if ordered["audio"] else "silent")
+        got.append(_sound(delivered, alone=not got))
+    join = " " if got[-1:] == ["with sound"] else " and "
+    return [f"ordered {' '.join(wanted)}, got {join.join(got)}"] if wanted else []
+
+
+def _heard(delivered: Delivered) -> bool:
+    return delivered.audio and not delivered.mute
+
+
+def _sound(delivered: Delivered, *, alone: bool) -> str:
+    if _heard(delivered):
+        return "a clip with sound" if alone else "with sound"
+    return "a sound track that holds only silence" if delivered.audio else "no sound track"
 
 
 def _same_length(seconds: int, delivered: Delivered) -> bool:

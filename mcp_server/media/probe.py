@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mcp_server.domain.delivered import Delivered
 
 if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
     from av.container import InputContainer
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
@@ -67,28 +68,17 @@ class _Seen:
         elif at + length - self._anchor_at > self.still_s:
             self.still_s = at + length - self._anchor_at
 
+    def sound(self, samples: array[int]) -> None:
+        self.peak = max(self.peak, max(samples, default=0), -min(samples, default=0))
+
 
 def _watch(container: InputContainer, video: VideoStream) -> Delivered:
-    import av
-    from av.error import FFmpegError
-
     video.thread_type = "AUTO"
     video.codec_context.thread_count = _THREADS
     audio = container.streams.audio[0] if container.streams.audio else None
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=8000) if audio else None
     fps = float(video.average_rate or 0)
     seen = _Seen()
-    broken = ""
-    try:
-        for frame in container.decode(*([video] if audio is None else [video, audio])):
-            if isinstance(frame, av.VideoFrame):
-                _see(seen, frame, fps)
-            elif resampler is not None and isinstance(frame, av.AudioFrame) and seen.peak < _SILENCE:
-                for piece in resampler.resample(frame):
-                    samples = array("h", bytes(piece.planes[0])[: piece.samples * 2])
-                    seen.peak = max(seen.peak, max(samples, default=0), -min(samples, default=0))
-    except (FFmpegError, OSError, ValueError) as error:
-        broken = _words(error)
+    broken = _decoded(container, video, audio, seen, fps)
     declared = _declared(container, video)
     if not seen.frames:
         broken = broken or "there is no picture in it"
@@ -108,6 +98,24 @@ def _watch(container: InputContainer, video: VideoStream) -> Delivered:
         black_s=seen.black_s,
         still_s=seen.still_s,
     )
+
+
+def _decoded(container: InputContainer, video: VideoStream, audio: AudioStream | None, seen: _Seen, fps: float) -> str:
+    """Everything that decodes, into `seen`; why it ends early, or nothing when it does not."""
+    import av
+    from av.error import FFmpegError
+
+    resampler = av.AudioResampler(format="s16", layout="mono", rate=8000) if audio else None
+    try:
+        for frame in container.decode(*([video] if audio is None else [video, audio])):
+            if isinstance(frame, av.VideoFrame):
+                _see(seen, frame, fps)
+            elif resampler is not None and isinstance(frame, av.AudioFrame) and seen.peak < _SILENCE:
+                for piece in resampler.resample(frame):
+                    seen.sound(array("h", bytes(piece.planes[0])[: piece.samples * 2]))
+    except (FFmpegError, OSError, ValueError) as error:
+        return _words(error)
+    return ""
 
 
 def _see(seen: _Seen, frame: VideoFrame, fps: float) -> None:

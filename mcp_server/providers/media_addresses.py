@@ -7,14 +7,13 @@ Names are judged as they are written: what they resolve to is the vendor's to gu
 from __future__ import annotations
 
 import re
-from typing import Final
 from urllib.parse import urlsplit
 
 from mcp_server.providers import network
 
 _UNPRINTED = re.compile(r"[\x00-\x20\x7f\\]")
 """Blanks, line breaks and backslashes: parsers disagree about what they mean in an address."""
-_INSIDE: Final = ("localhost", "local", "internal", "localdomain", "lan", "intranet", "home.arpa", "corp", "home")
+_INSIDE = re.compile(r"(^|\.)(localhost|local|internal|localdomain|lan|intranet|home\.arpa|corp|home)\Z")
 """Last labels that never lead out of a network (RFC 6761, 6762, 8375; ICANN's reserved `internal`, `corp`, `home`)."""
 
 
@@ -53,7 +52,7 @@ def host_unfit(host: str) -> str:
         return "" if network.is_public(address) else "its host is a private or reserved address"
     if ":" in name or network.NUMBER.match(name.rpartition(".")[2]):
         return "its host is a number that is no address"
-    if any(name == suffix or name.endswith(f".{suffix}") for suffix in _INSIDE):
+    if _INSIDE.search(name):
         return "its host is a name inside a private network"
     return "" if "." in name else "its host is a name without a dot, which only a private network knows"
 

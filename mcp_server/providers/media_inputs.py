@@ -95,14 +95,7 @@ def inspect(request: VideoRequest, *, simulated: bool = False) -> dict[str, Kind
     problems: list[str] = []
     for place, text in inputs(request):
         kind = kind_of(text)
-        problem = ""
-        if kind is None:
-            problem = f"`{place}` is no address, data: URI or path: {_short(text)}"
-        elif kind == "https" and (reason := unfit(text, simulated=simulated)):
-            problem = f"`{place}` cannot be sent to a vendor, {reason}: {_short(text)}"
-        elif kind == "data" and enclosed_bytes(text) is None:
-            problem = f"`{place}` is a data: URI that cannot be read; it should start like data:image/png;base64,"
-        if problem:
+        if problem := _problem(place, text, kind, simulated=simulated):
             problems.append(problem)
         elif kind is not None:
             given[place] = kind
@@ -113,6 +106,16 @@ def inspect(request: VideoRequest, *, simulated: bool = False) -> dict[str, Kind
             next_step="Use a public https address, or a path to a file on this machine",
         )
     return given
+
+
+def _problem(place: str, text: str, kind: Kind | None, *, simulated: bool) -> str:
+    if kind is None:
+        return f"`{place}` is no address, data: URI or path: {_short(text)}"
+    if kind == "https" and (reason := unfit(text, simulated=simulated)):
+        return f"`{place}` cannot be sent to a vendor, {reason}: {_short(text)}"
+    if kind == "data" and enclosed_bytes(text) is None:
+        return f"`{place}` is a data: URI that cannot be read; it should start like data:image/png;base64,"
+    return ""
 
 
 def refused_by(provider: Provider, given: Mapping[str, Kind], others: Iterable[Provider] = ()) -> tuple[str, ...]:

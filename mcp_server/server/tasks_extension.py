@@ -92,12 +92,10 @@ class TasksExtension(Extension):
         if source.tools[params.name] == "required":
             require_client_extension(ctx, EXTENSION)
         result = await call_next(ctx)
-        if ctx.protocol_version not in MODERN or not _declared(ctx):
+        if not _declared(ctx):
             return result
-        if not isinstance(result, CallToolResult) or result.is_error:
-            return result
-        facts: dict[str, Any] = result.structured_content or {}
-        view = await source.view(str(facts.get("task_id", "")))
+        task_id = _task_id(result)
+        view = await source.view(task_id) if task_id else None
         if view is None:
             return result
         # A dict and not a model: the runner would leave out a null ttlMs.
@@ -133,6 +131,14 @@ class TasksExtension(Extension):
         raise MCPError(INVALID_PARAMS, f"Task not found: {task_id}")
 
 
+def _task_id(result: HandlerResult) -> str:
+    """The task a tool answered with; empty where it answered with none."""
+    if not isinstance(result, CallToolResult) or result.is_error:
+        return ""
+    facts: dict[str, Any] = result.structured_content or {}
+    return str(facts.get("task_id", ""))
+
+
 def _declared(ctx: ServerRequestContext[Any, Any]) -> bool:
-    capabilities = ctx.session.client_capabilities
+    capabilities = ctx.session.client_capabilities if ctx.protocol_version in MODERN else None
     return bool(capabilities and capabilities.extensions and EXTENSION in capabilities.extensions)

@@ -90,17 +90,21 @@ def clients(settings: Settings, providers: Iterable[Provider]) -> Iterable[Findi
         )
     registered = [found for found in known if found.state == "registered"]
     for facts in providers:
-        if facts.key_variable not in settings.variables:
-            continue
-        without = [found.client.name for found in registered if facts.key_variable not in found.variables]
-        if without and facts.key_variable not in settings.credentials:
-            yield Finding(
-                about="clients",
-                name=facts.id,
-                level="note",
-                what=f"{facts.key_variable} is only in this shell; {', '.join(without)} may not pass it on",
-                next_step=f"`kling-video auth {facts.id}` stores it where every client's server finds it",
-            )
+        if facts.key_variable in settings.variables and facts.key_variable not in settings.credentials:
+            yield from _shell_key(facts, registered)
+
+
+def _shell_key(facts: Provider, registered: Iterable[Registration]) -> Iterable[Finding]:
+    """A key of the shell's alone, where a client's server would not get it."""
+    without = [found.client.name for found in registered if facts.key_variable not in found.variables]
+    if without:
+        yield Finding(
+            about="clients",
+            name=facts.id,
+            level="note",
+            what=f"{facts.key_variable} is only in this shell; {', '.join(without)} may not pass it on",
+            next_step=f"`kling-video auth {facts.id}` stores it where every client's server finds it",
+        )
 
 
 def _client(found: Registration) -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mcp_server.cli import COMMANDS, parser
@@ -50,25 +51,20 @@ def _flags(name: str) -> list[_Flag]:
 
 
 def _bash(known: dict[str, list[_Flag]]) -> str:
-    values: dict[str, set[str]] = {}
-    for flags_of in known.values():
-        for flag in flags_of:
-            for name in flag.names:
-                if flag.values:
-                    values.setdefault(" ".join(flag.values), set()).add(name)
-    cases = [f'    {"|".join(sorted(names))}) words="{choices}";;' for choices, names in sorted(values.items())]
-    commands = [
-        f'    {name}) words="{" ".join(flag_name for flag in found for flag_name in flag.names)}";;'
-        for name, found in known.items()
+    every = [flag for found in known.values() for flag in found]
+    choices = sorted({flag.values for flag in every if flag.values})
+    cases = [
+        f'    {_names(flag for flag in every if flag.values == values)}) words="{" ".join(values)}";;'
+        for values in choices
     ]
-    files = sorted({name for found in known.values() for flag in found if _is_file(flag) for name in flag.names})
+    commands = [f'    {name}) words="{_names(found).replace("|", " ")}";;' for name, found in known.items()]
     return "\n".join(
         [
             "_kling_video() {",
             '  local here="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}" words=""',
             '  case "$before" in',
             *cases,
-            f'    {"|".join(files)}) COMPREPLY=($(compgen -f -- "$here")); return;;',
+            f'    {_names(filter(_is_file, every))}) COMPREPLY=($(compgen -f -- "$here")); return;;',
             "  esac",
             '  if [ "$COMP_CWORD" -eq 1 ]; then',
             f'    words="{" ".join(known)}"',
@@ -82,6 +78,11 @@ def _bash(known: dict[str, list[_Flag]]) -> str:
             "complete -o default -F _kling_video kling-video kling",
         ]
     )
+
+
+def _names(flags: Iterable[_Flag]) -> str:
+    """A pattern of bash's `case`."""
+    return "|".join(sorted({name for flag in flags for name in flag.names}))
 
 
 def _zsh(known: dict[str, list[_Flag]]) -> str:

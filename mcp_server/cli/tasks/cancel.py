@@ -24,32 +24,38 @@ def flags() -> parser.Parser:
 
 def run(argv: list[str]) -> int:
     given = flags().parse_args(argv)
-    screen = Screen(as_json=given.json)
-    from mcp_server.cli.buy.purchase import what_it_cost
-
-    async def cancel(service: Service) -> tuple[list[TaskAnswer], list[KlingError]]:
-        found: list[TaskAnswer] = []
-        errors: list[KlingError] = []
-        for task in dict.fromkeys(given.tasks):
-            try:
-                found.append(await service.cancel(task, stop_following=given.stop_following))
-            except KlingError as error:
-                # The others are still to be stopped: they go on and are billed.
-                errors.append(error)
-        return found, errors
-
-    found, errors = session.run(cancel)
+    found, errors = session.run(lambda service: _cancelled(service, given.tasks, stop_following=given.stop_following))
     if errors and not found:
         raise errors[0]
-    if given.json:
-        told = {"errors": [error.as_dict() for error in errors]} if errors else {}
-        screen.facts({"tasks": [task.facts() for task in found], **told})
-    else:
-        for task in found:
-            screen.line(f"{task.task_id}  {task.state}  {paragraph(task.note, '', what_it_cost(task))}")
-        for error in errors:
-            screen.note(formatting.typed(str(error)))
+    _show(Screen(as_json=given.json), found, errors)
     if errors:
         return errors[0].exit_code
     stopped = all(task.state == "cancelled" or task.followed is False for task in found)
     return 0 if stopped else 69
+
+
+async def _cancelled(
+    service: Service, tasks: list[str], *, stop_following: bool
+) -> tuple[list[TaskAnswer], list[KlingError]]:
+    found: list[TaskAnswer] = []
+    errors: list[KlingError] = []
+    for task in dict.fromkeys(tasks):
+        try:
+            found.append(await service.cancel(task, stop_following=stop_following))
+        except KlingError as error:
+            # The others are still to be stopped: they go on and are billed.
+            errors.append(error)
+    return found, errors
+
+
+def _show(screen: Screen, found: list[TaskAnswer], errors: list[KlingError]) -> None:
+    from mcp_server.cli.buy.purchase import what_it_cost
+
+    if screen.as_json:
+        told = {"errors": [error.as_dict() for error in errors]} if errors else {}
+        screen.facts({"tasks": [task.facts() for task in found], **told})
+        return
+    for task in found:
+        screen.line(f"{task.task_id}  {task.state}  {paragraph(task.note, '', what_it_cost(task))}")
+    for error in errors:
+        screen.note(formatting.typed(str(error)))

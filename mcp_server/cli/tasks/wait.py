@@ -8,6 +8,7 @@ from mcp_server.cli import formatting, parser, session
 from mcp_server.cli.screen import Screen
 
 if TYPE_CHECKING:
+    from mcp_server.answers.shapes import TaskAnswer
     from mcp_server.service import Service
 
 
@@ -24,31 +25,33 @@ def flags() -> parser.Parser:
 def run(argv: list[str]) -> int:
     given = flags().parse_args(argv)
     screen = Screen(as_json=given.json)
-    from mcp_server.cli.buy.purchase import tell
     from mcp_server.cli.interrupt import Interrupt, Interrupted
     from mcp_server.cli.tasks.watching import follow
+
+    until = "any" if given.any else "all"
 
     async def wait(service: Service) -> int:
         with Interrupt() as interrupt:
             try:
                 found = await follow(
-                    service,
-                    given.tasks,
-                    screen=screen,
-                    interrupt=interrupt,
-                    until="any" if given.any else "all",
-                    timeout_s=given.timeout,
+                    service, given.tasks, screen=screen, interrupt=interrupt, until=until, timeout_s=given.timeout
                 )
             except Interrupted:
                 screen.note("\nNot waiting any more; the tasks go on.")
                 return formatting.INTERRUPTED
         over = [task for task in found if task.finished_at is not None]
-        if given.json:
-            screen.facts({"tasks": [task.facts() for task in found]})
-        else:
-            for task in over:
-                tell(screen, task)
+        _show(screen, found, over)
         waited_for = over if given.any and over else found
         return max(formatting.exit_code(task) for task in waited_for)
 
     return session.run(wait)
+
+
+def _show(screen: Screen, found: list[TaskAnswer], over: list[TaskAnswer]) -> None:
+    from mcp_server.cli.buy.purchase import tell
+
+    if screen.as_json:
+        screen.facts({"tasks": [task.facts() for task in found]})
+        return
+    for task in over:
+        tell(screen, task)
