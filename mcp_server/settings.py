@@ -156,7 +156,7 @@ class Settings:
 
     @property
     def crash_at(self) -> str:
-        """Where a crash drill wants this process dead (`tasks/marks.py`)."""
+        """Where a crash drill wants this process dead (`tasks/failpoints.py`)."""
         return self.get("KLING_CRASH_AT") or ""
 
     @property

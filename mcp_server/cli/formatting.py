@@ -97,20 +97,20 @@ def moment(stamp: str) -> datetime:
 
 
 def clock(seconds: float) -> str:
-    """`1:05`."""
+    """`1:05`: minutes and seconds."""
     whole = max(0, int(seconds))
     return f"{whole // 60}:{whole % 60:02}"
 
 
 def size(count: int | None) -> str:
-    """`12.3 MB`."""
+    """`12.3 MB`, `4.0 kB`; empty when unknown."""
     if count is None:
         return ""
     return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count / 1e3:.1f} kB"
 
 
 def clip(task: TaskAnswer) -> str:
-    """`runcomfy kling-3.0 4k text-to-video`."""
+    """`runcomfy · kling-3.0 · 4k · text-to-video`: who makes what."""
     seller = f"sandbox as {task.plays}" if task.plays else task.provider
     return f"{seller} · {task.model} · {task.tier} · {task.mode}"
 

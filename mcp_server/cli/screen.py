@@ -88,7 +88,7 @@ class Screen:
         width = max(map(len, columns))
         for row in rows:
             cells = [(name, cell) for name, cell in zip(columns, row, strict=True) if cell.strip()]
-            # A column without a name marks the row.
+            # A column without a name says something of the whole row.
             named = next(index for index, (name, _) in enumerate(cells) if name)
             self.line(" ".join(cell for _, cell in cells[: named + 1]), "bold")
             for name, cell in cells[named + 1 :]:

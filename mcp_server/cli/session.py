@@ -1,4 +1,4 @@
-"""One command's use of the service: opened, used, handed over."""
+"""One command's use of the service: opened, used, closed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def opened() -> AsyncGenerator[Service]:
 
 def run(work: Callable[[Service], Coroutine[Any, Any, T]]) -> T:
     """The result of the work with a service."""
-    # Late: a wrong flag is refused without it.
+    # Imported here: a wrong flag is refused without it.
     import asyncio
 
     async def story() -> T:

@@ -33,7 +33,7 @@ class _Strict(BaseModel):
 
 
 class ShotArgument(_Strict):
-    """One scene."""
+    """One scene of several in a clip."""
 
     prompt: str = Field(min_length=1)
     duration: Seconds | type_none = None
@@ -106,7 +106,7 @@ class VideoArguments(_Strict):
         return self._pasted
 
     def given(self) -> dict[str, Any]:
-        """Only what was said."""
+        """What was said, by name: neither defaults nor nulls."""
         return self.model_dump(exclude_none=True, exclude_unset=True)
 
     @cached_property

@@ -152,7 +152,7 @@ class Price:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """A company we pay."""
+    """A company we pay, and how it is spoken with."""
 
     id: str
     name: str

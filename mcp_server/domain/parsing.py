@@ -136,7 +136,7 @@ def _fields(shape: type[BaseModel], inside: tuple[str | int, ...]) -> list[str]:
 
 
 def _name(where: tuple[str | int, ...]) -> str:
-    """`shots[0].duration`."""
+    """`shots[0].duration`: a place as callers write it."""
     text = ""
     for step in where:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step

@@ -132,7 +132,7 @@ class CheckedRequest:
 
     @property
     def vendor_model(self) -> str:
-        """The id to order."""
+        """The id to order, which may depend on sound."""
         offer = self.offer
         if offer.audio == "by-model-id" and self.audio:
             return offer.vendor_model_audio

@@ -96,7 +96,7 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalMedium:
-    """A picture, clip or recording of this machine that was ordered with: these bytes and no others are handed over."""
+    """A picture, clip or recording of this machine that was ordered with: these bytes and no others are sent."""
 
     place: str
     """Which input it is, such as `image` or `references[0]`."""
@@ -109,7 +109,7 @@ class LocalMedium:
     address: str = ""
     """Where the vendor keeps it, once it does; stays empty where the bytes go into the order itself."""
     handed_as: str = ""
-    """Which account it was handed over with (`Account.mark`)."""
+    """Which account it was sent with (`Account.mark`)."""
 
     @property
     def name(self) -> str:
@@ -157,7 +157,7 @@ class Task:
     ordered: Mapping[str, Any]
     """duration, aspect_ratio, resolution, audio as ordered: what the file is compared with."""
     local_media: tuple[LocalMedium, ...] = ()
-    """What has to be handed over before the call may leave."""
+    """What has to be at the vendor before the call may leave."""
 
     sent_at: float | None = None
     """Set, durably, immediately before the paid call goes out."""

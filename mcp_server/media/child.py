@@ -14,7 +14,6 @@ from mcp_server.errors import LocalError
 
 
 def main(argv: list[str]) -> int:
-    """One look."""
     what, path, *rest = argv
     try:
         match what:

@@ -20,7 +20,7 @@ from mcp_server.media.compare import Bill, differences
 if TYPE_CHECKING:
     from mcp_server.domain.task import Artifact, Task
 
-_log = logging.getLogger("kling_video.inspection")
+_log = logging.getLogger("kling_video.media")
 AT_ONCE = 2
 _TIME_S = 120.0
 """A ten-second 4K clip takes two seconds on two cores; what takes this long is stuck."""

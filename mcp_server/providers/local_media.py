@@ -1,4 +1,4 @@
-"""Local media on their way to a vendor: looked at before an order is recorded, and the same bytes handed over after."""
+"""Local media on their way to a vendor: looked at before an order is recorded, and the same bytes sent after."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def stood_in(
 
 @dataclass
 class Intake:
-    """Hands over what was ordered with: uploaded where the vendor has a place for files, else inside the order."""
+    """Sends what was ordered with: uploaded where the vendor has a place for files, else inside the order."""
 
     transport: Transport
     check: Callable[[str, str, Any], None]

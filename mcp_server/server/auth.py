@@ -39,7 +39,6 @@ class SharedToken:
         self._subject = f"token-{hashlib.sha256(self._expected).hexdigest()[:16]}"
 
     async def verify_token(self, token: str) -> AccessToken | None:
-        """The caller, or nobody."""
         if not hmac.compare_digest(token.encode(), self._expected):
             return None
         return AccessToken(token=token, client_id="shared", scopes=[], subject=self._subject)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from mcp_server.service import Service
     from mcp_server.settings import Settings
 
-A_MOMENT_S = 0.5
+RESUME_AFTER_S = 0.5
 """Between the first reply and looking after what an earlier process left unfinished."""
 
 
@@ -22,7 +22,7 @@ def make_service() -> Service:
 
 
 class LazyService:
-    """Hands out the service; imports, opens and starts nothing before somebody asks."""
+    """The service, made at the first call; nothing is imported, opened or started before."""
 
     def __init__(self, settings: Settings, make: Callable[[], Service]) -> None:
         self.settings = settings
@@ -30,7 +30,7 @@ class LazyService:
         self._service: Service | None = None
         self._started = False
         self._starting = asyncio.Lock()
-        self._met = asyncio.Event()
+        self._replied = asyncio.Event()
 
     def get(self) -> Service:
         """The service, for calls that only read facts."""
@@ -47,18 +47,18 @@ class LazyService:
                 self._started = True
         return service
 
-    def met(self) -> None:
+    def replied(self) -> None:
         """A client has had its first reply."""
-        self._met.set()
+        self._replied.set()
 
     async def resume(self) -> None:
         """A moment after the first reply, take up unfinished tasks; without a record there is nothing to do."""
-        await self._met.wait()
-        await asyncio.sleep(A_MOMENT_S)
+        await self._replied.wait()
+        await asyncio.sleep(RESUME_AFTER_S)
         if self.settings.database.exists():
             await self.ready()
 
     async def close(self) -> None:
-        """Hand over cleanly; nothing was bought through a service that was never made."""
+        """Close the service; nothing was bought through one that was never made."""
         if self._service is not None:
             await self._service.close()

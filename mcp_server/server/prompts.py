@@ -23,7 +23,6 @@ ADVICE = """\
 
 
 def add_prompts(server: MCPServer[Any]) -> None:
-    """`storyboard` and `improve_prompt`."""
 
     @server.prompt(
         title="Storyboard for one Kling clip",

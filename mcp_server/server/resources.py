@@ -23,7 +23,6 @@ JSON_TYPE = "application/json"
 
 
 def add_resources(server: MCPServer[Any], services: LazyService) -> None:
-    """`task://`, `video://` and `kling://models`."""
 
     @server.resource(
         "kling://models",

@@ -24,7 +24,7 @@ from mcp_server.server.prompts import add_prompts
 from mcp_server.server.resources import JSON_TYPE, add_resources
 from mcp_server.server.skills_extension import SkillsExtension
 from mcp_server.server.subscriptions import Watching
-from mcp_server.server.task_source import Orders
+from mcp_server.server.task_source import OrderTasks
 from mcp_server.server.tasks_extension import TasksExtension
 from mcp_server.server.tools import declarations, free, paid
 from mcp_server.server.tools.tool import Handler, make_tool
@@ -79,7 +79,7 @@ class KlingServer(MCPServer[None]):
         if ctx.method == "prompts/get" and (not isinstance(name, str) or self._prompt_manager.get_prompt(name) is None):
             raise MCPError(INVALID_PARAMS, f"Unknown prompt: {name}")
         result = await call_next(ctx)
-        self.services.met()
+        self.services.replied()
         return result
 
     def push_updates(self, watching: Watching) -> None:
@@ -101,7 +101,7 @@ def plain_log() -> Generator[None]:
     for boxes that no client's log file can show. Without rich it writes plain lines.
     """
     hidden = {name: sys.modules.get(name) for name in ("rich.console", "rich.logging")}
-    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type] - None is how Python marks "not to be had"
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type] - None is how Python says that a module is not there
     try:
         yield
     finally:
@@ -121,11 +121,11 @@ def build_server(
     token_verifier: TokenVerifier | None = None,
     extra: Callable[[KlingServer], None] | None = None,
 ) -> KlingServer:
-    """The server, with nothing behind it opened yet. `extra` grafts on what only a test suite needs."""
+    """The server, with nothing behind it opened yet. `extra` adds what only a test suite needs."""
     services = LazyService(settings or Settings.read(), make)
     bus = InMemorySubscriptionBus()
     watching = Watching(services, bus)
-    tasks = TasksExtension(Orders(services))
+    tasks = TasksExtension(OrderTasks(services))
 
     @asynccontextmanager
     async def lifespan(_server: Any) -> AsyncGenerator[None]:

@@ -26,7 +26,7 @@ FRESH = {"ttlMs": 3_600_000, "cacheScope": "public"}
 
 
 class SkillParams(RequestParams):
-    """Which skill."""
+    """Names one skill by the address of its page."""
 
     uri: str
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from mcp_server.server.tasks_extension import View
 
 
-class Orders:
-    """A TaskSource over the service."""
+class OrderTasks:
+    """The orders of the service as a TaskSource: what was bought with generate_video."""
 
     def __init__(self, services: LazyService) -> None:
         self._services = services
@@ -27,7 +27,6 @@ class Orders:
         return {"generate_video": "optional"}
 
     async def view(self, task_id: str) -> View | None:
-        """The caller's own order."""
         service = await self._services.ready()
         try:
             return shown((await service.get([task_id], owner=owner()))[0])

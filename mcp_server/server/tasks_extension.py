@@ -30,7 +30,7 @@ View = dict[str, Any]
 
 
 class TaskParams(RequestParams):
-    """Which task."""
+    """Names one task, as every method of the extension does."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
@@ -44,7 +44,7 @@ class UpdateParams(TaskParams):
 
 
 class TaskSource(Protocol):
-    """Where tasks come from."""
+    """One kind of task, as the extension shows and stops it."""
 
     @property
     def tools(self) -> Mapping[str, Literal["optional", "required"]]:
@@ -85,7 +85,7 @@ class TasksExtension(Extension):
     async def intercept_tool_call(
         self, params: CallToolRequestParams, ctx: ServerRequestContext[Any, Any], call_next: CallNext
     ) -> HandlerResult:
-        """Call the tool in the usual way; then hand out the task where the client understands one."""
+        """Call the tool in the usual way; then answer with the task where the client understands one."""
         source = next((source for source in self.sources if params.name in source.tools), None)
         if source is None:
             return await call_next(ctx)
@@ -103,21 +103,21 @@ class TasksExtension(Extension):
         return {"resultType": "task", **{key: part for key, part in view.items() if key not in ends}}
 
     async def _get(self, ctx: ServerRequestContext[Any, Any], params: TaskParams) -> View:
-        _, view = await self._gate(ctx, params.task_id)
+        _, view = await self._found(ctx, params.task_id)
         return {"resultType": "complete", **view}
 
     async def _cancel(self, ctx: ServerRequestContext[Any, Any], params: TaskParams) -> View:
-        source, view = await self._gate(ctx, params.task_id)
+        source, view = await self._found(ctx, params.task_id)
         if view["status"] not in ("completed", "failed", "cancelled"):
             await source.cancel(params.task_id)
         return {"resultType": "complete"}
 
     async def _update(self, ctx: ServerRequestContext[Any, Any], params: UpdateParams) -> View:
-        source, _ = await self._gate(ctx, params.task_id)
+        source, _ = await self._found(ctx, params.task_id)
         await source.update(params.task_id, params.input_responses or {})
         return {"resultType": "complete"}
 
-    async def _gate(self, ctx: ServerRequestContext[Any, Any], task_id: str) -> tuple[TaskSource, View]:
+    async def _found(self, ctx: ServerRequestContext[Any, Any], task_id: str) -> tuple[TaskSource, View]:
         """The caller's own task, asked for as the protocol wants it."""
         require_client_extension(ctx, EXTENSION)
         headers = getattr(ctx.request, "headers", None)

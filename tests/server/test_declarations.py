@@ -50,6 +50,10 @@ def test_no_snapshot_of_a_tool_that_is_gone() -> None:
     assert {path.stem for path in SNAPSHOTS.glob("*.json")} == set(NAMES)
 
 
+def test_the_icon_is_where_clients_are_sent_for_it() -> None:
+    assert (Path(__file__).parents[2] / declarations.ICON.removeprefix(f"{declarations.HOMEPAGE}/raw/main/")).is_file()
+
+
 async def test_the_context_cost_stays_within_its_budget() -> None:
     tools = await listed()
     seen = sum(compact({key: tool[key] for key in ("name", "description", "inputSchema")}) for tool in tools.values())

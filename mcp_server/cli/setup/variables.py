@@ -10,7 +10,7 @@ from mcp_server.domain.catalog import Catalog
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variable:
-    """One variable."""
+    """An environment variable, as README and the manifests show it."""
 
     name: str
     what: str

@@ -39,7 +39,6 @@ class Bars:
         self._progress.stop()
 
     async def see(self, tasks: Sequence[TaskAnswer]) -> None:
-        """Draw what is new."""
         for task in tasks:
             says = f"{task.task_id}  {self._says(task)}"
             done = 100 if task.state == "succeeded" else task.progress or 0

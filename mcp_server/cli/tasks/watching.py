@@ -52,8 +52,8 @@ async def follow(
             await watcher.see(tasks)
             # What nobody follows any more would never change here.
             over = [task.finished_at is not None or task.followed is False for task in tasks]
-            late = end is not None and time.monotonic() >= end
-            if late or (any(over) if until == "any" else all(over)):
+            timed_out = end is not None and time.monotonic() >= end
+            if timed_out or (any(over) if until == "any" else all(over)):
                 return tasks
 
 
@@ -75,9 +75,9 @@ class _Lines:
 
     async def see(self, tasks: Sequence[TaskAnswer]) -> None:
         for task in tasks:
-            face = (task.state, (task.progress or 0) // 25, task.queue_position, task.note)
-            if self._last.get(task.task_id) != face:
-                self._last[task.task_id] = face
+            shown = (task.state, (task.progress or 0) // 25, task.queue_position, task.note)
+            if self._last.get(task.task_id) != shown:
+                self._last[task.task_id] = shown
                 self._screen.note(f"{task.task_id}  {says(task)}")
 
 

@@ -53,14 +53,14 @@ class ListModelsArguments(_Strict):
 
 
 class CancelTaskArguments(_Strict):
-    """Which task to stop."""
+    """Which task to stop, at its vendor or only here."""
 
     task_id: TaskId
     stop_following: bool = False
 
 
 class ListTasksArguments(_Strict):
-    """Which tasks to show."""
+    """Which tasks to show, the newest first."""
 
     search: str | _absent = None
     """Words of the prompt."""

@@ -11,7 +11,7 @@ from typing import Final
 NAME: Final = "kling-video"
 TITLE: Final = "Kling video"
 HOMEPAGE: Final = "https://github.com/kling-video/kling-video"
-ICON: Final = f"{HOMEPAGE}/raw/main/mcp_server/tools/icon.svg"
+ICON: Final = f"{HOMEPAGE}/raw/main/mcp_server/server/icon.svg"
 """An address and no data: every 2026 response repeats it."""
 
 PLAYER: Final = "ui://kling/player.html"

@@ -77,7 +77,6 @@ async def previewed(
 
 
 async def list_tasks(call: Call) -> CallToolResult:
-    """Earlier purchases."""
     wanted = call.arguments
     service = await call.services.ready()
     found = await service.tasks(

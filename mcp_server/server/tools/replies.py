@@ -22,7 +22,6 @@ def reply(facts: dict[str, Any], *links: ContentBlock) -> CallToolResult:
 
 
 def task_reply(task: TaskAnswer, *pictures: ContentBlock) -> CallToolResult:
-    """One task."""
     return reply(task.facts(), *clip_links([task]), *pictures)
 
 

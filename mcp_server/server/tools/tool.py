@@ -58,7 +58,7 @@ def make_tool(declared: Declared, handler: Handler, services: LazyService) -> Kl
     """The tool as announced, bound to its handler."""
 
     async def run(arguments: dict[str, Any], context: Context[Any, Any]) -> CallToolResult | InputRequiredResult:
-        # Late: the shapes are built at the first call, not at the handshake.
+        # Imported here: the shapes are built at the first call, not at the handshake.
         from mcp_server.domain.parsing import read
         from mcp_server.server.tools.arguments import ARGUMENTS
 
