@@ -14,7 +14,7 @@ def schemas() -> Path:
 
 
 def skill() -> Path:
-    """The skill's pages and its trigger manifest."""
+    """The skill's pages, and the two manifests that words are read by."""
     return _either("skill")
 
 

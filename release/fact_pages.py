@@ -12,6 +12,7 @@ from mcp_server import places
 from mcp_server.catalog.prices import rates
 from mcp_server.cli.setup.variables import variables
 from mcp_server.domain.catalog import Catalog, Offer, Provider, spans
+from release.trigger_routes import with_routes
 
 DAY = date(9999, 12, 31)
 """Pages show the newest published rate; each carries its own day."""
@@ -27,11 +28,13 @@ def pages() -> dict[Path, bytes]:
     catalog = facts.load()
     folder = places.skill()
     costs = folder / "costs.md"
+    triggers = folder / "triggers.json"
     page = places.skill_page()
     made = {
         page: _VARIABLES.sub(lambda part: part[1] + _variables(catalog) + part[2], _current(page)),
         folder / "models.md": _models(catalog),
         folder / "providers.md": _providers(catalog),
+        triggers: with_routes(_current(triggers), catalog),
         costs: _PART.sub(lambda part: part[1] + _rates(catalog) + part[3], _current(costs)),
     }
     return {path: text.encode() for path, text in made.items()}

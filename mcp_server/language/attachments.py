@@ -1,4 +1,4 @@
-"""Words about what is handed in beside them: "… this video to my audio file" is no scene."""
+"""Words about what is attached to them: "… this video to my audio file" is no scene."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _FROM_MEDIA: Final = frozenset(
 )
 _REACH: Final = 16
 """How far from the wish things are looked for: it keeps the reading linear."""
-_LEADS: Final = role.SOFT | role.LINK | role.PARTICLE
+_LEADS: Final = role.FILLER | role.LINK | role.PARTICLE
 _STARTS: Final = role.ARTICLE | role.OWNED
 _THINGS: Final = role.MEDIUM | role.PERSON | role.NOUN | role.PICTURE
 
 
-def attach(items: list[Item]) -> None:
+def take_attachments(items: list[Item]) -> None:
     """Beside a wish for a mode that is made from media, what is there already is part of the order.
 
     Only where nothing else stands between it and the wish, or follows it up to the end of the clause.
@@ -47,9 +47,9 @@ def _take(items: Sequence[Item], start: int, end: int) -> None:
         item = items[at]
         if item.has(_THINGS) and at > start and items[at - 1].has(_STARTS):
             # "to the attached audio" asks for no sound.
-            item.roles, item.sets = role.SOFT, ()
+            item.roles, item.sets = role.FILLER, ()
         elif item.has(WORD | _STARTS) and not item.has(role.NAME | role.WISH):
-            item.roles = role.SOFT
+            item.roles = role.FILLER
 
 
 def _things_end(items: Sequence[Item], start: int, end: int) -> int:

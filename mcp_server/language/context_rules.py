@@ -1,4 +1,4 @@
-"""What words mean in company: labels and values, verbs and objects, negations, and words that spoil others."""
+"""What words mean beside others: labels and values, verbs and objects, negations, and neighbours that end a wish."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from typing import Final
 
 from mcp_server.language import roles as role
 from mcp_server.language import tokens as tok
-from mcp_server.language.item import BREAK, ORDER, WORD, Item, merge, number_of
+from mcp_server.language.item import BREAK, ORDER, WORD, Item, Set, merge, number_of
 from mcp_server.language.lexicon import Lexicon
 from mcp_server.language.measures import set_seconds
-from mcp_server.language.phrases import Set
 
 _LABEL_REACH: Final = 3
 """How far a value may stand from its label: "duration = about 10"."""
+_SHORT_LABEL: Final = 8
+"""Letters of a label that may be a word of the scene, “sound”; a longer one, “generate audio”, is surely a label."""
 _PAIR_REACH: Final = 4
 _CLIP_REACH: Final = 6
 
 
-def compounds(items: list[Item]) -> None:
+def silence_compounds(items: list[Item]) -> None:
     """What is written together is one word: one strange part makes the whole strange ("non-standard", "프로그램")."""
     at = 0
     while at < len(items):
@@ -31,7 +32,7 @@ def compounds(items: list[Item]) -> None:
         at = end
 
 
-def labels(items: list[Item]) -> list[Item]:
+def bind_labels(items: list[Item]) -> list[Item]:
     """“duration: 10”, “Format 9:16”, “audio = off”: a label and its value become one item; a flag needs no value."""
     made: list[Item] = []
     at = 0
@@ -63,7 +64,7 @@ def _value_of(items: Sequence[Item], at: int) -> tuple[int, bool]:
         if here.sign == tok.COLON and not named:
             named = True
         elif (
-            not here.has(role.SOFT)
+            not here.has(role.FILLER)
             or here.has(role.WISH | role.ON | role.OFF)
             or (named and _takes_the_rest(items[at]))
         ):
@@ -101,14 +102,14 @@ def _bind(label: Item, value: Item, *, named: bool, alone: bool) -> bool:
         value.scope = role.ANYWHERE
         return True
     for field in ("audio", "off_peak"):
-        sure = named or alone or label.end - label.start > len("off peak")
+        sure = named or alone or label.end - label.start > _SHORT_LABEL
         if sure and field in fields and value.has(role.ON | role.OFF):
             value.wish(((field, value.has(role.ON)),), role.ANYWHERE, "bare")
             return True
     return False
 
 
-def pairs(items: list[Item], lexicon: Lexicon) -> None:
+def bind_objects(items: list[Item], lexicon: Lexicon) -> None:
     """“animate this old photo”, “この写真を動かして”: a verb and its object, in either order."""
     asked: set[tuple[Set, ...]] = set()
     for at, item in enumerate(items):
@@ -120,28 +121,29 @@ def pairs(items: list[Item], lexicon: Lexicon) -> None:
             continue
         for index in item.entry.verbs:
             pair = lexicon.pairs[index]
-            other = _object(items, at, index, of_clips=pair.of_clips)
+            other = _object(items, at, index, lexicon)
             if other is None or (pair.into_clip and not _becomes_clip(items, other)):
                 continue
-            if pair.of_owned and not _is_handed_in(items, at, other):
+            if pair.of_owned and not _is_attached(items, at, other):
                 continue
             low, high = min(at, other), max(at, other)
             kept = items[other].roles & role.NOUN
             for between in items[low : high + 1]:
                 if not between.has(role.NAME | role.WISH):
-                    between.roles = role.SOFT
+                    between.roles = role.FILLER
             # "animate this portrait": the object asks for nothing by itself.
-            items[other].roles, items[other].sets = kept or role.SOFT, ()
+            items[other].roles, items[other].sets = kept or role.FILLER, ()
             while low and (items[low - 1].has(role.OWNED) or items[low - 1].roles == role.NAME):
                 low -= 1
-                items[low].roles = items[low].roles & role.NAME or role.SOFT
+                items[low].roles = items[low].roles & role.NAME or role.FILLER
             item.wish(pair.sets, role.EDGE, "", pair.weight)
             item.partner = other
             asked.add(pair.sets)
             break
 
 
-def _object(items: Sequence[Item], at: int, index: int, *, of_clips: bool) -> int | None:
+def _object(items: Sequence[Item], at: int, index: int, lexicon: Lexicon) -> int | None:
+    of_clips, possessives = lexicon.pairs[index].of_clips, lexicon.possessives
     for step in (1, -1):
         other, words = at + step, 0
         while 0 <= other < len(items) and abs(other - at) <= _PAIR_REACH and not items[other].has(BREAK):
@@ -149,7 +151,7 @@ def _object(items: Sequence[Item], at: int, index: int, *, of_clips: bool) -> in
             if entry is not None and (index in entry.objects or (of_clips and _is_own_clip(items, other))):
                 return other
             # "grandma's old photo": whose it is counts for nothing.
-            words += -1 if items[other].first == "'s" else items[other].has(WORD)
+            words += -1 if items[other].first in possessives else items[other].has(WORD)
             if words > 1:
                 break
             other += step
@@ -166,11 +168,13 @@ def _becomes_clip(items: Sequence[Item], at: int) -> bool:
     return False
 
 
-def _is_handed_in(items: Sequence[Item], at: int, thing: int) -> bool:
+def _is_attached(items: Sequence[Item], at: int, thing: int) -> bool:
     """“with my old photo”; not “with the photo of her mother”."""
     following = items[thing + 1] if thing + 1 < len(items) else None
     owned = any(item.has(role.OWNED) for item in items[at + 1 : thing])
-    return at < thing and owned and (following is None or (following.has(ORDER | BREAK) and following.first != "of"))
+    return (
+        at < thing and owned and (following is None or (following.has(ORDER | BREAK) and not following.has(role.LINK)))
+    )
 
 
 def _is_own_clip(items: Sequence[Item], at: int) -> bool:
@@ -180,14 +184,14 @@ def _is_own_clip(items: Sequence[Item], at: int) -> bool:
     before = at - 1
     while (
         before > max(0, at - _PAIR_REACH)
-        and items[before].has(role.NAME | role.SOFT)
+        and items[before].has(role.NAME | role.FILLER)
         and not items[before].has(role.OWNED)
     ):
         before -= 1
     return before >= 0 and items[before].has(role.OWNED)
 
 
-def choices(items: list[Item]) -> None:
+def keep_choices(items: list[Item]) -> None:
     """“5s or 10s”, “vertical or square”: both are asked for, so that the answer can say they disagree."""
     for at in range(1, len(items) - 1):
         one, join, other = items[at - 1 : at + 2]
@@ -195,11 +199,11 @@ def choices(items: list[Item]) -> None:
             continue
         first, second = dict(one.sets), dict(other.sets)
         if one.has(role.WISH) and any(first.get(field, value) != value for field, value in second.items()):
-            join.roles = role.SOFT | role.CHOICE
+            join.roles = role.FILLER | role.CHOICE
 
 
-def guards(items: list[Item], lexicon: Lexicon) -> None:
-    """Company that turns an order word into a scene word: "portrait of", "waits 10 seconds", "kling klang"."""
+def silence_by_neighbours(items: list[Item], lexicon: Lexicon) -> None:
+    """Makes an order word part of the scene where its neighbour says so: "portrait of", "kling klang"."""
     for at, item in enumerate(items):
         following = items[at + 1] if at + 1 < len(items) else None
         if item.has(role.NAME) and _follows(items, at, lexicon.name_not_after):
@@ -215,21 +219,21 @@ def guards(items: list[Item], lexicon: Lexicon) -> None:
 
 
 def _follows(items: Sequence[Item], at: int, titles: frozenset[str]) -> bool:
-    """Dr. Kling is no model."""
+    """Whether a title before it makes the name a person: "Dr. Kling"."""
     before = at - 1
     if before > 0 and items[before].first == ".":
         before -= 1
     return before >= 0 and items[before].first in titles
 
 
-def negations(items: list[Item]) -> None:
+def apply_negations(items: list[Item]) -> None:
     """Turns what follows "not", and what stands before "じゃなくて", into its opposite."""
     last_name = max((at for at, item in enumerate(items) if item.has(role.NAME)), default=-1)
     for at, item in enumerate(items):
         following = items[at + 1] if at + 1 < len(items) else None
         if item.has(role.NOT_BEFORE) and _stands_alone(items, at):
             # "kling 4k – no, pro": the later word holds.
-            item.roles = role.SOFT | role.CORRECTION
+            item.roles = role.FILLER | role.CORRECTION
             continue
         # "kling 4k no, pro" rules out what came before; "kling 4k no people" does not.
         if item.has(role.NOT_AFTER) and not (
@@ -238,10 +242,10 @@ def negations(items: list[Item]) -> None:
             before = _wish_before(items, at)
             if before is not None:
                 _negate(items[before])
-                item.roles = role.SOFT
+                item.roles = role.FILLER
                 continue
         if item.has(role.WITHIN) and _leads_to_name(items, at):
-            item.roles = role.SOFT
+            item.roles = role.FILLER
             continue
         if item.has(role.NOT_BEFORE) and not item.has(role.WISH):
             _negate_following(items, at, last_name)
@@ -254,7 +258,7 @@ def _stands_alone(items: Sequence[Item], at: int) -> bool:
     before = at - 2
     while before > 0 and items[before].has(BREAK | role.PLEASE) and at - before < _PAIR_REACH:
         before -= 1
-    return items[before].has(role.WISH) and items[at + 2].has(role.WISH | role.SOFT)
+    return items[before].has(role.WISH) and items[at + 2].has(role.WISH | role.FILLER)
 
 
 def _leads_to_name(items: Sequence[Item], at: int) -> bool:
@@ -271,7 +275,7 @@ def _wish_before(items: Sequence[Item], at: int) -> int | None:
     while index >= 0 and at - index <= 3:
         if items[index].has(role.WISH | role.NAME | role.RIVAL) and not items[index].negated:
             return index
-        if not items[index].has(role.SOFT | role.LABEL | role.PARTICLE | role.NOUN):
+        if not items[index].has(role.FILLER | role.LABEL | role.PARTICLE | role.NOUN):
             return None
         index -= 1
     return None
@@ -290,15 +294,15 @@ def _negate_following(items: list[Item], at: int, last_name: int) -> None:
                 break
             for between in items[at + 1 : index]:
                 if not between.has(role.WISH | role.NAME):
-                    between.roles = role.SOFT
+                    between.roles = role.FILLER
             hit = True
             more = items[index + 1] if index + 1 < len(items) else None
             if more is None or not more.has(role.NOT_JOIN):
                 break
-        elif not item.has(role.SOFT | role.ARTICLE | role.LABEL | role.NOT_JOIN | role.VERB | role.LINK):
+        elif not item.has(role.FILLER | role.ARTICLE | role.LABEL | role.NOT_JOIN | role.VERB | role.LINK):
             break
         index += 1
-    items[at].roles = role.SOFT if hit else WORD | (items[at].roles & role.STATE)
+    items[at].roles = role.FILLER if hit else WORD | (items[at].roles & role.STATE)
 
 
 def _negate(item: Item) -> bool:
@@ -307,5 +311,5 @@ def _negate(item: Item) -> bool:
         return False
     item.negated = True
     if not item.has(role.WISH | role.NAME):
-        item.roles = role.SOFT
+        item.roles = role.FILLER
     return True

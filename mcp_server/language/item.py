@@ -2,22 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from mcp_server.language import roles as role
-from mcp_server.language.phrases import Entry, Set
+
+Set = tuple[str, Any]
+"""A field of Wishes and the value it gets."""
+_SCOPES: Final = {"beside_name": role.BESIDE_NAME, "edge": role.EDGE, "clause": role.STANDALONE}
+_NO_KEYS: Final[frozenset[str]] = frozenset()
 
 WORD: Final = 1 << 29
 """Means nothing here: part of the scene."""
 BREAK: Final = 1 << 30
-"""Ends a clause."""
+"""A sign that ends a clause."""
 ORDER: Final = (
-    role.NAME | role.WISH | role.ARTICLE | role.VERB | role.LEAD | role.NOUN | role.LINK | role.SOFT | role.PLEASE
+    role.NAME | role.WISH | role.ARTICLE | role.VERB | role.CREATE | role.NOUN | role.LINK | role.FILLER | role.PLEASE
     | role.PARTICLE | role.LABEL | role.KEPT
 )  # fmt: skip
 """Roles of words that can belong to an order."""
 MEASURE_WEIGHT: Final = 3
+
+
+class Entry:
+    """What one phrase of the manifests can mean, in all the languages that have it."""
+
+    __slots__ = (
+        "closes", "first_word", "label", "no_opposite", "not_before", "note", "number", "objects", "roles", "scope",
+        "seconds", "sets", "verbs", "weight",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.roles = 0
+        self.sets: tuple[Set, ...] = ()
+        self.weight = 0
+        self.scope = role.BESIDE_NAME
+        self.closes = ""
+        """Whether it may end the last sentence without a comma: `bare`, `after_preposition`, or not at all."""
+        self.not_before = _NO_KEYS
+        self.no_opposite = False
+        self.note = ""
+        """What to say about words that can mean several things, of which none was chosen."""
+        self.label: tuple[str, ...] = ()
+        self.number = 0
+        self.seconds = 0
+        self.verbs: tuple[int, ...] = ()
+        self.objects: tuple[int, ...] = ()
+        self.first_word = 0
+        """Tokens of its first word as it is written: in between there is no room for a space."""
+
+    def wish(self, group: Mapping[str, Any], not_before: frozenset[str] = _NO_KEYS) -> None:
+        """Makes the phrase ask for what the group sets."""
+        self.roles |= role.WISH
+        self.sets = tuple(group.get("sets", {}).items())
+        self.weight = group.get("weight", 1)
+        self.no_opposite = group.get("no_opposite", False) or self.weight == 1
+        self.note = group.get("note", "")
+        self.scope = _SCOPES[group["scope"]]
+        self.closes = group.get("closes", "")
+        self.not_before = not_before
+
+
+class Pair:
+    """A verb and its object that mean something together: "animate" … "photo"."""
+
+    __slots__ = ("into_clip", "of_clips", "of_owned", "sets", "weight")
+
+    def __init__(self, group: Mapping[str, Any]) -> None:
+        self.sets: tuple[Set, ...] = tuple(group["sets"].items())
+        self.weight: int = group["weight"]
+        self.into_clip = "into_clip" in group
+        """Whether the object has to become a clip: "turn … into a video"."""
+        self.of_owned = "of_owned" in group
+        """Whether something has to say that the object is there already: "with this photo"."""
+        self.of_clips = "of_clips" in group
+        """Whether any clip that is there already can be the object: "my last video"."""
 
 
 class Item:
@@ -34,16 +93,16 @@ class Item:
         self.roles = roles
         self.entry = entry
         self.first = first
-        """The first key: what `not_before` and `blocked_before` look at."""
+        """The first key: what the word before or after it looks at."""
         self.sign = ""
-        """For a break: which kind."""
+        """Which kind of break this is; empty for words."""
         self.glued = False
         self.negated = False
         self.sets: tuple[Set, ...] = entry.sets if entry else ()
         self.weight = entry.weight if entry else 0
-        self.scope = entry.scope if entry else role.ZONE
+        self.scope = entry.scope if entry else role.BESIDE_NAME
         self.closes = entry.closes if entry else ""
-        self.not_before = entry.not_before if entry else frozenset[str]()
+        self.not_before = entry.not_before if entry else _NO_KEYS
         self.complaint = ""
         """Why what is asked for here cannot be ordered."""
         self.about = "duration"
@@ -68,7 +127,7 @@ class Item:
 
 
 def merge(items: Sequence[Item], first: int, last: int) -> Item:
-    """One item over several."""
+    """One item in place of several, with no meaning of its own yet."""
     item = Item(items[first].start, items[last].end, WORD, first=items[first].first)
     item.glued = items[first].glued
     return item

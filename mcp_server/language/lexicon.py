@@ -1,55 +1,68 @@
-"""The manifest and the catalog's own names, compiled once into one table of phrases."""
+"""The manifests and the catalog's own names, compiled once into one table of phrases."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
-from typing import Any, Final, cast
+from itertools import chain
+from pathlib import Path
+from typing import Any, Final, NamedTuple, cast
 
 from mcp_server import places
 from mcp_server.catalog.names import names, without_kling
 from mcp_server.domain.catalog import Catalog
 from mcp_server.language import roles as role
 from mcp_server.language import tokens
-from mcp_server.language.phrases import Entry, Pair, Set, endings, every, first_word, keys_of, phrase_keys
-from mcp_server.language.tokens import Token
-
-Manifest = Mapping[str, Any]
-"""`skill/triggers.json`, parsed; `schemas/triggers.json` says what may stand in it."""
+from mcp_server.language.item import Entry, Pair, Set
+from mcp_server.language.tokens import Token, Tokeniser
 
 _LONGEST_ENDING: Final = 2
+LONG: Final = 5
+"""Shorter words are one edit away from too many others."""
+
+
+class Manifests(NamedTuple):
+    """The two files of words, parsed; `schemas/` says what may stand in them."""
+
+    triggers: Mapping[str, Any]
+    """`triggers.json`: phrases and the wishes they stand for."""
+    grammar: Mapping[str, Any]
+    """The languages of `grammar.json`: what people say around such phrases, or without ordering anything."""
+
+    @classmethod
+    def of(cls, folder: Path) -> Manifests:
+        """The files as they are in this folder."""
+        read = (json.loads((folder / name).read_text(encoding="utf-8")) for name in ("triggers.json", "grammar.json"))
+        triggers, grammar = read
+        return cls(triggers, grammar["languages"])
+
+    def words(self, kind: str) -> Iterable[str]:
+        """One list of the grammar, in every language."""
+        return chain.from_iterable(block.get(kind, ()) for block in self.grammar.values())
+
+    def parts(self, kind: str) -> Iterable[tuple[str, Any]]:
+        """The same for a list that has parts: each with its name."""
+        return chain.from_iterable(block.get(kind, {}).items() for block in self.grammar.values())
 
 
 class Lexicon:
     """All phrases, and the small word lists the reader asks for by name."""
 
-    def __init__(self, manifest: Manifest, catalog: Catalog) -> None:
+    def __init__(self, manifests: Manifests, catalog: Catalog) -> None:
         self.names = names(catalog)
+        self.tokeniser = Tokeniser(manifests.words("elision"), manifests.words("possessive"))
         self._root: dict[str, Any] = {}
         self.depth = 1
         """Tokens of the longest phrase: nothing needs to be looked at further ahead."""
         self.pairs: list[Pair] = []
-        self._compile(manifest)
+        self._compile_wishes(manifests.triggers)
+        self._compile_grammar(manifests)
+        self._compile_pairs(manifests.triggers)
         self._compile_names()
-        name = manifest["name"]
-        self.name_not_before = keys_of(name["not_before"])
-        self.name_not_after = keys_of(name["not_after"])
-        self.not_typos = keys_of(name["not_typos"])
-        self.heard_as = keys_of(name["heard_as"])
-        self.joins = keys_of(manifest["joins"])
-        self._blocked = {field: endings(words) for field, words in manifest["blocked_before"].items()}
-        self.closing = {field: keys_of(words) for field, words in manifest["closing_prepositions"].items()}
+        self._collect_words(manifests)
+        self._collect_typos(manifests)
         self.longest_sold = max((max(offer.durations, default=0) for offer in catalog.offers), default=0)
         """Seconds; what is longer than anything sold is taken for an order only where it is surely one."""
-        self.tier_words = _single_words(group for group in manifest["wishes"] if "tier" in group["sets"])
-        self.shape_words = _long_words(manifest["wishes"], "aspect_ratio")
-        self.unit_words = {
-            key: unit["seconds"]
-            for unit in manifest["units"]
-            for phrase in every(unit["phrases"])
-            for key in _slippery(phrase)
-        }
 
     def longest(self, found: Sequence[Token], at: int, end: int | None = None) -> tuple[Entry, int] | None:
         """The longest phrase that starts at this token and stays before `end`, and the token after it."""
@@ -71,93 +84,71 @@ class Lexicon:
         return any(tuple(before[-length:]) in endings for length in range(1, _LONGEST_ENDING + 1))
 
     def entry(self, phrase: str) -> Entry | None:
-        """What exactly this phrase means."""
+        """The meaning of exactly this phrase; None when it has none."""
         node: Any = self._root
-        for key in phrase_keys(phrase):
+        for key in self.tokeniser.phrase(phrase)[0]:
             node = node.get(key)
             if node is None:
                 return None
         return node.get("")
 
     def _add(self, phrase: str) -> Entry:
-        node, keys = self._root, phrase_keys(phrase)
+        node = self._root
+        keys, first_word = self.tokeniser.phrase(phrase)
         self.depth = max(self.depth, len(keys))
         for key in keys:
             node = node.setdefault(key, {})
         entry = cast("Entry", node.setdefault("", Entry()))
-        word = first_word(phrase)
-        entry.first_word = min(entry.first_word or word, word)
+        entry.first_word = min(entry.first_word or first_word, first_word)
         return entry
 
-    def _role(self, phrases: Iterable[str], meaning: int) -> None:
-        for phrase in phrases:
-            self._add(phrase).roles |= meaning
+    def _compile_wishes(self, triggers: Mapping[str, Any]) -> None:
+        for group in chain(triggers["wishes"], triggers["unclear"]):
+            not_before = self.tokeniser.first_keys(group.get("not_before", ()))
+            for phrase in _every(group["phrases"]):
+                self._add(phrase).wish(group, not_before)
+        for phrase in _every(triggers["name"]):
+            self._add(phrase).roles |= role.NAME
 
-    def _compile(self, manifest: Manifest) -> None:
-        for group in manifest["wishes"]:
-            for phrase in every(group["phrases"]):
-                self._add(phrase).wish(group)
-        for group in manifest["unclear"]:
-            for phrase in every(group["phrases"]):
-                self._add(phrase).wish(group)
-        self._role(every(manifest["name"]["phrases"]), role.NAME)
-        self._role(manifest["name"]["near_misses"], role.NEAR_MISS)
-        grammar = dict(manifest["grammar"])
-        self.noun_not_before = keys_of(grammar.pop("noun_not_before"))
-        for kind, phrases in grammar.items():
-            self._role(every(phrases), _GRAMMAR[kind])
-        self._role(every(manifest["negations"]["before"]), role.NOT_BEFORE)
-        self._role(every(manifest["negations"]["after"]), role.NOT_AFTER)
-        self._role(manifest["negations"]["within"], role.WITHIN)
-        self._role(manifest["negations"]["joins"], role.NOT_JOIN)
-        self._role(every(manifest["kept"]), role.KEPT)
-        self._role(every(manifest["corrections"]), role.CORRECTION | role.SOFT)
-        self._role(manifest["frame_rates"], role.FRAME_RATE)
-        self._role(manifest["ratio_joins"], role.RATIO_JOIN)
-        self._role(manifest["range_joins"], role.RANGE_JOIN)
-        self._role(manifest["switches"]["on"], role.ON)
-        self._role(manifest["switches"]["off"], role.OFF)
-        self._role(manifest["shots"], role.SHOT)
-        self._role(manifest["shot_lists"], role.SHOT_LIST | role.SOFT)
-        self._role(every(manifest["choices"]), role.CHOICE)
-        self._role(every(manifest["counted"]), role.COUNTED)
-        for kind, phrases in manifest["money"].items():
-            self._role(every(phrases), _MONEY[kind])
-        for kind, phrases in manifest["handed_in"].items():
-            self._role(every(phrases), _HANDED_IN[kind])
-        for kind, phrases in manifest["refusals"].items():
-            self._role(every(phrases), _REFUSALS[kind])
-        self._compile_numbers(manifest)
-        self._compile_pairs(manifest)
-
-    def _compile_numbers(self, manifest: Manifest) -> None:
-        for words in manifest["numbers"].values():
-            for phrase, value in words.items():
-                entry = self._add(phrase)
-                entry.roles |= role.NUMBER
-                entry.number = value
-        for unit in manifest["units"]:
-            for phrase in every(unit["phrases"]):
+    def _compile_grammar(self, manifests: Manifests) -> None:
+        for kind, meaning in _ROLES.items():
+            for phrase in manifests.words(kind):
+                self._add(phrase).roles |= meaning
+        for phrase, value in manifests.parts("numbers"):
+            entry = self._add(phrase)
+            entry.roles |= role.NUMBER
+            entry.number = value
+        for seconds, phrases in manifests.parts("units"):
+            for phrase in phrases:
                 entry = self._add(phrase)
                 entry.roles |= role.UNIT
-                entry.seconds = unit["seconds"]
-        for field, phrases in manifest["labels"].items():
-            for phrase in every(phrases):
+                entry.seconds = int(seconds)
+        for field, phrases in manifests.parts("labels"):
+            for phrase in phrases:
                 entry = self._add(phrase)
                 entry.roles |= role.LABEL
                 entry.label = (*entry.label, field)
+        for block in manifests.grammar.values():
+            self._mark_final_verbs(block)
 
-    def _compile_pairs(self, manifest: Manifest) -> None:
-        for index, group in enumerate(manifest["pairs"]):
+    def _mark_final_verbs(self, block: Mapping[str, Any]) -> None:
+        """Verbs of this language that can be a sentence's last word: all of them, or those with its ending."""
+        last = block.get("verb_last", False)
+        for phrase in chain.from_iterable(block.get(kind, ()) for kind in ("verb", "create_verb", "chore")):
+            if last is True or (last and self.tokeniser.phrase(phrase)[0][0].endswith(last)):
+                self._add(phrase).roles |= role.FINAL
+
+    def _compile_pairs(self, triggers: Mapping[str, Any]) -> None:
+        for index, group in enumerate(triggers["pairs"]):
             self.pairs.append(Pair(group))
-            for phrase in every(group["verbs"]):
+            for phrase in _every(group["verbs"]):
                 entry = self._add(phrase)
                 entry.verbs = (*entry.verbs, index)
-            for phrase in every(group["objects"]):
+            for phrase in _every(group["objects"]):
                 entry = self._add(phrase)
                 entry.objects = (*entry.objects, index)
-                if entry.roles == 0 and len(phrase_keys(phrase)) > 1:
-                    entry.roles = role.SOFT
+                if entry.roles == 0 and len(self.tokeniser.phrase(phrase)[0]) > 1:
+                    entry.roles = role.FILLER
 
     def _compile_names(self) -> None:
         """Models and providers, as the catalog calls them."""
@@ -173,79 +164,128 @@ class Lexicon:
         for phrase, model in self.names.short_phrases():
             entry = self._add(phrase)
             if not entry.roles & role.WISH:
-                entry.wish({"sets": {"model": model}, "weight": 3, "scope": "zone"})
+                entry.wish({"sets": {"model": model}, "weight": 3, "scope": "beside_name"})
         for phrase, provider in self.names.providers():
             entry = self._add(phrase)
             entry.roles &= ~role.NAME
             entry.wish({"sets": {"provider": provider}, "weight": 3, "scope": "edge", "closes": "after_preposition"})
 
+    def _collect_words(self, manifests: Manifests) -> None:
+        def listed(kind: str) -> frozenset[str]:
+            return self.tokeniser.first_keys(manifests.words(kind))
 
-@cache
-def manifest() -> Manifest:
-    """The manifest that travels with the skill."""
-    return cast("Manifest", json.loads((places.skill() / "triggers.json").read_text(encoding="utf-8")))
+        self.name_not_before = listed("name_not_before")
+        self.name_not_after = listed("name_not_after")
+        self.noun_not_before = listed("noun_not_before")
+        self.joins = listed("join")
+        self.indefinite = listed("indefinite")
+        self.recipients = listed("recipient")
+        self.asking = listed("asking")
+        self.possessives = listed("possessive")
+        self.plurals = tuple(manifests.words("plural"))
+        self.decades = listed("decade")
+        self.version_signs = listed("version")
+        self._closing: dict[str, frozenset[str]] = {}
+        for field, phrases in manifests.parts("closing_prepositions"):
+            self._closing[field] = self._closing.get(field, _NONE) | self.tokeniser.first_keys(phrases)
+        self._blocked: dict[str, frozenset[tuple[str, ...]]] = {}
+        for field, phrases in manifests.parts("blocked_before"):
+            endings = frozenset(tuple(self.tokeniser.phrase(phrase)[0]) for phrase in phrases)
+            self._blocked[field] = self._blocked.get(field, frozenset()) | endings
+
+    def closing_words(self, field: str) -> frozenset[str]:
+        """After which words a wish for this field, or for any, may end the last sentence."""
+        return self._closing.get(field) or self._closing.get("other", _NONE)
+
+    def _collect_typos(self, manifests: Manifests) -> None:
+        """What a word that means nothing may have been meant to be."""
+        first_keys = self.tokeniser.first_keys
+        self.not_typos = first_keys(manifests.words("not_typo"))
+        self.heard_as = first_keys(manifests.words("heard_as"))
+        self.name_words = [key for key in self._words(_every(manifests.triggers["name"])) if len(key) >= LONG]
+        self.tier_words: dict[str, str] = {}
+        self.shape_words: dict[str, tuple[Set, ...]] = {}
+        for group in manifests.triggers["wishes"]:
+            words = self._words(_every(group["phrases"]))
+            if "tier" in group["sets"] and group["weight"] > 1:
+                self.tier_words |= {key: group["sets"]["tier"] for key in words if len(key) >= LONG}
+            if "aspect_ratio" in group["sets"]:
+                self.shape_words |= {key: tuple(group["sets"].items()) for key in words if len(key) > LONG}
+        units = chain.from_iterable(phrases for _, phrases in manifests.parts("units"))
+        self.unit_words = [key for key in self._words(units) if len(key) > LONG]
+        self.tier_typos = self._listed_typos(manifests.parts("typos"))
+        self.lone_typos = self._listed_typos(manifests.parts("lone_typos"))
+
+    def _listed_typos(self, parts: Iterable[tuple[str, Sequence[str]]]) -> dict[str, str]:
+        """Words too short to be told by their distance → the tier they are typos of."""
+        found = ((dict(entry.sets)["tier"], typos) for meant, typos in parts if (entry := self.entry(meant)))
+        return {typo: tier for tier, typos in found for typo in typos}
+
+    def _words(self, phrases: Iterable[str]) -> list[str]:
+        """Phrases of one word in plain letters: the ones a typo can be told in."""
+        keys = (self.tokeniser.phrase(phrase)[0] for phrase in phrases)
+        return [found[0] for found in keys if len(found) == 1 and found[0].isascii() and found[0].isalpha()]
 
 
-_compiled: tuple[Catalog, Manifest, Lexicon] | None = None
+_compiled: tuple[Catalog, Path, Lexicon] | None = None
 
 
-def lexicon(catalog: Catalog, source: Manifest | None = None) -> Lexicon:
-    """The table for this catalog; compiled when it is first asked for, and kept."""
+def lexicon(catalog: Catalog, folder: Path | None = None) -> Lexicon:
+    """The table for this catalog and this folder of manifests; compiled when it is first asked for, and kept."""
     global _compiled
-    source = manifest() if source is None else source
-    if _compiled is None or _compiled[0] is not catalog or _compiled[1] is not source:
-        _compiled = (catalog, source, Lexicon(source, catalog))
+    folder = folder or places.skill()
+    if _compiled is None or _compiled[0] is not catalog or _compiled[1] != folder:
+        _compiled = (catalog, folder, Lexicon(Manifests.of(folder), catalog))
     return _compiled[2]
 
 
+_NONE: Final[frozenset[str]] = frozenset()
 _PHRASE_KINDS: Final = frozenset(
     (tokens.WORD, tokens.NUMBER, tokens.MARK, tokens.RATIO, tokens.CLAUSE, tokens.SENTENCE)
 )
-_GRAMMAR: Final = {
+_ROLES: Final = {
     "article": role.ARTICLE,
     "verb": role.VERB,
-    "lead": role.LEAD,
+    "create_verb": role.CREATE,
     "noun": role.NOUN,
     "genre": role.GENRE,
     "link": role.LINK,
-    "soft": role.SOFT,
+    "filler": role.FILLER,
     "please": role.PLEASE,
     "particle": role.PARTICLE,
+    "choice": role.CHOICE,
+    "correction": role.CORRECTION | role.FILLER,
+    "kept": role.KEPT,
+    "counted": role.COUNTED,
+    "negation_before": role.NOT_BEFORE,
+    "negation_after": role.NOT_AFTER,
+    "negation_within": role.WITHIN,
+    "negation_join": role.NOT_JOIN,
+    "frame_rate": role.FRAME_RATE,
+    "ratio_join": role.RATIO_JOIN,
+    "range_join": role.RANGE_JOIN,
+    "shot": role.SHOT,
+    "shot_list": role.SHOT_LIST | role.FILLER,
+    "limit": role.LIMIT,
+    "dollar": role.DOLLAR,
+    "cent": role.CENT,
+    "other_money": role.MONEY,
+    "switch_on": role.ON,
+    "switch_off": role.OFF,
+    "owned": role.OWNED,
+    "medium": role.MEDIUM,
+    "person": role.PERSON,
+    "near_miss": role.NEAR_MISS,
+    "rival": role.RIVAL,
+    "question": role.QUESTION,
+    "topic": role.TOPIC,
+    "chore": role.CHORE,
+    "state": role.STATE,
+    "picture": role.PICTURE,
 }
-_MONEY: Final = {"limits": role.LIMIT, "dollars": role.DOLLAR, "cents": role.CENT, "others": role.MONEY}
-_HANDED_IN: Final = {"owned": role.OWNED, "media": role.MEDIUM, "persons": role.PERSON}
-_REFUSALS: Final = {
-    "rivals": role.RIVAL,
-    "questions": role.QUESTION,
-    "topics": role.TOPIC,
-    "chores": role.CHORE,
-    "states": role.STATE,
-    "pictures": role.PICTURE,
-}
+"""A list of the grammar → what its phrases can be."""
 
 
-def _slippery(phrase: str) -> list[str]:
-    """The one word of a phrase, if it is long enough for a slip of the finger to be told from another word."""
-    keys = phrase_keys(phrase)
-    return keys if len(keys) == 1 and len(keys[0]) > 5 and keys[0].isascii() and keys[0].isalpha() else []
-
-
-def _long_words(groups: Iterable[Mapping[str, Any]], field: str) -> dict[str, tuple[Set, ...]]:
-    found: dict[str, tuple[Set, ...]] = {}
-    for group in groups:
-        if field in group["sets"]:
-            found |= {
-                key: tuple(group["sets"].items()) for phrase in every(group["phrases"]) for key in _slippery(phrase)
-            }
-    return found
-
-
-def _single_words(groups: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Words of one piece that name a tier outright: the ones a slip of the finger is forgiven in."""
-    found: dict[str, str] = {}
-    for group in groups:
-        for phrase in every(group["phrases"]):
-            keys = phrase_keys(phrase)
-            if group["weight"] > 1 and len(keys) == 1 and keys[0].isascii() and keys[0].isalpha():
-                found[keys[0]] = group["sets"]["tier"]
-    return found
+def _every(phrases: Mapping[str, Sequence[str]]) -> Iterable[str]:
+    """Phrases of all languages, one after the other."""
+    return chain.from_iterable(phrases.values())

@@ -8,28 +8,27 @@ from typing import Final
 from mcp_server.language import attachments, context_rules, measures, spending_limit, typos
 from mcp_server.language import roles as role
 from mcp_server.language import tokens as tok
-from mcp_server.language.item import BREAK, MEASURE_WEIGHT, ORDER, WORD, Item
+from mcp_server.language.item import BREAK, MEASURE_WEIGHT, ORDER, WORD, Entry, Item
 from mcp_server.language.lexicon import Lexicon
-from mcp_server.language.phrases import Entry
 from mcp_server.language.tokens import Token
 
 
 def itemise(found: Sequence[Token], lexicon: Lexicon) -> list[Item]:
     """Everything the text says, in order, with what it could mean."""
-    items = measures.strange_versions(_match(found, lexicon))
-    typos.units(items, lexicon)
-    items = measures.measure(items)
-    items = measures.shots(items)
-    items = spending_limit.limits(items)
-    measures.counts(items)
-    context_rules.compounds(items)
-    items = context_rules.labels(items)
-    context_rules.pairs(items, lexicon)
-    typos.forgive(items, lexicon)
-    context_rules.guards(items, lexicon)
-    context_rules.negations(items)
-    context_rules.choices(items)
-    attachments.attach(items)
+    items = measures.merge_unknown_versions(_match(found, lexicon), lexicon)
+    typos.correct_units(items, lexicon)
+    items = measures.merge_measures(items, lexicon)
+    items = measures.mark_shots(items)
+    items = spending_limit.merge_limits(items, lexicon)
+    measures.note_counts(items)
+    context_rules.silence_compounds(items)
+    items = context_rules.bind_labels(items)
+    context_rules.bind_objects(items, lexicon)
+    typos.correct_words(items, lexicon)
+    context_rules.silence_by_neighbours(items, lexicon)
+    context_rules.apply_negations(items)
+    context_rules.keep_choices(items)
+    attachments.take_attachments(items)
     return items
 
 
@@ -46,9 +45,9 @@ def _match(found: Sequence[Token], lexicon: Lexicon) -> list[Item]:
             item = Item(token.start, token.end, BREAK, first=token.key)
             item.sign = token.kind
         elif token.kind == tok.ID:
-            item = _named(token, lexicon)
+            item = _vendor_id(token, lexicon)
         elif (longest := _longest(found, at, items, lexicon)) is not None:
-            entry, step = _released(found, at, longest, lexicon)
+            entry, step = _without_last_word(found, at, longest, lexicon)
             roles = entry.roles if entry.roles & ORDER else entry.roles | WORD
             item = Item(token.start, found[step - 1].end, roles, entry=entry, first=token.key)
             if token.kind == tok.NUMBER and step == at + 1:
@@ -58,9 +57,7 @@ def _match(found: Sequence[Token], lexicon: Lexicon) -> list[Item]:
         elif token.kind in (tok.RATIO, tok.SIZE):
             item = measures.shape(token)
         else:
-            roles = (
-                role.SOFT if token.kind == tok.MARK and not token.key.isalnum() and token.key not in "%$€£¥" else WORD
-            )
+            roles = role.FILLER if token.kind == tok.MARK and not token.key.isalnum() and token.key != "%" else WORD
             item = Item(token.start, token.end, roles, first=token.key)
         item.glued = token.glued
         items.append(item)
@@ -91,7 +88,9 @@ def _word_end(found: Sequence[Token], at: int, lexicon: Lexicon) -> int:
     return end
 
 
-def _released(found: Sequence[Token], at: int, longest: tuple[Entry, int], lexicon: Lexicon) -> tuple[Entry, int]:
+def _without_last_word(
+    found: Sequence[Token], at: int, longest: tuple[Entry, int], lexicon: Lexicon
+) -> tuple[Entry, int]:
     """“kling master file” is not “kling master”; and “kling 3 cats” counts cats, as “kling 3 seconds” does seconds."""
     entry, end = longest
     if end - at < 2 or end >= len(found) or not entry.roles & role.NAME:
@@ -105,13 +104,13 @@ def _released(found: Sequence[Token], at: int, longest: tuple[Entry, int], lexic
     counted = lexicon.longest(found, end)
     if found[end].kind == tok.NUMBER and found[end].glued:
         return lexicon.longest(found, at, end - 1) or longest
-    plural = found[end].key.isascii() and len(found[end].key) > 3 and found[end].key.endswith("s")
+    plural = found[end].key.isascii() and len(found[end].key) > 3 and found[end].key.endswith(lexicon.plurals)
     if plural or (counted is not None and counted[0].roles & (role.UNIT | role.RATIO_JOIN | role.RANGE_JOIN)):
         return lexicon.longest(found, at, end - 1) or longest
     return longest
 
 
-def _named(token: Token, lexicon: Lexicon) -> Item:
+def _vendor_id(token: Token, lexicon: Lexicon) -> Item:
     named = lexicon.names.named(token.key)
     item = Item(token.start, token.end, role.NAME | role.WISH, first=token.key)
     assert named is not None  # the scan asked the same table

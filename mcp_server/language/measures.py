@@ -8,8 +8,8 @@ from typing import Final
 
 from mcp_server.language import roles as role
 from mcp_server.language import tokens as tok
-from mcp_server.language.item import BREAK, WORD, Item, merge, number_of
-from mcp_server.language.phrases import Set
+from mcp_server.language.item import BREAK, WORD, Item, Set, merge, number_of
+from mcp_server.language.lexicon import Lexicon
 from mcp_server.language.tokens import Token
 
 RATIOS: Final = frozenset(
@@ -21,7 +21,7 @@ _SHOT_CLOSERS: Final = frozenset((":", "-", "–", "—", ".", "\n", "|"))
 
 
 def shape(token: Token) -> Item:
-    """`9:16`, `1080x1920`."""
+    """A shape of picture from its sides: `9:16`, or `1080x1920` with the quality it says too."""
     item = Item(token.start, token.end, WORD, first=token.key)
     digits = "".join(sign if sign.isdigit() else " " for sign in token.key).split()
     wide, high = int(digits[0]), int(digits[1])
@@ -36,14 +36,14 @@ def shape(token: Token) -> Item:
     return item
 
 
-def strange_versions(items: list[Item]) -> list[Item]:
+def merge_unknown_versions(items: list[Item], lexicon: Lexicon) -> list[Item]:
     """“kling 1.6”, “kling v4.0”: a version that is not in the catalog is still a wish, which nobody can meet."""
     made: list[Item] = []
     at = 0
     while at < len(items):
         item, step = items[at], 1
         if item.has(role.NAME) and not item.sets:
-            number = at + 2 if at + 1 < len(items) and items[at + 1].first == "v" else at + 1
+            number = at + 2 if at + 1 < len(items) and items[at + 1].first in lexicon.version_signs else at + 1
             following = items[number + 1] if number + 1 < len(items) else None
             if (
                 number < len(items)
@@ -69,7 +69,7 @@ def _is_ratio(items: Sequence[Item], at: int) -> bool:
     return colon.sign == tok.COLON and other.has(role.NUMBER) and items[at].end == colon.start == other.start - 1
 
 
-def measure(items: list[Item]) -> list[Item]:
+def merge_measures(items: list[Item], lexicon: Lexicon) -> list[Item]:
     """Numbers with their units; sides of a picture; ranges, which nobody can buy."""
     made: list[Item] = []
     at = 0
@@ -80,7 +80,7 @@ def measure(items: list[Item]) -> list[Item]:
                 item = measure
                 step = next(index for index in range(at, len(items)) if items[index].end == item.end) + 1 - at
             elif at + 1 < len(items) and items[at + 1].has(role.UNIT):
-                item, step = _length(items, at), 2
+                item, step = _length(items, at, lexicon), 2
             elif at + 1 < len(items) and items[at + 1].has(role.FRAME_RATE):
                 item, step = _frame_rate(items, at), 2
         made.append(item)
@@ -88,15 +88,15 @@ def measure(items: list[Item]) -> list[Item]:
     return made
 
 
-def _length(items: Sequence[Item], at: int) -> Item:
+def _length(items: Sequence[Item], at: int, lexicon: Lexicon) -> Item:
     item = merge(items, at, at + 1)
     unit = items[at + 1]
     assert unit.entry is not None
     seconds = (number_of(items[at]) or 0) * unit.entry.seconds
     set_seconds(item, seconds)
-    if unit.first == "s" and unit.glued and 50 <= seconds <= 99 and seconds % 10 == 0:
+    if unit.first in lexicon.decades and unit.glued and 50 <= seconds <= 99 and seconds % 10 == 0:
         # "80s" is a decade before it is a length; only right beside the name it is a length.
-        item.scope, item.closes = role.ZONE, ""
+        item.scope, item.closes = role.BESIDE_NAME, ""
     return item
 
 
@@ -117,7 +117,7 @@ def set_seconds(item: Item, seconds: float) -> None:
 
 
 def _range(items: Sequence[Item], at: int) -> Item | None:
-    """“5 to 10 seconds”, “5-10s”."""
+    """A span of lengths, which nobody sells: “5 to 10 seconds”, “5-10s”."""
     low, *rest = items[at : at + 4]
     if rest and rest[0].has(role.NUMBER) and rest[0].glued and rest[0].start > low.end:
         joined = 1
@@ -151,7 +151,7 @@ _COUNT_REACH: Final = 4
 """How far a number may stand from what it counts: "two short kling videos"."""
 
 
-def counts(items: list[Item]) -> None:
+def note_counts(items: list[Item]) -> None:
     """“3 variations of”, “two kling videos”: one call makes one clip, and the answer says so."""
     named = False
     for at, item in enumerate(items):
@@ -173,14 +173,14 @@ def counts(items: list[Item]) -> None:
 
 
 def _may_be_counted(item: Item) -> bool:
-    return not item.has(role.COUNTED) and item.has(role.NAME | role.WISH | role.SOFT) and not item.has(BREAK)
+    return not item.has(role.COUNTED) and item.has(role.NAME | role.WISH | role.FILLER) and not item.has(BREAK)
 
 
 _MANY: Final = 20
 """Above this nobody orders clips; "100 videos" are on a wall."""
 
 
-def shots(items: list[Item]) -> list[Item]:
+def mark_shots(items: list[Item]) -> list[Item]:
     """“Shot 1: … Shot 2 (3s): …”: numbered from one, each with a colon, and at least two of them."""
     marks: list[tuple[int, int, int | None]] = []
     for at in range(len(items) - 2):

@@ -13,7 +13,7 @@ from mcp_server.language.lexicon import Lexicon
 from mcp_server.language.measures import SHOT_HEAD
 
 _AFTER_NOUN: Final = (
-    BREAK | role.LINK | role.WISH | role.NAME | role.PLEASE | role.SOFT | role.LABEL | role.PARTICLE | role.VERB
+    BREAK | role.LINK | role.WISH | role.NAME | role.PLEASE | role.FILLER | role.LABEL | role.PARTICLE | role.VERB
 )
 _BESIDE_SCENE: Final = frozenset(
     ("tier", "aspect_ratio", "mode", "model", "provider", "duration", "resolution", "vendor_model")
@@ -25,40 +25,40 @@ _ADJECTIVES: Final = 2
 """How many may stand before the noun they belong to."""
 
 
-class Growth:
+class OrderSpan:
     """One walk to the right, committing to what is surely part of the order."""
 
     def __init__(self, items: Sequence[Item], at: int, lexicon: Lexicon, *, free: bool, named: bool) -> None:
         self.items = items
         self.lexicon = lexicon
         self.named = at if named else -1
-        self.framed = False
+        self.clip_asked = False
         self.start = at
         self.commit = at
         self.free = free
         self.wishes = 0
-        """Wishes since the last commit."""
+        """How many wishes came since the last commit."""
         self.standing = False
         """Whether one of them can stand alone."""
         self.colon = 0
         """Whether a colon came after the name: what follows is the scene unless it is surely an order."""
         self.clause = at
 
-    def run(self) -> int:
+    def end(self) -> int:
         items = self.items
         for at in range(self.start, len(items)):
             item = items[at]
             if item.sign == SHOT_HEAD:
-                return self._end(at)
+                return self._finish(at)
             if item.sign == "prompt":
                 return self._commit(at + 1)
             if item.has(BREAK):
                 self._break(at)
             elif not item.has(ORDER) or not self._step(at, item):
                 return self._stop(at)
-        return self._end(len(items))
+        return self._finish(len(items))
 
-    def _end(self, at: int) -> int:
+    def _finish(self, at: int) -> int:
         if self._solid(at):
             self._commit(at)
         return self._reach()
@@ -121,31 +121,41 @@ class Growth:
         elif item.has(role.NOUN) and self._noun(following):
             self._commit(at + 1)
             self.free = True
-            self.framed = True
+            self.clip_asked = True
         elif item.has(role.LINK) and self._link(at, following):
             self._commit(at + 1)
             self.free = False
-        elif item.has(role.LEAD) or (item.has(role.PLEASE) and not item.has(role.SOFT)):
+        else:
+            return self._word(at, item, following)
+        return True
+
+    def _word(self, at: int, item: Item, following: Item | None) -> bool:
+        """The same for a word that asks for nothing itself."""
+        if item.has(role.CREATE) or (item.has(role.PLEASE) and not item.has(role.FILLER)):
             if self.colon:
-                return item.has(role.PLEASE | role.SOFT | role.VERB)
+                return item.has(role.PLEASE | role.FILLER | role.VERB)
             self._commit(at + 1)
-        elif item.first == "me" and self.named == at - 1 and following is not None and following.has(role.ARTICLE):
-            # "kling me a sunset"
+        elif self._is_recipient(at, item, following):
             self._commit(at + 1)
         elif item.has(role.LABEL) and at > self.start and self._describes(at, item, following):
             self._commit(at + 1)
             self.free = True
         elif item.has(role.PARTICLE) and self.commit == at and at and item.start == self.items[at - 1].end:
             self._commit(at + 1)
-        elif item.has(role.ARTICLE) and not item.has(role.SOFT):
+        elif item.has(role.ARTICLE) and not item.has(role.FILLER):
             if self._listed():
                 self._commit(at)
             self.free = False
         elif item.has(role.PARTICLE) and at > self.start:
             return True
         else:
-            return item.has(role.SOFT | role.VERB | role.LABEL | role.ARTICLE | role.PLEASE | role.KEPT)
+            return item.has(role.FILLER | role.VERB | role.LABEL | role.ARTICLE | role.PLEASE | role.KEPT)
         return True
+
+    def _is_recipient(self, at: int, item: Item, following: Item | None) -> bool:
+        """“kling me a sunset”."""
+        receives = item.first in self.lexicon.recipients and self.named == at - 1
+        return receives and following is not None and following.has(role.ARTICLE)
 
     def _describes(self, at: int, label: Item, following: Item | None) -> bool:
         """“the pro version”: a label after its own kind of wish says nothing more."""
@@ -175,7 +185,7 @@ class Growth:
             self._commit(at + 1)
 
     def _only_soft(self, at: int) -> bool:
-        return all(item.has(BREAK | role.SOFT) for item in self.items[self.commit : at])
+        return all(item.has(BREAK | role.FILLER) for item in self.items[self.commit : at])
 
     def _noun(self, following: Item | None) -> bool:
         if following is not None and following.first in self.lexicon.noun_not_before:
@@ -191,7 +201,7 @@ class Growth:
         if before is not None and before.sign == tok.COLON:
             # "kling : du café": what follows the colon begins the scene.
             return False
-        if following is not None and following.has(role.WISH) and self.items[at].has(role.SOFT):
+        if following is not None and following.has(role.WISH) and self.items[at].has(role.FILLER):
             return False
         if following is not None and following.has(role.STATE) and self.items[at].has(role.QUESTION):
             # "kling pro where is my mind": asked within the scene.

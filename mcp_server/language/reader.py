@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mcp_server.domain.catalog import Catalog
@@ -11,11 +12,11 @@ from mcp_server.domain.request import Match, Wishes
 from mcp_server.language import roles as role
 from mcp_server.language import tokens
 from mcp_server.language.item import BREAK, Item
-from mcp_server.language.lexicon import Manifest, lexicon
+from mcp_server.language.lexicon import lexicon
 from mcp_server.language.matcher import itemise
 from mcp_server.language.refusal import refusal
-from mcp_server.language.scene import Leftover, leftover
-from mcp_server.language.segmentation import Order
+from mcp_server.language.scene import Scene, scene_of
+from mcp_server.language.segmentation import Segmentation
 
 _SAID = {
     "tier": "tiers",
@@ -46,22 +47,22 @@ class _Said:
     end: int
 
 
-def read(text: str, *, catalog: Catalog, manifest: Manifest | None = None) -> Wishes:
+def read(text: str, *, catalog: Catalog, folder: Path | None = None) -> Wishes:
     """What these words ask for, which words asked for what, and what is left as the prompt."""
-    table = lexicon(catalog, manifest)
+    table = lexicon(catalog, folder)
     own = tokens.composed(text)
-    order = Order(itemise(tokens.tokenise(tokens.plain(own), table.names.is_id), table), table)
+    order = Segmentation(itemise(table.tokeniser.tokens(tokens.plain(own), table.names.is_id), table), table)
     refused = refusal(order, own)
     if refused is not None:
         return Wishes(none=refused.why, bare=refused.bare, prompt=own.strip() if refused.bare else "")
-    scene = leftover(order, own)
-    return _Ledger(order, own).wishes(scene)
+    scene = scene_of(order, own)
+    return _WishBuilder(order, own).wishes(scene)
 
 
-class _Ledger:
+class _WishBuilder:
     """What all the words say, field by field."""
 
-    def __init__(self, order: Order, text: str) -> None:
+    def __init__(self, order: Segmentation, text: str) -> None:
         self.text = text
         self.said: list[_Said] = []
         self.ruled_out: dict[str, list[Any]] = {}
@@ -81,7 +82,7 @@ class _Ledger:
             elif mended and item.has(BREAK):
                 mended = None
 
-    def wishes(self, scene: Leftover) -> Wishes:
+    def wishes(self, scene: Scene) -> Wishes:
         """Agreed fields as wishes, the others as contradictions."""
         fields: dict[str, Any] = {}
         fired: list[_Said] = []
@@ -101,7 +102,7 @@ class _Ledger:
                 self._complain(field, f"“{words}” rules out, but the words do not say what to take instead")
         return self._made(fields, fired, scene)
 
-    def _made(self, fields: dict[str, Any], fired: list[_Said], scene: Leftover) -> Wishes:
+    def _made(self, fields: dict[str, Any], fired: list[_Said], scene: Scene) -> Wishes:
         matched = tuple(
             Match(words=self.text[one.start : one.end], start=one.start, field=one.field, value=_plain(one.value))
             for one in sorted(fired, key=lambda one: one.start)

@@ -8,16 +8,16 @@ from typing import Final
 NAME: Final = 1 << 0
 WISH: Final = 1 << 1
 NOT_BEFORE: Final = 1 << 2
-"""Negates what follows."""
+"""Negates the wish that follows it."""
 NOT_AFTER: Final = 1 << 3
 """Negates what came before, as German and Japanese do."""
 ARTICLE: Final = 1 << 4
 VERB: Final = 1 << 5
-LEAD: Final = 1 << 6
+CREATE: Final = 1 << 6
 """A verb that asks for a clip and for nothing else ("generate"): it never belongs to the scene."""
 NOUN: Final = 1 << 7
 LINK: Final = 1 << 8
-SOFT: Final = 1 << 9
+FILLER: Final = 1 << 9
 PLEASE: Final = 1 << 10
 PARTICLE: Final = 1 << 11
 LABEL: Final = 1 << 12
@@ -44,9 +44,9 @@ GENRE: Final = 1 << 31
 OWNED: Final = 1 << 32
 """Says that a thing is there already: "this", "my last"."""
 MEDIUM: Final = 1 << 33
-"""Something that is handed in beside the words: "audio file", "recording"."""
+"""Something that is attached to the words: "audio file", "recording"."""
 PERSON: Final = 1 << 34
-"""Whoever is seen in what is handed in: "character"."""
+"""Whoever is seen in what is attached: "character"."""
 COUNTED: Final = 1 << 35
 """What several of may be asked for: "variations"."""
 LIMIT: Final = 1 << 36
@@ -62,6 +62,8 @@ KEPT: Final = 1 << 40
 """May stand among the words of an order, and stays in the prompt: "no music"."""
 WITHIN: Final = 1 << 41
 """Negates, and in another language means "in the": "vídeo no kling"."""
+FINAL: Final = 1 << 45
+"""A verb that can close a sentence, in languages that say it last: "作って", "machen"."""
 
-ZONE, EDGE, STANDALONE, ANYWHERE = range(4)
+BESIDE_NAME, EDGE, STANDALONE, ANYWHERE = range(4)
 """Where a wish may fire: beside the name; alone at an end of the text; alone anywhere; in any place."""

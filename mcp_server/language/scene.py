@@ -12,48 +12,24 @@ from mcp_server.language import roles as role
 from mcp_server.language import tokens as tok
 from mcp_server.language.item import BREAK, WORD, Item
 from mcp_server.language.measures import SHOT_HEAD
-from mcp_server.language.segmentation import Order
+from mcp_server.language.segmentation import Segmentation
 
 _QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»", "「": "」", "『": "』", "'": "'", "‘": "’"}
 _ENDINGS = frozenset(".!?。…")
 _MARKUP = re.compile(r"^(?:[>=|~ ]+|[*_]+\s+)+")
 """What is left of signs that led from the order to the scene: "|", "**"."""
-_QUESTIONS = frozenset(
-    (
-        "how",
-        "what",
-        "can",
-        "could",
-        "would",
-        "will",
-        "puedes",
-        "podrias",
-        "me",
-        "peux",
-        "pourrais",
-        "pouvez",
-        "pourriez",
-        "tu",
-        "kannst",
-        "konntest",
-        "konnen",
-        "konnten",
-        "wurdest",
-        "may",
-    )
-)
 
 
 @dataclass(frozen=True, slots=True)
-class Leftover:
-    """The scene."""
+class Scene:
+    """What shall be seen, and what shall not."""
 
     prompt: str
     negative_prompt: str
     shots: tuple[Shot, ...]
 
 
-def leftover(order: Order, text: str) -> Leftover:
+def scene_of(order: Segmentation, text: str) -> Scene:
     """The scene in `text`, which the order was read from."""
     items = order.items
     heads = [at for at, item in enumerate(items) if item.sign == SHOT_HEAD]
@@ -64,15 +40,15 @@ def leftover(order: Order, text: str) -> Leftover:
     end = heads[0] if heads else len(items)
     prompt = _text(order, text, start, end) or _text(order, text, 0, end)
     shots = tuple(_shot(order, text, first, last) for first, last in _bounds(heads, len(items)))
-    return Leftover(prompt, negative, shots)
+    return Scene(prompt, negative, shots)
 
 
-def _shot(order: Order, text: str, first: int, last: int) -> Shot:
+def _shot(order: Segmentation, text: str, first: int, last: int) -> Shot:
     sets = dict(order.items[first].sets)
     return Shot(prompt=_text(order, text, first + 1, last), duration=sets.get("duration"))
 
 
-def _own_lengths(order: Order, heads: Sequence[int]) -> None:
+def _own_lengths(order: Segmentation, heads: Sequence[int]) -> None:
     """A length said within a shot is that shot's own; in the last one only if the others have theirs, too."""
     items = order.items
     bounds = _bounds(heads, len(items))
@@ -84,9 +60,9 @@ def _own_lengths(order: Order, heads: Sequence[int]) -> None:
         for start, end in _clauses(items, first + 1, last):
             clause = items[start:end]
             lengths = [item for item in clause if item.has(role.WISH) and dict(item.sets).keys() == {"duration"}]
-            if len(lengths) == 1 and all(item is lengths[0] or item.roles == role.SOFT for item in clause):
+            if len(lengths) == 1 and all(item is lengths[0] or item.roles == role.FILLER for item in clause):
                 items[first].sets = lengths[0].sets
-                lengths[0].roles = role.SOFT
+                lengths[0].roles = role.FILLER
                 for at in range(start, end):
                     order.taken[at] = True
                 break
@@ -107,7 +83,7 @@ def _clauses(items: Sequence[Item], start: int, end: int) -> list[tuple[int, int
     return found
 
 
-def _negative(order: Order, text: str) -> str:
+def _negative(order: Segmentation, text: str) -> str:
     """What stands after "negative prompt:", to the end of its line; of its sentence, if nothing else is the scene."""
     items = order.items
     start = next((at + 1 for at, item in enumerate(items) if item.sign == "negative_prompt"), None)
@@ -125,9 +101,9 @@ def _negative(order: Order, text: str) -> str:
     return said
 
 
-def _text(order: Order, text: str, start: int, end: int) -> str:
+def _text(order: Segmentation, text: str, start: int, end: int) -> str:
     """The items that nobody took, with the signs between them."""
-    runs = _begun(order, _runs(order, start, end))
+    runs = _without_join(order, _runs(order, start, end))
     if len(runs) == 1 and runs[0][1] - runs[0][0] == 1:
         item = order.items[runs[0][0]]
         words = text[item.start : item.end]
@@ -147,14 +123,14 @@ def _text(order: Order, text: str, start: int, end: int) -> str:
     return said if any(sign.isalnum() for sign in said) else ""
 
 
-def _is_asked(order: Order) -> bool:
+def _is_asked(order: Segmentation) -> bool:
     return any(
-        taken and item.has(role.PLEASE | role.NAME) and item.first in _QUESTIONS
+        taken and item.has(role.PLEASE | role.NAME) and item.first in order.lexicon.asking
         for item, taken in zip(order.items, order.taken, strict=True)
     )
 
 
-def _runs(order: Order, start: int, end: int) -> list[tuple[int, int]]:
+def _runs(order: Segmentation, start: int, end: int) -> list[tuple[int, int]]:
     """Stretches of the scene between words of the order: first item, and the one after the last."""
     runs: list[tuple[int, int]] = []
     first = last = -1
@@ -173,7 +149,7 @@ def _runs(order: Order, start: int, end: int) -> list[tuple[int, int]]:
     return runs
 
 
-def _begun(order: Order, runs: list[tuple[int, int]]) -> list[tuple[int, int]]:
+def _without_join(order: Segmentation, runs: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """Without the word that only joined the scene to an order before it: "… with sound but without music"."""
     if not runs or runs[0][0] == 0:
         return runs
@@ -183,7 +159,7 @@ def _begun(order: Order, runs: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return [(first + 1, last), *runs[1:]] if joins else runs
 
 
-def _piece(order: Order, text: str, first: int, last: int, end: int) -> tuple[str, str]:
+def _piece(order: Segmentation, text: str, first: int, last: int, end: int) -> tuple[str, str]:
     """The text of one stretch with the signs that belong to it, and the sign that parts it from the next."""
     items = order.items
     begin, stop = items[first].start, items[last - 1].end

@@ -11,19 +11,17 @@ from typing import Final
 
 from mcp_server.language import roles as role
 from mcp_server.language import tokens as tok
-from mcp_server.language.clauses import clause_start, is_order
-from mcp_server.language.inner_clauses import middle
+from mcp_server.language.clauses import clause_start, inner_orders, is_order
 from mcp_server.language.item import BREAK, ORDER, WORD, Item
 from mcp_server.language.lexicon import Lexicon
 from mcp_server.language.measures import SHOT_HEAD
-from mcp_server.language.order_span import Growth
+from mcp_server.language.order_span import OrderSpan
 
-_INDEFINITE: Final = frozenset(("a", "an", "un", "una", "une", "ein", "eine", "einen", "some"))
 _CHATTER: Final = 4
 """How many unknown words may lead up to "… a kling video of" without being a scene of their own."""
 
 
-class Order:
+class Segmentation:
     """The items of a text, and which of them are the order."""
 
     def __init__(self, items: Sequence[Item], lexicon: Lexicon) -> None:
@@ -32,9 +30,9 @@ class Order:
         self.taken = [False] * len(items)
         self.named = -1
         """The place of the name that carries the order; -1 when none does."""
-        self.framed = False
+        self.clip_asked = False
         """Whether a clip is asked for in so many words: "make a video of"."""
-        self.firm: set[int] = set()
+        self.certain: set[int] = set()
         """Wishes said beside the name or in clauses of their own; not those a sentence only happens to end with."""
         self.run_on = False
         """Whether the scene follows the order without a comma or a colon."""
@@ -43,18 +41,18 @@ class Order:
         if self.named < 0:
             self._name_further_on(head)
         self._close()
-        self._middle()
+        self._take_inner_orders()
         self._labelled()
-        self.firm |= {at for at, item in enumerate(items) if self.taken[at] and item.scope == role.ANYWHERE}
+        self.certain |= {at for at, item in enumerate(items) if self.taken[at] and item.scope == role.ANYWHERE}
 
     def wishes(self) -> Iterable[Item]:
-        """Everything that is asked for."""
+        """The items of the order that ask for something."""
         return (item for item, taken in zip(self.items, self.taken, strict=True) if taken and item.has(role.WISH))
 
     # -- the beginning ----------------------------------------------------------------------------------------
 
     def _head(self) -> int:
-        end = self._grow(0, free=False)
+        end = self._span_end(0, free=False)
         if end == 0 or not self._has_name(0, end):
             end = max(end, self._opening_verb())
         self._take(0, end)
@@ -76,20 +74,24 @@ class Order:
             if (
                 item.has(role.VERB)
                 and following is not None
-                and (following.first in _INDEFINITE or following.has(role.NUMBER | role.GENRE) or not following.first)
+                and (
+                    following.first in self.lexicon.indefinite
+                    or following.has(role.NUMBER | role.GENRE)
+                    or not following.first
+                )
             ):
                 return at + 1
-            if not item.has(role.PLEASE | role.SOFT):
+            if not item.has(role.PLEASE | role.FILLER):
                 break
         return 0
 
-    def _grow(self, at: int, *, free: bool) -> int:
+    def _span_end(self, at: int, *, free: bool) -> int:
         """How far the order reaches from here. `free`: a wish here stands right beside the name."""
-        growth = Growth(self.items, at, self.lexicon, free=free, named=self.named >= 0)
-        end = growth.run()
-        self.framed = self.framed or growth.framed
+        span = OrderSpan(self.items, at, self.lexicon, free=free, named=self.named >= 0)
+        end = span.end()
+        self.clip_asked = self.clip_asked or span.clip_asked
         if self.named < 0:
-            self.named = growth.named
+            self.named = span.named
         return end
 
     # -- a name in the middle or at the end -------------------------------------------------------------------
@@ -106,7 +108,7 @@ class Order:
         after = self.items[at + 1] if at + 1 < len(self.items) else None
         if after is None or after.has(BREAK | role.WISH | role.NOUN | role.PARTICLE | role.GENRE):
             return True
-        return before is None or before.has(BREAK | role.SOFT | role.VERB | role.LEAD | role.LINK)
+        return before is None or before.has(BREAK | role.FILLER | role.VERB | role.CREATE | role.LINK)
 
     def _take_around(self, at: int, start: int) -> None:
         self.named = at
@@ -116,10 +118,10 @@ class Order:
         beside_scene = left > start and self.items[left - 1].has(WORD | role.KEPT)
         while beside_scene and left < at and self.items[left].has(role.ARTICLE):
             left += 1
-        end = self._grow(at, free=True)
+        end = self._span_end(at, free=True)
         if self.items[end - 1].sign == tok.COLON:
-            left = self._frame_start(left)
-        elif beside_scene and self._is_whole_frame(left, at, end):
+            left = self._request_start(left)
+        elif beside_scene and self._is_whole_request(left, at, end):
             left = max(start, self._sentence_start(left))
         if beside_scene and self.items[left - 1].has(role.GENRE):
             # "a 15s spot in kling pro of a car": the kind of clip stays, with what it shows.
@@ -140,7 +142,7 @@ class Order:
             first -= 1
         self._take(first, noun)
 
-    def _is_whole_frame(self, left: int, at: int, end: int) -> bool:
+    def _is_whole_request(self, left: int, at: int, end: int) -> bool:
         """“Would you mind making a kling video of …”: an article, the name, a noun and what links it to the scene."""
         begins = left > 0 and self.items[left - 1].has(role.ARTICLE) and not self.items[left - 1].has(WORD)
         nouns = [index for index in range(at, end - 1) if self.items[index].has(role.NOUN)]
@@ -153,10 +155,10 @@ class Order:
             at -= 1
         return at
 
-    def _frame_start(self, at: int) -> int:
+    def _request_start(self, at: int) -> int:
         """“Make me something with kling pro: …”: what leads up to such a colon is not the scene."""
         start = self._sentence_start(at)
-        opens = self.items[start].has(role.VERB | role.LEAD | role.PLEASE)
+        opens = self.items[start].has(role.VERB | role.CREATE | role.PLEASE)
         return start if opens and not any(item.has(BREAK) for item in self.items[start:at]) else at
 
     # -- the end ----------------------------------------------------------------------------------------------
@@ -207,18 +209,18 @@ class Order:
                 cut = at
             elif item.has(role.NAME) or (cut < end and at == cut - 1 and self._leads_to(item)):
                 cut = at
-        verbs = any(item.has(role.VERB | role.LEAD) for item in self.items[low:end])
+        verbs = any(item.has(role.VERB | role.CREATE) for item in self.items[low:end])
         if cut == end:
-            cut = self._frame(low, end, verbs=verbs)
+            cut = self._closing_request(low, end, verbs=verbs)
         elif verbs:
-            while cut > low and self.items[cut - 1].has(role.NOUN | role.PARTICLE | role.LEAD):
+            while cut > low and self.items[cut - 1].has(role.NOUN | role.PARTICLE | role.CREATE):
                 cut -= 1
-        firm = set(self.firm)
+        certain = set(self.certain)
         self._take(cut, end)
-        self.firm = firm
+        self.certain = certain
 
     def _leads_to(self, item: Item) -> bool:
-        return item.has(role.SOFT) or item.first in self.lexicon.closing["provider"]
+        return item.has(role.FILLER) or item.first in self.lexicon.closing_words("provider")
 
     def _may_close(self, at: int, cut: int, end: int) -> bool:
         item = self.items[at]
@@ -229,30 +231,29 @@ class Order:
         if any(self._is_scenery(field, value) for field, value in item.sets):
             return False
         following = self.items[at + 1] if at + 1 < end else None
-        if before.has(role.ARTICLE) and not before.has(role.SOFT):
-            return following is not None and following.has(role.LABEL) and self.items[at - 2].has(role.SOFT)
+        if before.has(role.ARTICLE) and not before.has(role.FILLER):
+            return following is not None and following.has(role.LABEL) and self.items[at - 2].has(role.FILLER)
         if item.closes == "bare" or item.scope == role.ANYWHERE:
             return True
         beside = cut == at + 1 and following is not None and following.has(role.WISH | role.NAME)
         beside = beside or (self.run_on and before.has(role.WISH))
         if item.closes == "after_preposition":
             field = item.sets[0][0] if item.sets else "other"
-            return (
-                beside or self.run_on or before.first in self.lexicon.closing.get(field, self.lexicon.closing["other"])
-            )
+            return beside or self.run_on or before.first in self.lexicon.closing_words(field)
         return beside and item.scope >= role.EDGE
 
     def _is_scenery(self, field: str, value: object) -> bool:
         """What was settled beside the name, and a length nobody sells, are not settled by a sentence's last words."""
         if field == "duration" and isinstance(value, int) and value > self.lexicon.longest_sold:
             return True
-        said = {pair[1] for at in self.firm for pair in self.items[at].sets if pair[0] == field}
+        said = {pair[1] for at in self.certain for pair in self.items[at].sets if pair[0] == field}
         return bool(said) and value not in said
 
-    def _frame(self, low: int, end: int, *, verbs: bool) -> int:
+    def _closing_request(self, low: int, end: int, *, verbs: bool) -> int:
         """Languages that say "video" and "make" last: "猫がピアノを弾く動画を作って"."""
         opened = any(
-            self.taken[at] and item.has(role.VERB | role.LEAD | role.PLEASE) for at, item in enumerate(self.items[:low])
+            self.taken[at] and item.has(role.VERB | role.CREATE | role.PLEASE)
+            for at, item in enumerate(self.items[:low])
         )
         named = any(self.taken[at] and item.has(role.NOUN) for at, item in enumerate(self.items[:low]))
         first = next((at for at in range(low, end) if self.items[at].has(role.NOUN)), None)
@@ -261,16 +262,16 @@ class Order:
             return closing[0] if closing and closing[-1] == end - 1 and (opened or named) else end
         if not verbs and not (opened and not named):
             return end
-        self.framed = True
-        while first > low and self.items[first - 1].has(role.PARTICLE | role.SOFT):
+        self.clip_asked = True
+        while first > low and self.items[first - 1].has(role.PARTICLE | role.FILLER):
             first -= 1
         return first
 
-    # -- the middle -------------------------------------------------------------------------------------------
+    # -- within the scene -------------------------------------------------------------------------------------------
 
-    def _middle(self) -> None:
+    def _take_inner_orders(self) -> None:
         said = {field for item in self.wishes() for field, _ in item.sets}
-        for start, end in middle(self.items[: self._shots], self.taken, said, self.lexicon):
+        for start, end in inner_orders(self.items[: self._shots], self.taken, said, self.lexicon):
             self._take(start, end)
 
     def _labelled(self) -> None:
@@ -281,10 +282,9 @@ class Order:
     def _take(self, start: int, end: int) -> None:
         for at in range(start, end):
             self.taken[at] = not self.items[at].has(role.KEPT)
-        self.firm.update(at for at in range(start, end) if self.items[at].has(role.WISH))
+        self.certain.update(at for at in range(start, end) if self.items[at].has(role.WISH))
 
 
 def _may_be_last(item: Item) -> bool:
     """A word of ordering where languages say it last, "作って", "machen"; "she learns to run" is the scene's own."""
-    said = not item.first.isascii() or item.first.endswith("en")
-    return item.has(role.PLEASE) or (said and item.has(role.VERB | role.LEAD))
+    return item.has(role.PLEASE) or (item.has(role.VERB | role.CREATE) and item.has(role.FINAL))

@@ -9,17 +9,18 @@ from typing import Final
 from mcp_server.language import roles as role
 from mcp_server.language import tokens as tok
 from mcp_server.language.item import Item, merge, number_of
+from mcp_server.language.lexicon import Lexicon
 
 _LEADING: Final = 4
 """How far the words of the limit may stand before the amount: "budget is around $2"."""
 
 
-def limits(items: list[Item]) -> list[Item]:
+def merge_limits(items: list[Item], lexicon: Lexicon) -> list[Item]:
     """An amount with a word that makes it a limit becomes one item; an amount alone stays part of the scene."""
     made: list[Item] = []
     at = 0
     while at < len(items):
-        amount = _amount(items, at)
+        amount = _amount(items, at, lexicon)
         if amount is not None:
             end, number, currency = amount
             before, after = _said_before(made), _said_after(items, end)
@@ -34,14 +35,14 @@ def limits(items: list[Item]) -> list[Item]:
     return made
 
 
-def _amount(items: Sequence[Item], at: int) -> tuple[int, int, Item] | None:
+def _amount(items: Sequence[Item], at: int, lexicon: Lexicon) -> tuple[int, int, Item] | None:
     """“$2”, “2 dollars”: where it ends, the place of its number, and its currency."""
     here, following = items[at], items[at + 1] if at + 1 < len(items) else None
     if following is None:
         return None
     if here.has(role.NUMBER) and following.has(role.DOLLAR | role.CENT | role.MONEY):
         return at + 2, at, following
-    if here.first == "a" and following.has(role.DOLLAR | role.MONEY):
+    if here.first in lexicon.indefinite and following.has(role.DOLLAR | role.MONEY):
         return at + 2, at, following
     if here.has(role.DOLLAR | role.CENT | role.MONEY) and following.has(role.NUMBER):
         repeated = at + 2 < len(items) and items[at + 2].has(role.DOLLAR | role.CENT | role.MONEY)
@@ -55,7 +56,7 @@ def _said_before(made: Sequence[Item]) -> int:
         item = made[-back]
         if item.has(role.LIMIT):
             return back
-        if not (item.has(role.SOFT | role.ARTICLE) or item.sign == tok.COLON):
+        if not (item.has(role.FILLER | role.ARTICLE) or item.sign == tok.COLON):
             break
     return 0
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 WORD: Final = "word"
@@ -43,24 +43,32 @@ _WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20}
 _KANA = "\u3040-\u30fa\u30fc-\u30ff\u31f0-\u31ff\uff66-\uff9f"
 _HANGUL = "\uac00-\ud7a3\u1100-\u11ff\u3130-\u318f"
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u3005\u3007"
+_NEVER = "(?!)"
 _LETTER = rf"[^\W\d_{_KANA}{_HANGUL}{_HAN}]"
 
-_TOKEN = re.compile(
-    rf"""
-    (?P<address>https?://[^\s<>"'、。，）)\]]+)
-  | (?P<size>\d{{3,4}}[x×*]\d{{3,4}}(?!\d))
-  | (?P<ratio>(?<![\d.])(?<!\d:)\d{{1,2}}(?:[:/x×]|\ [:x×]\ )\d{{1,2}}(?![\d:.]\d|\d))
-  | (?P<number>\d{{1,9}}(?:\.\d{{1,9}})?)
-  | (?P<elision>(?:[cdjlmnst]|qu)['’](?={_LETTER}))
-  | (?P<genitive>(?<=\w)['’]s(?!\w))
-  | (?P<word>{_LETTER}+(?:['’](?!s\b){_LETTER}+)*)
-  | (?P<sign>[{_KANA}{_HANGUL}{_HAN}])
-  | (?P<flag>--+)
-  | (?P<join>[-_‐‑/](?=\w))
-  | (?P<space>\s)
-    """,
-    re.VERBOSE | re.IGNORECASE,
-)
+
+def _pattern(elisions: Iterable[str], possessives: Iterable[str]) -> re.Pattern[str]:
+    """The tokens of a text, in a grammar that writes these words elided ("d'") and these endings apart ("'s")."""
+    elided = "|".join(map(re.escape, elisions)) or _NEVER
+    ending = "|".join(re.escape(ending.lstrip("'")) for ending in possessives) or _NEVER
+    return re.compile(
+        rf"""
+        (?P<address>https?://[^\s<>"'、。，）)\]]+)
+      | (?P<size>\d{{3,4}}[x×*]\d{{3,4}}(?!\d))
+      | (?P<ratio>(?<![\d.])(?<!\d:)\d{{1,2}}(?:[:/x×]|\ [:x×]\ )\d{{1,2}}(?![\d:.]\d|\d))
+      | (?P<number>\d{{1,9}}(?:\.\d{{1,9}})?)
+      | (?P<elision>(?:{elided})['’](?={_LETTER}))
+      | (?P<possessive>(?<=\w)['’](?:{ending})(?!\w))
+      | (?P<word>{_LETTER}+(?:['’](?!(?:{ending})\b){_LETTER}+)*)
+      | (?P<sign>[{_KANA}{_HANGUL}{_HAN}])
+      | (?P<flag>--+)
+      | (?P<join>[-_‐‑/](?=\w))
+      | (?P<space>\s)
+        """,
+        re.VERBOSE | re.IGNORECASE,
+    )
+
+
 _RAW_ID = re.compile(r"[A-Za-z0-9]+(?:[-._/]+[A-Za-z0-9]+)*")
 
 _CLAUSE_SIGNS: Final = frozenset(",;、|·・→—–-~〜•/")
@@ -104,13 +112,40 @@ def fold(word: str) -> str:
     return "".join(sign for sign in unicodedata.normalize("NFD", word) if unicodedata.category(sign) != "Mn")
 
 
-def tokenise(text: str, is_id: Callable[[str], bool] | None = None, *, quotes: bool = True) -> list[Token]:
-    """The tokens of a `plain` text. `is_id` says whether a run such as `kling-v3-pro-audio` is a vendor's own id."""
-    return _Scan(text, is_id, quotes=quotes).run()
+_Matcher = Callable[[str, int], re.Match[str] | None]
+
+
+class Tokeniser:
+    """Cuts texts, and the phrases they are compared with, into tokens in one and the same way."""
+
+    def __init__(self, elisions: Iterable[str], possessives: Iterable[str]) -> None:
+        self._match = _pattern(elisions, possessives).match
+
+    def tokens(self, text: str, is_id: Callable[[str], bool] | None = None, *, quotes: bool = True) -> list[Token]:
+        """The tokens of a `plain` text. `is_id` says whether a run such as `kling-v3-pro` is a vendor's own id."""
+        return _Scan(self._match, text, is_id, quotes=quotes).run()
+
+    def phrase(self, phrase: str) -> tuple[list[str], int]:
+        """The keys a phrase is found by, and how many of them are written in one piece with the first."""
+        if phrase.isascii() and phrase.replace(" ", "").isalpha():
+            return phrase.lower().split(), 1
+        text = plain(composed(phrase))
+        # "d'" is a word of its own only before another, "'s" only after one.
+        before, after = text.startswith("'"), text.endswith("'")
+        found = self.tokens(f"{'x' * before}{text}{'x' * after}", quotes=False)
+        found = found[before : len(found) - after]
+        return [token.key for token in found], next(
+            (at for at in range(1, len(found)) if not found[at].glued), len(found)
+        )
+
+    def first_keys(self, phrases: Iterable[str]) -> frozenset[str]:
+        """The first key of each phrase: what a word is compared with where only the first decides."""
+        return frozenset(keys[0] for phrase in phrases if (keys := self.phrase(phrase)[0]))
 
 
 class _Scan:
-    def __init__(self, text: str, is_id: Callable[[str], bool] | None, *, quotes: bool) -> None:
+    def __init__(self, match: _Matcher, text: str, is_id: Callable[[str], bool] | None, *, quotes: bool) -> None:
+        self.match = match
         self.text = text
         self.is_id = is_id
         self.quotes = quotes
@@ -122,7 +157,7 @@ class _Scan:
         self.raw_end = 0
 
     def run(self) -> list[Token]:
-        text, match = self.text, _TOKEN.match
+        text, match = self.text, self.match
         at = 0
         while at < len(text):
             if self.is_id is not None and at >= self.raw_end and (end := self._id(at)):
@@ -159,8 +194,8 @@ class _Scan:
         if kind in ("join", "flag"):
             self.tokens.append(Token(found.group(), start, end, CLAUSE, glued=False))
             return end
-        name = {"elision": WORD, "genitive": WORD, "sign": WORD}.get(kind or "", kind or WORD)
-        key = fold(found.group()) if kind in ("word", "elision", "genitive", "size", "ratio") else found.group()
+        name = {"elision": WORD, "possessive": WORD, "sign": WORD}.get(kind or "", kind or WORD)
+        key = fold(found.group()) if kind in ("word", "elision", "possessive", "size", "ratio") else found.group()
         self.tokens.append(Token(key, start, end, name, self._glued(start, kind)))
         return end
 

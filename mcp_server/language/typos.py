@@ -1,51 +1,58 @@
-"""Slips of the finger: words one edit away from "kling", or from a tier beside it."""
+"""Typos: words one edit away from the name, from a unit, or from a tier or a shape beside the name."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 from mcp_server.language import roles as role
 from mcp_server.language.item import BREAK, WORD, Item
-from mcp_server.language.lexicon import Lexicon
+from mcp_server.language.lexicon import LONG, Lexicon
+
+_NEAR_START = 8
+"""Up to here breaks are looked across for the word before the name."""
 
 
-def units(items: list[Item], lexicon: Lexicon) -> None:
+def correct_units(items: list[Item], lexicon: Lexicon) -> None:
     """“10 secnds”: after a number, a word one edit away from a unit is that unit."""
     for at in range(1, len(items)):
         item = items[at]
-        if (
-            len(item.first) < _LONG
-            or item.entry is not None
-            or not item.has(WORD)
-            or not items[at - 1].has(role.NUMBER)
-        ):
+        if len(item.first) < LONG or item.entry is not None or not item.has(WORD):
             continue
-        meant = next((unit for unit in lexicon.unit_words if _is_slip(item.first, unit, lexicon)), None)
+        if not items[at - 1].has(role.NUMBER):
+            continue
+        meant = next((unit for unit in lexicon.unit_words if _is_typo(item.first, unit, lexicon)), None)
         if meant is not None:
             item.entry, item.roles = lexicon.entry(meant), role.UNIT | WORD
 
 
-def forgive(items: list[Item], lexicon: Lexicon) -> None:
-    """Words one edit away from "kling", or from a tier beside the name."""
+def correct_words(items: list[Item], lexicon: Lexicon) -> None:
+    """Takes a word for the name, or beside it for a tier or a shape, where it can be nothing but a typo of it."""
     named = any(item.has(role.NAME) for item in items)
     for at, item in enumerate(items):
-        lonely = item.end - item.start == len("pro") and item.first in _PRO_SLIPS_ALONE
-        if lonely and at and items[at - 1].has(role.NAME) and not item.has(role.WISH):
-            _tier_slip(items, at, lexicon)
+        if _is_lone_typo(items, at, lexicon):
+            _correct_tier(items, at, lexicon)
         if not item.has(WORD) or item.entry is not None or item.glued or (at + 1 < len(items) and items[at + 1].glued):
             continue
-        if (
-            not named
-            and (_is_slip(item.first, "kling", lexicon) or _is_heard(items, at, lexicon))
-            and _stands_for_name(items, at)
-        ):
+        if not named and _is_name(items, at, lexicon):
             item.roles = role.NAME
             named = True
         elif at and items[at - 1].has(role.NAME | role.WISH | role.NOUN):
-            _tier_slip(items, at, lexicon)
-        if item.has(WORD) and len(item.first) >= _LONG:
-            _shape_slip(items, at, lexicon)
+            _correct_tier(items, at, lexicon)
+        if item.has(WORD) and len(item.first) >= LONG:
+            _correct_shape(items, at, lexicon)
+
+
+def _is_lone_typo(items: Sequence[Item], at: int, lexicon: Lexicon) -> bool:
+    """“kling por”: a word of its own in some language, right after the name."""
+    item = items[at]
+    alone = item.first in lexicon.lone_typos and item.end - item.start == len(item.first)
+    return alone and at > 0 and items[at - 1].has(role.NAME) and not item.has(role.WISH)
+
+
+def _is_name(items: Sequence[Item], at: int, lexicon: Lexicon) -> bool:
+    word = items[at].first
+    near = any(_is_typo(word, name, lexicon) for name in lexicon.name_words) or _is_heard(items, at, lexicon)
+    return near and _stands_for_name(items, at)
 
 
 def _is_heard(items: Sequence[Item], at: int, lexicon: Lexicon) -> bool:
@@ -55,47 +62,36 @@ def _is_heard(items: Sequence[Item], at: int, lexicon: Lexicon) -> bool:
 
 
 def _stands_for_name(items: Sequence[Item], at: int) -> bool:
-    before = [item for item in items[:at] if not item.has(BREAK)][-1:] if at < 8 else [items[at - 1]]
-    if not before or before[0].has(role.VERB | role.SOFT | role.PLEASE | role.LEAD | role.WISH | role.ARTICLE):
+    before = [item for item in items[:at] if not item.has(BREAK)][-1:] if at < _NEAR_START else [items[at - 1]]
+    if not before or before[0].has(role.VERB | role.FILLER | role.PLEASE | role.CREATE | role.WISH | role.ARTICLE):
         return True
     return at + 1 < len(items) and items[at + 1].has(role.WISH)
 
 
-def _tier_slip(items: list[Item], at: int, lexicon: Lexicon) -> None:
-    item = items[at]
-    word = item.first
-    following = items[at + 1] if at + 1 < len(items) else None
-    closed = following is None or following.has(BREAK)
-    for meant, tier in lexicon.tier_words.items():
-        if len(meant) >= 5:
-            near = _is_slip(word, meant, lexicon) and not word.startswith(meant)
-        else:
-            near = meant == "pro" and (word in _PRO_SLIPS or (closed and word in _PRO_SLIPS_ALONE))
-        if near:
-            item.wish((("tier", tier),), role.EDGE, "")
-            return
+def _correct_tier(items: list[Item], at: int, lexicon: Lexicon) -> None:
+    word = items[at].first
+    closed = at + 1 >= len(items) or items[at + 1].has(BREAK)
+    tier = lexicon.tier_typos.get(word) or (closed and lexicon.lone_typos.get(word))
+    for meant, known in lexicon.tier_words.items():
+        if not tier and _is_typo(word, meant, lexicon) and not word.startswith(meant):
+            tier = known
+    if tier:
+        items[at].wish((("tier", tier),), role.EDGE, "")
 
 
-def _shape_slip(items: list[Item], at: int, lexicon: Lexicon) -> None:
+def _correct_shape(items: list[Item], at: int, lexicon: Lexicon) -> None:
     """“potrait”, where it can be nothing but an order: between signs, or among other wishes."""
     around = (items[at - 1] if at else None, items[at + 1] if at + 1 < len(items) else None)
     if not all(one is None or one.has(BREAK | role.WISH | role.NAME) for one in around):
         return
     word = items[at].first
     for meant, sets in lexicon.shape_words.items():
-        if not word.startswith(meant) and _is_slip(word, meant, lexicon):
+        if not word.startswith(meant) and _is_typo(word, meant, lexicon):
             items[at].wish(sets, role.EDGE, "")
             return
 
 
-_LONG: Final = 5
-"""Shorter words are one edit away from too many others."""
-_PRO_SLIPS: Final = frozenset({"prro", "ppro", "proo", "rpo"})
-_PRO_SLIPS_ALONE: Final = frozenset({"por", "prp", "pto", "pr0", "lro", "pri", "prk", "prl"})
-"""Words in some language, or half-words: a slip only where nothing else can be meant."""
-
-
-def _is_slip(word: str, meant: str, lexicon: Lexicon) -> bool:
+def _is_typo(word: str, meant: str, lexicon: Lexicon) -> bool:
     return abs(len(word) - len(meant)) <= 1 and word not in lexicon.not_typos and one_edit(word, meant)
 
 

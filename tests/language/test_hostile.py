@@ -123,8 +123,8 @@ def test_time_grows_with_the_text_and_not_faster(bait: str) -> None:
 
 
 WORDS = [row["text"] for row in (*labelled("first_half"), *labelled("second_half"))]
-MANIFEST = json.loads((places.skill() / "triggers.json").read_text(encoding="utf-8"))
-PHRASES = [phrase for group in MANIFEST["wishes"] for phrase in chain.from_iterable(group["phrases"].values())] + [
+TRIGGERS = json.loads((places.skill() / "triggers.json").read_text(encoding="utf-8"))
+PHRASES = [phrase for group in TRIGGERS["wishes"] for phrase in chain.from_iterable(group["phrases"].values())] + [
     "kling",
     "not",
     "no",
