@@ -1,4 +1,4 @@
-"""How well and how fast words are read: accuracy of both halves of the labelled set, time, growth, hostile text.
+"""How well and how fast words are read: accuracy of both labelled halves, time, time by length, hostile text.
 
     python benchmarks/routing.py [rounds]
 
@@ -73,7 +73,7 @@ def speed(texts: list[str], rounds: int) -> dict[str, float]:
     }
 
 
-def growth() -> dict[str, float]:
+def by_length() -> dict[str, float]:
     """Nanoseconds per character at growing lengths: flat means linear."""
     sentence = "a neon city in the rain, people in 4k coats, 10 seconds later, "
     return {
@@ -108,11 +108,11 @@ def main() -> int:
     measured = {half: accuracy(rows) for half, rows in halves.items()}
     pace = speed([row["text"] for rows in halves.values() for row in rows], rounds)
     report = {
-        "what": "routing.words.read over the labelled requests",
+        "what": "language.reader.read over the labelled requests",
         "accuracy": measured,
         "first_read_ms": round(first, 1),
         "speed": pace,
-        "ns_per_character": growth(),
+        "ns_per_character": by_length(),
         "hostile_100_kb_ms": hostile(),
         "python": platform.python_version(),
         "aims": {"whole_second_half": AIM_WHOLE, "p50_ms": AIM_P50_MS},

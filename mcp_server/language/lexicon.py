@@ -227,15 +227,14 @@ class Lexicon:
         return [found[0] for found in keys if len(found) == 1 and found[0].isascii() and found[0].isalpha()]
 
 
-_compiled: tuple[Catalog, Path, Lexicon] | None = None
+_compiled: tuple[Catalog, Path | None, Lexicon] | None = None
 
 
 def lexicon(catalog: Catalog, folder: Path | None = None) -> Lexicon:
-    """The table for this catalog and this folder of manifests; compiled when it is first asked for, and kept."""
+    """The table for this catalog and the manifests of this folder, or the shipped ones; compiled once, and kept."""
     global _compiled
-    folder = folder or places.skill()
     if _compiled is None or _compiled[0] is not catalog or _compiled[1] != folder:
-        _compiled = (catalog, folder, Lexicon(Manifests.of(folder), catalog))
+        _compiled = (catalog, folder, Lexicon(Manifests.of(folder or places.skill()), catalog))
     return _compiled[2]
 
 

@@ -194,8 +194,8 @@ class _Scan:
         if kind in ("join", "flag"):
             self.tokens.append(Token(found.group(), start, end, CLAUSE, glued=False))
             return end
-        name = {"elision": WORD, "possessive": WORD, "sign": WORD}.get(kind or "", kind or WORD)
-        key = fold(found.group()) if kind in ("word", "elision", "possessive", "size", "ratio") else found.group()
+        key = fold(found.group()) if kind in _FOLDED else found.group()
+        name = WORD if kind is None or kind in _WORD_GROUPS else kind
         self.tokens.append(Token(key, start, end, name, self._glued(start, kind)))
         return end
 
@@ -250,6 +250,8 @@ class _Scan:
         return found.end()
 
 
+_WORD_GROUPS: Final = frozenset(("word", "elision", "possessive", "sign"))
+_FOLDED: Final = frozenset(("word", "elision", "possessive", "size", "ratio"))
 _WORDY: Final = frozenset((WORD, NUMBER, ID, RATIO, SIZE))
 
 

@@ -251,7 +251,7 @@ def test_a_choice_is_left_to_whoever_asked(word: str) -> None:
     ("language", "word"),
     by_language("medium", "person"),
 )
-def test_what_is_handed_in_is_no_scene(language: str, word: str) -> None:
+def test_what_is_attached_is_no_scene(language: str, word: str) -> None:
     owned = GRAMMAR[language]["owned"][0]
     found = read(f"kling motion control to {owned} {word}")
     assert (found.mode, found.prompt) == ("motion-control", "")
@@ -359,7 +359,7 @@ def test_what_only_looks_like_kling_orders_nothing(word: str) -> None:
 
 
 @pytest.mark.parametrize("word", sorted(set(words("not_typo")) - set(words("heard_as"))))
-def test_a_real_word_is_no_slip_of_the_finger(word: str) -> None:
+def test_a_real_word_is_no_typo(word: str) -> None:
     assert read(f"{word} 4k").none
 
 
@@ -372,7 +372,7 @@ def test_what_dictation_writes_is_the_name_only_right_before_a_tier(word: str) -
 
 
 @pytest.mark.parametrize("word", words("name_not_before") + [f"{title} kling" for title in words("name_not_after")])
-def test_a_name_in_other_company_is_another_name(word: str) -> None:
+def test_a_name_beside_such_a_word_is_another_name(word: str) -> None:
     text = word if word.endswith("kling") else f"kling {word}"
     assert read(text).none
 

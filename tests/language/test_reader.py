@@ -97,18 +97,18 @@ def test_shapes_by_number_word_and_place(words: str, ratio: str) -> None:
 
 
 @pytest.mark.parametrize("typo", ["klign", "klng", "kiling", "Klling", "kking", "klimg", "klingg"])
-def test_a_slip_of_the_finger_in_the_name_is_forgiven(typo: str) -> None:
+def test_a_typo_in_the_name_is_forgiven(typo: str) -> None:
     assert (read(f"{typo} 4k: fog").tier, read(f"{typo} 4k: fog").prompt) == ("4k", "fog")
 
 
 @pytest.mark.parametrize(
     ("typo", "tier"), [("standart", "standard"), ("satndard", "standard"), ("profesional", "pro"), ("prro", "pro")]
 )
-def test_a_slip_of_the_finger_in_a_tier_is_forgiven(typo: str, tier: str) -> None:
+def test_a_typo_in_a_tier_is_forgiven(typo: str, tier: str) -> None:
     assert read(f"kling {typo}: fog").tier == tier
 
 
-def test_a_slip_in_the_scene_is_left_alone() -> None:
+def test_a_typo_in_the_scene_is_left_alone() -> None:
     assert read("kling: a standart bearer and a klng sound").prompt == "a standart bearer and a klng sound"
 
 
