@@ -10,22 +10,23 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
-from decimal import Decimal
 from pathlib import Path
 from statistics import median
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from support.stub_vendor import facts, new_task
+from support.stub_vendor import catalog, facts, new_task
 
 from mcp_server.providers.accounts import Account
 from mcp_server.providers.transport import Transport
 from mcp_server.settings import Secret
 from mcp_server.tasks.download.saver import Saver
-from mcp_server.tasks.failpoints import Failpoints
-from mcp_server.tasks.store.schema import task_of
+from mcp_server.tasks.runtime import TaskRuntime
+from mcp_server.tasks.store.base import Budget, Lease
+from mcp_server.tasks.store.sqlite import SqliteStore
 
 ROUNDS = 11
 SERVER = """
@@ -106,28 +107,34 @@ def measure(url: str, folder: Path, size: int) -> dict[str, object]:
 FETCHED: list[float] = []
 
 
-class Watch(Failpoints):
-    """Times what lies between the first request and the last byte in the file, before it is synced."""
+def watch() -> Callable[[str], None]:
+    """A failpoint that times what lies between the first request and the last byte in the file, before it is synced."""
+    began = 0.0
 
-    def __call__(self, point: str) -> None:
+    def passed(point: str) -> None:
+        nonlocal began
         if point == "save.before_fetch":
-            self.began = time.perf_counter()
+            began = time.perf_counter()
         if point == "save.fetched":
-            FETCHED.append(time.perf_counter() - self.began)
+            FETCHED.append(time.perf_counter() - began)
+
+    return passed
 
 
 async def save(transport: Transport, url: str, out: Path, number: int) -> Path:
-    saver = Saver(transport=transport, now=time.time, marks=Watch())
     origin = url.rsplit("/", 1)[0]
     account = Account(facts=facts(), base_urls={}, secret=Secret("k", "t"), trusted_origins=frozenset({origin}))
-    new = new_task(f"kv-bench-{number}", output_dir=out)
-    task = replace(task_of(new, time.time(), (), Decimal(0)), video_url=url)
 
-    async def mine() -> bool:
-        return True
+    async def reach(_provider: str, _simulated: bool) -> Account:  # noqa: FBT001 - the runtime's own signature
+        return account
 
-    artifact = await saver.save(task, 1, account, mine)
-    await saver.tidy(task)
+    store = SqliteStore(out.parent / "tasks.db")
+    runtime = TaskRuntime(store=store, transport=transport, catalog=catalog(), account=reach, failpoint=watch())
+    saver = Saver(runtime)
+    lease, _ = await store.create(new_task(f"kv-bench-{number}", output_dir=out), Budget())
+    artifact = await saver.save(Lease(replace(lease.task, video_url=url), lease.number), account)
+    await saver.tidy(lease.task)
+    await store.close()
     return Path(artifact.path)
 
 

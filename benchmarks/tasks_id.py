@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import httpx
-from drill.crowd import desk_at
+from drill.crowd import runner_at
 from drill.quick_vendor import QuickVendor, serving
 from support.stub_vendor import new_task
 
@@ -31,7 +31,7 @@ def quantiles(seconds: list[float]) -> dict[str, float]:
 
 
 async def ours(url: str, home: Path, count: int, at_once: int) -> tuple[list[float], float, float]:
-    desk = desk_at(url, home, "bench")
+    runner = runner_at(url, home, "bench")
     taken: list[float] = []
     room = asyncio.Semaphore(at_once)
 
@@ -39,7 +39,7 @@ async def ours(url: str, home: Path, count: int, at_once: int) -> tuple[list[flo
         async with room:
             new = new_task(new_id(time.time()), output_dir=home / "out", prompt=f"p {number}")
             began = time.perf_counter()
-            task, _ = await desk.buy(new)
+            task, _ = await runner.buy(new)
             taken.append(time.perf_counter() - began)
             assert task.job_id, task
 
@@ -48,8 +48,8 @@ async def ours(url: str, home: Path, count: int, at_once: int) -> tuple[list[flo
     began, cpu = time.perf_counter(), time.process_time()
     await asyncio.gather(*(one(number) for number in range(count)))
     wall, used = time.perf_counter() - began, time.process_time() - cpu
-    await desk.close()
-    await desk.transport.aclose()
+    await runner.close()
+    await runner.runtime.transport.aclose()
     return taken, wall, used
 
 

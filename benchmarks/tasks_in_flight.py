@@ -32,6 +32,7 @@ from mcp_server.providers.local_media import Intake
 from mcp_server.providers.transport import Transport
 from mcp_server.settings import Secret
 from mcp_server.tasks.runner import TaskRunner
+from mcp_server.tasks.runtime import TaskRuntime
 from mcp_server.tasks.store.base import Budget, new_id
 from mcp_server.tasks.store.sqlite import SqliteStore
 
@@ -41,48 +42,48 @@ WARM_UP_S = 30.0
 
 
 async def buy(
-    record: SqliteStore, home: Path, number: int, draw: random.Random, *, share: float = 0.0, long: bool = False
+    store: SqliteStore, home: Path, number: int, draw: random.Random, *, share: float = 0.0, long: bool = False
 ) -> None:
     """A task that has run for this share of its time."""
     now = time.time()
     name = NAMES[number % 5]
-    held, _ = await record.create(
+    lease, _ = await store.create(
         new_task(new_id(now), provider=name, output_dir=home / "out", prompt=f"clip {number}"), Budget()
     )
     takes = 100_000.0 + number if long else draw.lognormvariate(math.log(MEDIAN), SIGMA)
     begun = now - (30.0 if long else share * takes)
     job = f"{begun + takes:.3f}-{number}"
-    await record.change(held, state="queued", accepted_at=begun, job_id=job, status="pending")
+    await store.change(lease, state="queued", accepted_at=begun, job_id=job, status="pending")
 
 
-async def learn(record: SqliteStore, home: Path, number: int, draw: random.Random) -> None:
+async def learn(store: SqliteStore, home: Path, number: int, draw: random.Random) -> None:
     """A clip of the past."""
     now = time.time()
-    held, _ = await record.create(new_task(new_id(now), provider=NAMES[number % 5], output_dir=home / "out"), Budget())
+    lease, _ = await store.create(new_task(new_id(now), provider=NAMES[number % 5], output_dir=home / "out"), Budget())
     takes = draw.lognormvariate(math.log(MEDIAN), SIGMA)
-    await record.change(held, state="saving", accepted_at=now - 9_999, took_s=takes)
-    await record.change(held, state="failed")
+    await store.change(lease, state="saving", accepted_at=now - 9_999, took_s=takes)
+    await store.change(lease, state="failed")
 
 
 async def fill(home: Path, tasks: int, *, long: bool) -> None:
-    record, draw = SqliteStore(home / "tasks.db", now=time.time), random.Random(7)
-    await asyncio.gather(*(learn(record, home, number, draw) for number in range(200)))
+    store, draw = SqliteStore(home / "tasks.db"), random.Random(7)
+    await asyncio.gather(*(learn(store, home, number, draw) for number in range(200)))
     for start in range(0, tasks, 500):
         some = range(start, min(tasks, start + 500))
-        await asyncio.gather(*(buy(record, home, number, draw, share=draw.random(), long=long) for number in some))
-    await record.release()
-    await record.close()
+        await asyncio.gather(*(buy(store, home, number, draw, share=draw.random(), long=long) for number in some))
+    await store.release()
+    await store.close()
 
 
 async def feed(home: Path, tasks: int) -> None:
     """As many new tasks as end, every second, for ever."""
-    record, draw = SqliteStore(home / "tasks.db", now=time.time), random.Random(8)
+    store, draw = SqliteStore(home / "tasks.db"), random.Random(8)
     per_s = round(tasks / (MEDIAN * math.exp(SIGMA**2 / 2)))
     for second in itertools.count():
         began = time.monotonic()
         numbers = range(tasks + second * per_s, tasks + (second + 1) * per_s)
-        await asyncio.gather(*(buy(record, home, number, draw) for number in numbers))
-        await record.release()
+        await asyncio.gather(*(buy(store, home, number, draw) for number in numbers))
+        await store.release()
         await asyncio.sleep(max(0.0, 1 - (time.monotonic() - began)))
 
 
@@ -93,22 +94,22 @@ async def follow(url: str, home: Path, seconds: float) -> dict[str, Any]:
         for each in providers
     }
 
-    async def reach(provider: str, _: bool) -> Account:  # noqa: FBT001 - the desk's own signature
+    async def reach(provider: str, _: bool) -> Account:  # noqa: FBT001 - the runtime's own signature
         return accounts[provider]
 
     transport = Transport(now=time.time)
-    desk = TaskRunner(
-        record=SqliteStore(home / "tasks.db", now=time.time), transport=transport, account=reach,
-        catalog=catalog(*providers), intake=Intake(transport, check=vendor_schema.check_body), wire=Wire,
-    )  # fmt: skip
+    runtime = TaskRuntime(
+        store=SqliteStore(home / "tasks.db"), transport=transport, account=reach, catalog=catalog(*providers), wire=Wire
+    )
+    runner = TaskRunner(runtime, Intake(transport, check=vendor_schema.check_body))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    await desk.start()
+    await runner.start()
     took = time.process_time()
-    while not len(desk._table):  # noqa: ASYNC110 - no event for this outside the measurement
+    while not len(runner.dispatcher.scheduler):  # noqa: ASYNC110 - no event for this outside the measurement
         await asyncio.sleep(0.05)
     takeover = time.process_time() - took
     await asyncio.sleep(WARM_UP_S)
-    whole = len(desk._table)
+    whole = len(runner.dispatcher.scheduler)
     before_numbers = await numbers(url)
     begun, used = time.perf_counter(), time.process_time()
     slowest = 0.0
@@ -118,10 +119,10 @@ async def follow(url: str, home: Path, seconds: float) -> dict[str, Any]:
         slowest = max(slowest, time.perf_counter() - at - 0.05)
     used = time.process_time() - used
     wall = time.perf_counter() - begun
-    left = len(desk._table)
+    left = len(runner.dispatcher.scheduler)
     seen = await numbers(url)
-    await desk.close(grace_s=0)
-    await desk.transport.aclose()
+    await runner.close(grace_s=0)
+    await runner.runtime.transport.aclose()
     return {
         "cpu_percent_of_a_core": round(100 * used / wall, 1),
         "takeover_cpu_s": round(takeover, 2),

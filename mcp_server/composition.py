@@ -1,6 +1,6 @@
-"""Where everything meets: settings, facts, record, transport and sandbox become one service.
+"""Where everything meets: settings, facts, store, transport and sandbox become one service.
 
-Building costs nothing: the catalog, the record, connections and the sandbox are made at their first use.
+Building costs nothing: the catalog, the store, connections and the sandbox are made at their first use.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def build(settings: Settings | None = None, *, clock: Clock | None = None) -> Se
     return Service(
         settings=parts.settings,
         load_catalog=parts.load,
-        open_runner=parts.desk,
+        open_runner=parts.runner,
         account=parts.account,
         now=parts.clock.now,
         closing=parts.close,
@@ -46,29 +46,31 @@ class _Parts:
             self._catalog = catalog.load()
         return self._catalog
 
-    def desk(self) -> TaskRunner:
+    def runner(self) -> TaskRunner:
         from mcp_server.media import isolated
         from mcp_server.ordering import vendor_schema
         from mcp_server.providers.local_media import Intake
         from mcp_server.providers.transport import Transport
+        from mcp_server.tasks.failpoints import Failpoints
         from mcp_server.tasks.runner import TaskRunner
+        from mcp_server.tasks.runtime import TaskRuntime
         from mcp_server.tasks.store.base import Budget
         from mcp_server.tasks.store.sqlite import SqliteStore
 
-        clock = self.clock
-        transport = Transport(now=clock.now, sleep=clock.sleep)
-        return TaskRunner(
-            record=SqliteStore(self.settings.database, now=clock.now, monotonic=clock.monotonic),
+        transport = Transport(now=self.clock.now, sleep=self.clock.sleep)
+        runtime = TaskRuntime(
+            store=SqliteStore(self.settings.database, self.clock),
             transport=transport,
-            account=self.account,
             catalog=self.load(),
-            intake=Intake(transport, check=vendor_schema.check_body),
-            now=clock.now,
-            monotonic=clock.monotonic,
-            sleep=clock.sleep,
-            budget=Budget(daily_usd=self.settings.daily_budget_usd),
+            account=self.account,
+            clock=self.clock,
+            failpoint=Failpoints(self.settings.crash_at),
             usd_per_credit=self.settings.usd_per_credit,
-            crash_at=self.settings.crash_at,
+        )
+        return TaskRunner(
+            runtime,
+            Intake(transport, check=vendor_schema.check_body),
+            Budget(daily_usd=self.settings.daily_budget_usd),
             examine=isolated.in_turns(),
         )
 

@@ -41,11 +41,11 @@ class Service:
     settings: Settings
     load_catalog: Callable[[], Catalog]
     open_runner: Callable[[], TaskRunner]
-    """Called at the first use that needs the record."""
+    """Called at the first use that needs the store."""
     account: Callable[[str, bool], Awaitable[Account]]
     now: Callable[[], float]
     closing: Callable[[], Awaitable[None]]
-    """What else has to end, after the desk."""
+    """What else has to end, after the runner."""
     _blindness_told: bool = field(default=False, init=False)
     """Whether it was said that nobody can look into clips here."""
 
@@ -54,7 +54,7 @@ class Service:
         return self.load_catalog()
 
     @cached_property
-    def desk(self) -> TaskRunner:
+    def runner(self) -> TaskRunner:
         return self.open_runner()
 
     @cached_property
@@ -145,7 +145,7 @@ class Service:
         new = draft.new_task(output_dir=folder, owner=owner, confirmed=confirmed)
         if not still():
             raise limits.StoppedError("It was stopped before it was ordered")
-        task, created = await self.desk.buy(new, wait_s=wait_s)
+        task, created = await self.runner.buy(new, wait_s=wait_s)
         return await self._answer(task, bought_now=True, known=not created)
 
     async def get(
@@ -159,13 +159,13 @@ class Service:
     ) -> list[TaskAnswer]:
         """Tasks as they stand, after waiting up to `wait_s` for the end of any or all."""
         for task_id in task_ids:
-            await self.desk.resume(task_id, owner)
+            await self.runner.control.resume(task_id, owner)
 
         async def told(task: Task) -> None:
             if on_progress is not None:
                 await on_progress([await self._answer(task)])
 
-        tasks = await self.desk.wait(task_ids, timeout_s=wait_s, until=until, on_progress=told)
+        tasks = await self.runner.wait(task_ids, timeout_s=wait_s, until=until, on_progress=told)
         return [self._told_once(await self._answer(task)) for task in tasks]
 
     def models(
@@ -209,15 +209,15 @@ class Service:
             owner=owner,
             limit=limit,
         )
-        found = await self.desk.find(wanted)
+        found = await self.runner.store.find(wanted)
         hint = "" if found else "No task matches. generate_video makes one."
         return TaskList(tasks=[await self._answer(task) for task in found], next_step=hint)
 
     async def cancel(self, task_id: str, *, owner: str = "", stop_following: bool = False) -> TaskAnswer:
         """Ask the vendor to stop where it can; the answer says what it said."""
         if stop_following:
-            return await self._answer(await self.desk.stop_following(task_id, owner))
-        cancelled = await self.desk.cancel(task_id, owner)
+            return await self._answer(await self.runner.control.stop_following(task_id, owner))
+        cancelled = await self.runner.control.cancel(task_id, owner)
         answer = await self._answer(cancelled.task)
         return answer.model_copy(update={"note": sentence(cancelled.words)})
 
@@ -230,32 +230,32 @@ class Service:
         from mcp_server.language import reader
         from mcp_server.ordering.again import amended
 
-        task = await self.desk.get(task_id, owner)
+        task = await self.runner.store.get(task_id, owner)
         wishes = reader.read(f"kling {words}", catalog=self.catalog) if words.strip() else None
         return read(VideoArguments, amended(task.request, changes, wishes))
 
     async def spend(self, *, days: int = 30, owner: str = "") -> Spend:
         """What was quoted and charged, and where the two differ; simulations are not in it."""
-        from mcp_server.tasks.store.base import Filter
+        from mcp_server.tasks.store.base import Filter, day_of
 
         since = self.now() - days * 86_400
-        finished = await self.desk.find(
+        finished = await self.runner.store.find(
             Filter(states=("succeeded", "failed", "cancelled"), simulated=False, since=since, owner=owner, limit=1000)
         )
-        return spend(await self.desk.spend(days, owner), finished)
+        return spend(await self.runner.store.spent(day_of(self.now() - (days - 1) * 86_400), owner), finished)
 
     async def sheet(self, task_id: str, *, owner: str = "") -> Path:
         """The contact sheet of a finished clip, made beside it when it is not there yet."""
         from mcp_server.media import isolated
 
-        task = await self.desk.get(task_id, owner)
+        task = await self.runner.store.get(task_id, owner)
         return await isolated.sheet(_file(task), task.request.get("shots", ()))
 
     async def last_frame(self, task_id: str, *, owner: str = "") -> Path:
         """The last frame of a finished clip as PNG, to go on from."""
         from mcp_server.media import isolated
 
-        return await isolated.last_frame(_file(await self.desk.get(task_id, owner)))
+        return await isolated.last_frame(_file(await self.runner.store.get(task_id, owner)))
 
     async def settle(
         self, task_id: str, *, bought: bool, job_id: str | None = None, owner: str | None = None
@@ -264,18 +264,20 @@ class Service:
 
         Without an owner it is whoever keeps this home, who settles anybody's.
         """
-        return await self._answer(await self.desk.settle_uncertain(task_id, bought=bought, job_id=job_id, owner=owner))
+        return await self._answer(
+            await self.runner.control.settle_uncertain(task_id, bought=bought, job_id=job_id, owner=owner)
+        )
 
     async def start(self) -> None:
         """Go on with whatever an earlier process left unfinished; nothing where there is no record yet."""
         if self.settings.database.exists():
-            await self.desk.start()
+            await self.runner.start()
 
     async def close(self) -> None:
         """Hand over cleanly."""
-        if "desk" in self.__dict__:
-            await self.desk.close()
-            await self.desk.transport.aclose()
+        if "runner" in self.__dict__:
+            await self.runner.close()
+            await self.runner.runtime.transport.aclose()
         await self.closing()
 
     async def _known(self, arguments: VideoArguments, owner: str) -> Task | None:
@@ -284,7 +286,7 @@ class Service:
             return None
         from mcp_server.tasks.store.base import Filter
 
-        found = await self.desk.find(Filter(key=arguments.idempotency_key, owner=owner, limit=1))
+        found = await self.runner.store.find(Filter(key=arguments.idempotency_key, owner=owner, limit=1))
         # Another request under the same key is the record's to refuse, in the transaction that would create it.
         return found[0] if found and found[0].request_digest == arguments.digest else None
 
@@ -296,7 +298,9 @@ class Service:
         name = arguments.source_task
         if name is None or not (OURS.match(name) or owner):
             return None
-        task = await (self.desk.get(name, owner) if OURS.match(name) else limits.own_job(self.desk, name, owner))
+        task = await (
+            self.runner.store.get(name, owner) if OURS.match(name) else limits.own_job(self.runner.store, name, owner)
+        )
         if task.state not in ("succeeded", "saving") or task.job_id is None:
             raise RequestError(
                 f"Task {name} is {task.state}; only a finished clip can be built on",
@@ -305,8 +309,8 @@ class Service:
         return SourceTask(task.provider, task.job_id, task.simulated)
 
     async def _answer(self, task: Task, *, bought_now: bool = False, known: bool = False) -> TaskAnswer:
-        poll_after_s = None if task.finished else await self.desk.poll_after_s(task)
-        expected_s = None if task.finished else await self.desk.expected_s(task)
+        poll_after_s = None if task.finished else await self.runner.pacing.poll_after_s(task)
+        expected_s = None if task.finished else await self.runner.pacing.expected_s(task)
         return task_answer(task, bought_now=bought_now, known=known, poll_after_s=poll_after_s, expected_s=expected_s)
 
     def _told_once(self, answer: TaskAnswer) -> TaskAnswer:

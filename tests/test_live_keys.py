@@ -122,7 +122,7 @@ async def test_a_replaced_key_is_the_one_that_pays(shops: Vendors, monkeypatch: 
         first = await service.generate(VideoArguments.model_validate(FREE))
         sign_in(monkeypatch, "runcomfy", "sandbox-bob")
         second = await service.generate(VideoArguments.model_validate(FREE))
-        tasks = [await service.desk.get(task.task_id) for task in (first, second)]
+        tasks = [await service.runner.store.get(task.task_id) for task in (first, second)]
         account = await service.account("runcomfy", False)
     finally:
         await service.close()

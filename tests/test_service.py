@@ -324,7 +324,7 @@ async def test_a_job_that_is_another_task_settles_no_lost_order(tmp_path: Path) 
     buyer = service(tmp_path, KLING_SANDBOX_FAULTS="runcomfy=drop_after_accept")
     task_id = await lost(buyer)
     other = await buyer.generate(wish(provider="runcomfy"))
-    job_id = (await buyer.desk.get(other.task_id)).job_id
+    job_id = (await buyer.runner.store.get(other.task_id)).job_id
 
     with pytest.raises(RequestError, match=other.task_id):
         await buyer.settle(task_id, bought=True, job_id=job_id)
@@ -338,7 +338,7 @@ async def test_over_the_network_no_job_of_the_vendors_settles_an_order(tmp_path:
     buyer = service(tmp_path, KLING_SANDBOX_FAULTS="runcomfy=drop_after_accept")
     ada = await buyer.generate(wish(provider="runcomfy"), owner="ada")
     bob = await buyer.generate(wish(provider="runcomfy"), owner="bob")
-    of_bob = (await buyer.desk.get(bob.task_id)).job_id
+    of_bob = (await buyer.runner.store.get(bob.task_id)).job_id
 
     for job_id in (of_bob, "a-job-nobody-here-knows"):
         with pytest.raises(RequestError, match="cannot be taken") as refused:

@@ -25,7 +25,7 @@ MOVES: Final[Mapping[State, frozenset[State]]] = {
     # A late answer or the user's own word can still settle what was in doubt.
     "uncertain": frozenset({"queued", "running", "saving", "failed"}),
 }
-"""Every legal move; the record refuses all others."""
+"""Every legal move; the store refuses all others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,8 +149,6 @@ class Task:
     reserved_usd: Decimal
     idempotency_key: str | None
     """The caller's."""
-    submit_key: str
-    """Ours, sent to the vendor where it knows such a header."""
     owner: str
     """Who bought it, where callers are told apart (HTTP); empty on one person's machine."""
     output_dir: str
@@ -183,7 +181,6 @@ class Task:
     error: Mapping[str, Any] | None = None
     note: str = ""
     """What is worth knowing now ("the disk is full: …")."""
-    next_look_at: float | None = None
     finished_at: float | None = None
     stopped_following: bool = False
 

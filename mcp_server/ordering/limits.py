@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mcp_server.domain.task import Task
     from mcp_server.ordering.draft import Draft
     from mcp_server.settings import Settings
-    from mcp_server.tasks.runner import TaskRunner
+    from mcp_server.tasks.store.base import TaskStore
 
 
 class ConfirmationNeededError(BudgetError):
@@ -96,11 +96,11 @@ def own_files(arguments: VideoArguments, owner: str) -> None:
         )
 
 
-async def own_job(desk: TaskRunner, job_id: str, owner: str) -> Task:
+async def own_job(store: TaskStore, job_id: str, owner: str) -> Task:
     """The owner's task with this vendor's id: everybody here orders through the same accounts, so no other will do."""
     from mcp_server.tasks.store.base import Filter
 
-    found = await desk.find(Filter(job_id=job_id, owner=owner, limit=1))
+    found = await store.find(Filter(job_id=job_id, owner=owner, limit=1))
     if not found:
         raise UnknownTaskError(
             f"No task of yours is the job {job_id!r}",

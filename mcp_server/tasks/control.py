@@ -1,27 +1,26 @@
-"""What somebody other than the follower decides about a task: stop it, leave it, go on, settle what was in doubt."""
+"""What a person decides about a task: cancel it, stop following it, go on, settle what was in doubt."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
-from mcp_server.domain.catalog import Catalog, Provider
+from mcp_server.domain.catalog import Provider
 from mcp_server.domain.task import Job, State, Task
 from mcp_server.errors import KlingError, RequestError
-from mcp_server.providers.accounts import Account
-from mcp_server.providers.base import Wire
-from mcp_server.providers.transport import Transport
-from mcp_server.tasks import settlement as money
-from mcp_server.tasks.failpoints import Failpoints
-from mcp_server.tasks.follow.scheduler import Scheduler
-from mcp_server.tasks.store.base import Filter, Record
+from mcp_server.tasks.dispatcher import Dispatcher
+from mcp_server.tasks.follow.lease_loop import LeaseLoop
+from mcp_server.tasks.runtime import TaskRuntime
+from mcp_server.tasks.settlement import counted, settled, unmade
+from mcp_server.tasks.store.base import Filter
 
 
 @dataclass(frozen=True, slots=True)
-class Cancelled:
-    """What became of a wish to stop."""
+class CancelOutcome:
+    """What became of a cancellation."""
 
     task: Task
     done: bool
@@ -40,77 +39,55 @@ _OVER: Final[Mapping[State, str]] = {
 
 @dataclass
 class TaskControl:
-    """Carries such decisions out."""
+    """Carries a decision out durably, whichever process has the task's lease; RequestError where it cannot be."""
 
-    record: Record
-    transport: Transport
-    catalog: Catalog
-    wire: Callable[[Provider], Wire]
-    account: Callable[[str, bool], Awaitable[Account]]
-    now: Callable[[], float]
-    marks: Failpoints
-    table: Scheduler
-    changed: Callable[[Task], None]
-    start: Callable[[], Awaitable[None]]
-    adopt: Callable[[], Awaitable[None]]
-    """Take over what nobody holds, now and not at the next beat."""
-    usd_per_credit: Decimal | None
+    runtime: TaskRuntime
+    dispatcher: Dispatcher
+    leases: LeaseLoop
 
-    async def cancel(self, task_id: str, owner: str | None = None) -> Cancelled:
-        """Stop it where it can be stopped, and say so where it cannot."""
-        task = await self.record.get(task_id, owner)
-        if task.finished:
-            return Cancelled(task, task.state == "cancelled", _OVER[task.state])
-        if task.state == "saving":
-            return Cancelled(task, False, "The clip is made and paid; it is only being saved")
-        if task.state == "submitting":
-            if (withdrawn := await self.record.withdraw(task_id)) is not None:
-                self.changed(withdrawn)
-                return Cancelled(withdrawn, True, "It was cancelled before anything was sent. Nothing was charged")
-            task = await self.record.get(task_id)
-            if task.state == "submitting":
-                return Cancelled(task, False, "The order is on its way to the vendor; ask again in a moment")
-        return await self._ask_vendor(task)
+    async def cancel(self, task_id: str, owner: str | None = None) -> CancelOutcome:
+        """Stop it where it can be stopped, and say so where it cannot; goes on although the caller is cut off."""
+        return await asyncio.shield(self.dispatcher.spawn(self._cancel(task_id, owner)))
 
     async def stop_following(self, task_id: str, owner: str | None = None) -> Task:
-        """Look after it no more; the vendor goes on, and bills it."""
-        await self.record.get(task_id, owner)
+        """Poll its job no more; the vendor goes on, and bills it."""
+        await self.runtime.store.get(task_id, owner)
         return await self._decide(
             task_id, ("queued", "running", "saving"), "following stopped, as asked", stopped_following=True
         )
 
     async def resume(self, task_id: str, owner: str | None = None) -> Task:
-        """Look after it again."""
-        task = await self.record.get(task_id, owner)
+        """Follow it again if following was stopped; else only the task as it stands."""
+        task = await self.runtime.store.get(task_id, owner)
         if not task.stopped_following or task.finished:
             return task
-        await self.start()
+        self.leases.start()
         task = await self._decide(
             task_id, ("queued", "running", "saving"), "following again, as asked", stopped_following=False
         )
-        await self.adopt()
+        await self.leases.take_over()
         return task
 
     async def settle_uncertain(
         self, task_id: str, *, bought: bool, job_id: str | None = None, owner: str | None = None
     ) -> Task:
         """What the user found in the vendor's dashboard: not bought, bought, or bought as this job (then followed)."""
-        task = await self.record.get(task_id, owner)
+        task = await self.runtime.store.get(task_id, owner)
         if task.state != "uncertain":
             raise RequestError(f"Task {task_id} is {task.state}; only an uncertain one is settled by hand")
         if bought and job_id:
             await self._free(task, job_id, owner)
-            await self.start()
+            self.leases.start()
             task = await self._decide(
                 task_id,
                 ("uncertain",),
                 f"bought as {job_id}, says the user",
                 state="queued",
                 job_id=job_id,
-                accepted_at=self.now(),
+                accepted_at=self.runtime.clock.now(),
                 error=None,
             )
-            await self.adopt()
+            await self.leases.take_over()
             return task
         error = {
             **(task.error or {}),
@@ -120,20 +97,37 @@ class TaskControl:
             if bought
             else "It was not bought, says the user",
         }
-        settlement = money.settled(task, None, usd_per_credit=self.usd_per_credit)
+        settlement = settled(task, None, usd_per_credit=self.runtime.usd_per_credit)
         return await self._decide(
             task_id,
             ("uncertain",),
             "it was charged, says the user" if bought else "it was not bought, says the user",
             state="failed",
             error=error,
-            reserved_usd=money.counted(task, settlement) if bought else Decimal(0),
+            reserved_usd=counted(task, settlement) if bought else Decimal(0),
             settlement=settlement if bought else None,
         )
 
+    async def _cancel(self, task_id: str, owner: str | None) -> CancelOutcome:
+        task = await self.runtime.store.get(task_id, owner)
+        if task.finished:
+            return CancelOutcome(task, task.state == "cancelled", _OVER[task.state])
+        if task.state == "saving":
+            return CancelOutcome(task, False, "The clip is made and paid; it is only being saved")
+        if task.state == "submitting":
+            if (withdrawn := await self.runtime.store.withdraw(task_id)) is not None:
+                self.runtime.changed(withdrawn)
+                return CancelOutcome(withdrawn, True, "It was cancelled before anything was sent. Nothing was charged")
+            task = await self.runtime.store.get(task_id)
+            if task.state == "submitting":
+                return CancelOutcome(task, False, "The order is on its way to the vendor; ask again in a moment")
+        return await self._ask_vendor(task)
+
     async def _free(self, task: Task, job_id: str, owner: str | None) -> None:
         """Nothing, or the refusal of a job that is not this order's: it would be paid once and counted twice."""
-        taken = await self.record.find(Filter(job_id=job_id, provider=task.provider, simulated=task.simulated, limit=1))
+        taken = await self.runtime.store.find(
+            Filter(job_id=job_id, provider=task.provider, simulated=task.simulated, limit=1)
+        )
         if taken and taken[0].owner == task.owner:
             raise RequestError(
                 f"The job {job_id!r} is task {taken[0].id}",
@@ -147,51 +141,51 @@ class TaskControl:
                 next_step="Whoever keeps this server settles it with `kling-video settle`",
             )
 
-    async def _ask_vendor(self, task: Task) -> Cancelled:
-        facts = self.catalog.providers[task.provider]
-        wire = self.wire(facts)
+    async def _ask_vendor(self, task: Task) -> CancelOutcome:
+        facts = self.runtime.provider(task)
+        wire = self.runtime.wire(facts)
         call = wire.cancel(Job(id=task.job_id or "", status=task.status, links=task.job_links))
         if call is None:
-            return Cancelled(task, False, f"{facts.name} has no way to cancel: it goes on and is billed")
+            return CancelOutcome(task, False, f"{facts.name} has no way to cancel: it goes on and is billed")
         try:
-            account = await self.account(task.provider, task.simulated)
-            self.marks("cancel.before_ask")
-            async with self.transport.slot(account):
-                reply = await self.transport.send(account, call)
+            account = await self.runtime.account_of(task)
+            self.runtime.failpoint("cancel.before_ask")
+            async with self.runtime.transport.slot(account):
+                reply = await self.runtime.transport.send(account, call)
             answer = wire.read_cancel(reply)
         except KlingError as error:
             raise _unheard(error, task, facts) from None
-        self.marks("cancel.answered")
+        self.runtime.failpoint("cancel.answered")
         if not answer.done:
-            self.table.hurry(task.id)
+            self.dispatcher.scheduler.hurry(task.id)
             words = f"{facts.name} does not stop it any more ({answer.words}): it goes on and is billed"
-            return Cancelled(await self.record.get(task.id), False, words)
-        settlement = money.unmade(task, None, facts, usd_per_credit=self.usd_per_credit)
-        decided = await self.record.decide(
+            return CancelOutcome(await self.runtime.store.get(task.id), False, words)
+        settlement = unmade(task, None, facts, usd_per_credit=self.runtime.usd_per_credit)
+        decided = await self.runtime.store.decide(
             task.id,
             ("queued", "running"),
             f"cancelled by the vendor, as asked ({answer.words})",
             state="cancelled",
             status=answer.words,
             settlement=settlement,
-            reserved_usd=money.counted(task, settlement),
+            reserved_usd=counted(task, settlement),
         )
-        self.table.drop(task.id)
+        self.dispatcher.scheduler.drop(task.id)
         if decided is None:
             # Somebody recorded its end while we asked.
-            task = await self.record.get(task.id)
+            task = await self.runtime.store.get(task.id)
             said = f"{facts.name} says {answer.words!r}, but the task is already {task.state}"
-            return Cancelled(task, task.state == "cancelled", said)
-        self.changed(decided)
-        return Cancelled(decided, True, f"{facts.name} stopped it")
+            return CancelOutcome(task, task.state == "cancelled", said)
+        self.runtime.changed(decided)
+        return CancelOutcome(decided, True, f"{facts.name} stopped it")
 
     async def _decide(self, task_id: str, expected: tuple[Any, ...], what: str, **changes: Any) -> Task:
-        task = await self.record.decide(task_id, expected, what, **changes)
+        task = await self.runtime.store.decide(task_id, expected, what, **changes)
         if task is None:
-            task = await self.record.get(task_id)
+            task = await self.runtime.store.get(task_id)
             raise RequestError(f"Task {task_id} is {task.state}: this cannot be done with it")
-        self.table.drop(task_id)
-        self.changed(task)
+        self.dispatcher.scheduler.drop(task_id)
+        self.runtime.changed(task)
         return task
 
 

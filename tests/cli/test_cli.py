@@ -325,7 +325,7 @@ def _task(number: int, *, quoted: str, charged: str | None, basis: str = "report
         simulated=False, offer_id="runapi/kling-3.0/pro/text-to-video", model="kling-3.0", tier="pro",
         mode="text-to-video", prompt="", request={}, request_digest="", call={}, route="", warnings=(),
         quote_amount=Decimal(quoted), quote_currency="USD", quote_usd=Decimal(quoted), quote={},
-        reserved_usd=Decimal(0), idempotency_key=None, submit_key="", owner="", output_dir="", ordered={},
+        reserved_usd=Decimal(0), idempotency_key=None, owner="", output_dir="", ordered={},
         settlement=settlement,
     )  # fmt: skip
     return replace(made, **changes)

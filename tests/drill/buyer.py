@@ -13,6 +13,8 @@ import sys
 import time
 from typing import Any
 
+from support.task_events import history
+
 from mcp_server import composition
 from mcp_server.domain.arguments import VideoArguments
 from mcp_server.tasks.store.base import Filter
@@ -28,13 +30,13 @@ async def life(orders: dict[str, Any]) -> list[dict[str, Any]]:
             if orders.get("cancel"):
                 await service.cancel(answer.task_id)
         while time.monotonic() < end:
-            tasks = await service.desk.find(Filter(limit=1000))
+            tasks = await service.runner.store.find(Filter(limit=1000))
             if all(task.finished for task in tasks):
                 break
             await asyncio.sleep(0.05)
         return [
-            {**dataclasses.asdict(task), "history": [event.what for event in await service.desk.history(task.id)]}
-            for task in await service.desk.find(Filter(limit=1000))
+            {**dataclasses.asdict(task), "history": history(service.settings.database, task.id)}
+            for task in await service.runner.store.find(Filter(limit=1000))
         ]
     finally:
         await service.close()

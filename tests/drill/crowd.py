@@ -1,4 +1,4 @@
-"""One of several processes on one record: `python crowd.py URL HOME NAME TASKS`; buys, follows, prints what it saw."""
+"""One of several processes on one store: `python crowd.py URL HOME NAME TASKS`; buys, follows, prints what it saw."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from mcp_server.providers.local_media import Intake
 from mcp_server.providers.transport import Transport
 from mcp_server.settings import Secret
 from mcp_server.tasks.runner import TaskRunner
+from mcp_server.tasks.runtime import TaskRuntime
 from mcp_server.tasks.store.base import Filter, new_id
 from mcp_server.tasks.store.sqlite import SqliteStore
 
 
-def desk_at(url: str, home: Path, name: str, concurrency: int = 8) -> TaskRunner:
+def runner_at(url: str, home: Path, name: str, concurrency: int = 8) -> TaskRunner:
     provider = facts(concurrency=concurrency)
     account = Account(
         facts=provider,
@@ -41,34 +42,34 @@ def desk_at(url: str, home: Path, name: str, concurrency: int = 8) -> TaskRunner
         return account
 
     transport = Transport(now=time.time)
-    return TaskRunner(
-        record=SqliteStore(home / "tasks.db", now=time.time),
+    runtime = TaskRuntime(
+        store=SqliteStore(home / "tasks.db"),
         transport=transport,
-        account=reach,
         catalog=catalog(provider),
-        intake=Intake(transport, check=vendor_schema.check_body),
+        account=reach,
         wire=Named,
     )
+    return TaskRunner(runtime, Intake(transport, check=vendor_schema.check_body))
 
 
 async def main(url: str, home: Path, name: str, count: int) -> dict[str, object]:
-    desk = desk_at(url, home, name)
-    await desk.start()
+    runner = runner_at(url, home, name)
+    await runner.start()
     began = time.perf_counter()
     room = asyncio.Semaphore(20)
 
     async def one(number: int) -> str:
         async with room:
             new = new_task(new_id(time.time()), output_dir=home / "out", prompt=f"{name} {number}", simulated=True)
-            return (await desk.buy(new))[0].id
+            return (await runner.buy(new))[0].id
 
     ids = await asyncio.gather(*(one(number) for number in range(count)))
     bought_s = time.perf_counter() - began
-    own = await desk.wait(ids, timeout_s=120)
-    while any(not task.finished for task in await desk.find(Filter(limit=5000))):
+    own = await runner.wait(ids, timeout_s=120)
+    while any(not task.finished for task in await runner.store.find(Filter(limit=5000))):
         await asyncio.sleep(0.1)
-    await desk.close()
-    await desk.transport.aclose()
+    await runner.close()
+    await runner.runtime.transport.aclose()
     return {
         "states": [task.state for task in own],
         "bought_s": bought_s,

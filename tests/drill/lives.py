@@ -98,7 +98,7 @@ def life(home: Path, vendors: Vendors, orders: dict[str, Any], crash_at: str = "
     env = {name: value for name, value in os.environ.items() if not name.startswith("KLING")}
     env |= vendors.variables
     env |= {
-        "PYTHONPATH": str(ROOT), "HOME": str(home), "KLING_HOME": str(home / "state"),
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "HOME": str(home), "KLING_HOME": str(home / "state"),
         "KLING_OUTPUT_DIR": str(home / "out"), "KLING_CRASH_AT": crash_at,
     }  # fmt: skip
     return subprocess.run(
@@ -190,9 +190,9 @@ def verdict(outcome: Outcome, points: tuple[str, ...]) -> list[str]:
             wrong.append(f"{name} was not whole when the process died")
     for task in outcome.tasks:
         if task["state"] == "succeeded" and Path(task["artifact"]["path"]).name not in outcome.files:
-            wrong.append("the record names a file that is not there")
+            wrong.append("the row names a file that is not there")
         if task["state"] == "succeeded" and task["artifact"]["sha256"] not in outcome.files.values():
-            wrong.append("the record's hash is not the file's")
+            wrong.append("the row's hash is not the file's")
     if outcome.left_over:
         wrong.append(f"left over: {outcome.left_over}")
     return wrong

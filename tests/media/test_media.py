@@ -287,7 +287,7 @@ def _task(**changes):
         "offer_id": "o", "model": "kling-3.0", "tier": "pro", "mode": "text-to-video", "prompt": "", "request": {},
         "request_digest": "", "call": {}, "route": "", "warnings": (), "quote_amount": Decimal("0.56"),
         "quote_currency": "USD", "quote_usd": Decimal("0.56"), "quote": {"arithmetic": "5 s × $0.112 (silent) = $0.56"},
-        "reserved_usd": Decimal(0), "idempotency_key": None, "submit_key": "", "owner": "", "output_dir": "",
+        "reserved_usd": Decimal(0), "idempotency_key": None, "owner": "", "output_dir": "",
         "ordered": ORDER,
         "settlement": Settlement(amount=Decimal("1.12"), currency="USD", usd=Decimal("1.12"), basis="reported"),
     }  # fmt: skip

@@ -162,7 +162,7 @@ async def test_off_peak_in_words_has_no_deadline_either(tmp_path: Path) -> None:
 
     ordered = await buyer.generate(VideoArguments(request="kling 2.6 pro with octopusx, off peak: a paper boat"))
 
-    task = await buyer.desk.get(ordered.task_id)
+    task = await buyer.runner.store.get(ordered.task_id)
     await buyer.close()
     assert task.call["json"]["metadata"]["offpeak"] is True
     assert task.request["off_peak"] is True

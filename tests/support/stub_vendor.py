@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,10 +22,11 @@ from mcp_server.providers.downloads import Taker
 from mcp_server.providers.transport import LostAnswerError, UnreachableError
 from mcp_server.settings import Secret
 from mcp_server.tasks.download.saver import Saver
-from mcp_server.tasks.failpoints import Failpoints
 from mcp_server.tasks.runner import TaskRunner
-from mcp_server.tasks.store.base import Budget, NewTask, new_id
+from mcp_server.tasks.runtime import TaskRuntime
+from mcp_server.tasks.store.base import NewTask, new_id
 from mcp_server.tasks.store.sqlite import SqliteStore
+from mcp_server.tasks.store.writer_thread import WriterThread
 
 MP4 = b"\x00\x00\x00\x18ftypisom" + bytes(range(256)) * 40
 DAY = date(2026, 11, 21)
@@ -120,7 +122,7 @@ def new_task(
     return NewTask(**(values | changes))
 
 
-class Clock:
+class ManualClock:
     """Time that moves only when told; sleepers wake in their order."""
 
     def __init__(self, at: float = 1_795_000_000.0) -> None:
@@ -158,7 +160,8 @@ class Clock:
         await quiet()
 
 
-CLERKS: list[Any] = []
+PENDING: set[object] = set()
+"""Operations of stores that are not answered yet."""
 SAVING: set[object] = set()
 
 
@@ -168,11 +171,23 @@ async def quiet() -> None:
     while calm < 3:
         for _ in range(6):
             await asyncio.sleep(0)
-        if SAVING or any(clerk.pending for clerk in CLERKS):
+        if SAVING or PENDING:
             calm = 0
             await asyncio.sleep(0.0003)
         else:
             calm += 1
+
+
+class WatchedWriter(WriterThread):
+    """A writer thread whose answers are waited for before time goes on."""
+
+    async def do(self, *arguments: Any) -> Any:
+        token = object()
+        PENDING.add(token)
+        try:
+            return await super().do(*arguments)
+        finally:
+            PENDING.discard(token)
 
 
 class WatchedSaver(Saver):
@@ -342,42 +357,40 @@ def with_files(*names: str, **changes: Any) -> dict[str, Any]:
 
 @dataclass
 class House:
-    """One home, one vendor, one clock; as many desks as wanted."""
+    """One home, one vendor, one clock; as many processes as wanted."""
 
     home: Path
-    clock: Clock = field(default_factory=Clock)
+    clock: ManualClock = field(default_factory=ManualClock)
     vendor: Vendor = field(default_factory=Vendor)
     shelf: Shelf = field(default_factory=Shelf)
     providers: tuple[Provider, ...] = field(default_factory=lambda: (facts(),))
-    desks: list[TaskRunner] = field(default_factory=list)
+    runners: list[TaskRunner] = field(default_factory=list)
 
     @property
     def out(self) -> Path:
         return self.home / "out"
 
-    def desk(self, **changes: Any) -> TaskRunner:
+    def runner(self, **changes: Any) -> TaskRunner:
         async def account(provider: str, simulated: bool) -> Account:
             known = next(each for each in self.providers if each.id == provider)
             return Account(facts=known, base_urls=known.base_urls, secret=Secret("k", "test"), simulated=simulated)
 
-        clock = self.clock
-        record = SqliteStore(self.home / "tasks.db", now=clock.now, monotonic=clock.monotonic)
-        CLERKS.append(record._clerk)
+        store = SqliteStore(self.home / "tasks.db", self.clock)  # type: ignore[arg-type]
+        store._writer = WatchedWriter(store._open)
         values: dict[str, Any] = {
-            "record": record,
+            "store": store,
             "transport": self.vendor,
             "account": account,
             "catalog": catalog(*self.providers),
-            "intake": self.shelf,
-            "now": clock.now,
-            "monotonic": clock.monotonic,
-            "sleep": clock.sleep,
+            "clock": self.clock,
             "wire": Wire,
-            "saver": WatchedSaver(transport=self.vendor, now=clock.now, marks=Failpoints(), resolve=everywhere),  # type: ignore[arg-type]
-            "budget": Budget(),
         }
-        made = TaskRunner(**(values | changes))
-        self.desks.append(made)
+        surroundings = {field.name for field in dataclasses.fields(TaskRuntime)}
+        values |= {name: changes.pop(name) for name in surroundings & set(changes)}
+        runtime = TaskRuntime(**values)
+        saver = WatchedSaver(runtime, resolve=everywhere)
+        made = TaskRunner(runtime, **({"intake": self.shelf, "saver": saver} | changes))
+        self.runners.append(made)
         return made
 
     def new(self, task_id: str = "", **changes: Any) -> NewTask:
@@ -387,26 +400,26 @@ class House:
         """A process that slept while its paid call was out, its heir that calls the order uncertain, and the answer."""
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.vendor.answers = [answer]
-        paused = self.desk()
+        paused = self.runner()
         task, _ = await paused.buy(self.new(), wait_s=0.02)
-        for keeper in paused._keepers:
-            keeper.cancel()
-        heir = self.desk()
+        for loop in paused.leases.loops:
+            loop.cancel()
+        heir = self.runner()
         await heir.start()
         task = await self.until(heir, task.id, "uncertain", limit_s=30)
         return paused, heir, task, answer
 
-    async def until(self, desk: TaskRunner, task_id: str, *states: str, limit_s: float = 3_000.0) -> Any:
+    async def until(self, runner: TaskRunner, task_id: str, *states: str, limit_s: float = 3_000.0) -> Any:
         """Turn the clock until the task is in one of these states."""
         for _ in range(int(limit_s)):
-            task = await desk.get(task_id)
+            task = await runner.store.get(task_id)
             if task.state in states:
                 return task
             await self.clock.advance(1.0)
         raise AssertionError(f"still {task.state} ({task.note}) after {limit_s} s")
 
     async def close(self) -> None:
-        for desk in self.desks:
-            await desk.close(grace_s=0)
-        CLERKS.clear()
+        for runner in self.runners:
+            await runner.close(grace_s=0)
+        PENDING.clear()
         SAVING.clear()

@@ -50,11 +50,11 @@ def test_killed_at_a_point_and_started_again(house: Vendors, tmp_path: Path, pro
 def test_a_point_is_passed_only_by_its_name_and_count(monkeypatch: pytest.MonkeyPatch) -> None:
     killed: list[int] = []
     monkeypatch.setattr("os.kill", lambda pid, _: killed.append(pid))
-    marks = Failpoints("save.fetched:2")
+    failpoint = Failpoints("save.fetched:2")
     for point in ("save.synced", "save.fetched"):
-        marks(point)
+        failpoint(point)
     assert killed == []
-    marks("save.fetched")
+    failpoint("save.fetched")
     assert len(killed) == 1
     with pytest.raises(ValueError, match="no point"):
         Failpoints("save.nothing")

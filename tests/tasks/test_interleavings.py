@@ -1,4 +1,4 @@
-"""Two processes on one record, in every order hypothesis can think of: crashes, lost answers, pauses, jumping clocks."""
+"""Two processes on one store, in every order hypothesis can think of: crashes, lost answers, pauses, jumping clocks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 from hypothesis import HealthCheck, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
-from support.stub_vendor import CLERKS, MP4, SAVING, House, quiet, with_files
+from support.stub_vendor import MP4, PENDING, SAVING, House, quiet, with_files
 
 from mcp_server.domain.task import FINISHED
 from mcp_server.errors import LocalError, RequestError
@@ -40,8 +40,19 @@ ARRIVALS: dict[str, Any] = {
     "never": lambda: RequestError("the file was changed"),
 }
 """How a file arrives at the vendor; a slow one does when a rule says so."""
-STUMBLES = ("beat", "change", "claim", "create", "decide", "durations", "held", "holds", "release", "sending")
-"""What the record may refuse to do for a while: a full disk, another process that holds it."""
+STUMBLES = (
+    "change",
+    "create",
+    "decide",
+    "durations",
+    "heartbeat",
+    "leased",
+    "release",
+    "sending",
+    "still_leased",
+    "take_over",
+)
+"""What the store may refuse to do for a while: a full disk, another process that locks it."""
 WAY = [point for point in POINTS if not point.startswith("cancel")]
 
 
@@ -102,34 +113,29 @@ class Machine(RuleBasedStateMachine):
         self.house.vendor._submit = submit  # type: ignore[method-assign]
 
     async def _start(self, slot: int) -> None:
-        desk = self.house.desk()
-        machine = self
+        def failpoint(point: str) -> None:
+            if self.points.get(slot) == point and self.alive[slot] is runner:
+                del self.points[slot]
+                # Any call that is on its way when its process dies is in doubt.
+                if point in {"submit.before_send", "submit.answered"} or runner.dispatcher.submitter.unanswered:
+                    self.doubted |= set(self.ordered)
+                event(f"killed at {point}")
+                self._kill(slot)
+                raise KilledError
 
-        class Watching(type(desk.marks)):  # type: ignore[misc]
-            def __call__(self, point: str) -> None:
-                if machine.points.get(slot) == point and machine.alive[slot] is desk:
-                    del machine.points[slot]
-                    # Any call that is on its way when its process dies is in doubt.
-                    if point in {"submit.before_send", "submit.answered"} or desk._submitter.out:
-                        machine.doubted |= set(machine.ordered)
-                    event(f"killed at {point}")
-                    machine._kill(slot)
-                    raise KilledError
-
-        marks = Watching()
-        desk.marks = desk._handing.marks = desk._submitter.marks = desk._looker.marks = desk._looker.saver.marks = marks
-        self.alive[slot] = desk
-        await desk.start()
+        runner = self.house.runner(failpoint=failpoint)
+        self.alive[slot] = runner
+        await runner.start()
 
     def _kill(self, slot: int) -> None:
         """The process is gone: nothing of it runs or writes any more."""
-        desk = self.alive[slot]
+        runner = self.alive[slot]
         self.alive[slot] = None
-        desk.record._clerk._closed = True
-        desk._closed = True
-        for each in (*desk._keepers, *desk._work, *desk._table._running):
+        runner.store._writer._closed = True
+        runner.dispatcher.closed = True
+        for each in (*runner.leases.loops, *runner.dispatcher._work, *runner.dispatcher.scheduler._running):
             each.cancel()
-        desk._table.clear()
+        runner.dispatcher.scheduler.clear()
 
     @rule(
         target=tasks,
@@ -141,7 +147,7 @@ class Machine(RuleBasedStateMachine):
     def buy(self, slot: int, keyed: bool, answers: list[str], files: list[str]) -> str:
         if self.alive[slot] is None:
             self.run(self._start(slot))
-        desk = self.alive[slot]
+        runner = self.alive[slot]
         prompt = f"clip {len(self.ordered)}"
         self.house.vendor.answers = [ANSWERS[name] for name in answers]
         if {"lost", "500", "html", "odd"} & set(answers):
@@ -156,7 +162,7 @@ class Machine(RuleBasedStateMachine):
         self.ordered[prompt] = keyed
 
         async def go() -> None:
-            caller = asyncio.create_task(desk.buy(new, wait_s=0))
+            caller = asyncio.create_task(runner.buy(new, wait_s=0))
             await quiet()
             caller.cancel()
             await asyncio.gather(caller, return_exceptions=True)
@@ -199,23 +205,23 @@ class Machine(RuleBasedStateMachine):
     @rule(slot=st.sampled_from([0, 1]), after=st.sampled_from([0.0, 3.0]))
     def pause(self, slot: int, after: float) -> None:
         """The process stops for long enough to be given up, and then goes on as if nothing had been."""
-        desk, other = self.alive[slot], self.alive[1 - slot]
-        if desk is None or other is None:
+        runner, other = self.alive[slot], self.alive[1 - slot]
+        if runner is None or other is None:
             return
-        self.doubted |= set(self.ordered) if desk._submitter.out else set()
-        for keeper in desk._keepers:
-            keeper.cancel()
-        desk._keepers = []
+        self.doubted |= set(self.ordered) if runner.dispatcher.submitter.unanswered else set()
+        for loop in runner.leases.loops:
+            loop.cancel()
+        runner.leases.loops = []
         self.wait(9.0)
-        if self.alive[slot] is desk:
-            self._quietly(desk.start())
+        if self.alive[slot] is runner:
+            self._quietly(runner.start())
         self.wait(after)
 
     @rule(slot=st.sampled_from([0, 1]))
     def die(self, slot: int) -> None:
         if self.alive[slot] is not None:
             # A call that is on its way when its process dies is in doubt.
-            self.doubted |= set(self.ordered) if self.alive[slot]._submitter.out else set()
+            self.doubted |= set(self.ordered) if self.alive[slot].dispatcher.submitter.unanswered else set()
             self._kill(slot)
 
     @rule(slot=st.sampled_from([0, 1]), point=st.sampled_from(WAY))
@@ -229,10 +235,10 @@ class Machine(RuleBasedStateMachine):
 
     @rule(slot=st.sampled_from([0, 1]))
     def close(self, slot: int) -> None:
-        if (desk := self.alive[slot]) is not None:
+        if (runner := self.alive[slot]) is not None:
             # An answer that cannot be written down before the end is lost.
-            self.doubted |= set(self.ordered) if desk._submitter.out else set()
-            self._quietly(desk.close(grace_s=0))
+            self.doubted |= set(self.ordered) if runner.dispatcher.submitter.unanswered else set()
+            self._quietly(runner.close(grace_s=0))
             self.alive[slot] = None
 
     @rule(
@@ -242,11 +248,11 @@ class Machine(RuleBasedStateMachine):
         defect=st.booleans(),
     )
     def stumble(self, slot: int, name: str, times: int, defect: bool) -> None:
-        """The record does not do this the next few times."""
-        if (desk := self.alive[slot]) is None or name in vars(desk.record):
+        """The store does not do this the next few times."""
+        if (runner := self.alive[slot]) is None or name in vars(runner.store):
             return
-        real, left = getattr(desk.record, name), [None] * times
-        regular = name in {"beat", "claim", "held"}
+        real, left = getattr(runner.store, name), [None] * times
+        regular = name in {"heartbeat", "take_over", "leased"}
 
         async def stumbles(*given: Any, **more: Any) -> Any:
             if not left:
@@ -256,7 +262,7 @@ class Machine(RuleBasedStateMachine):
             # Only where nothing is being bought: there a defect of ours is not what is tried here.
             raise TypeError("a defect") if defect and regular else LocalError("The record of tasks cannot be used")
 
-        setattr(desk.record, name, stumbles)
+        setattr(runner.store, name, stumbles)
 
     @rule(seconds=st.sampled_from([0.5, 3.0, 9.0, 60.0]))
     def wait(self, seconds: float) -> None:
@@ -299,7 +305,7 @@ class Machine(RuleBasedStateMachine):
             self._quietly(self.house.close())
             self.run(self._sweep())
             self.loop.close()
-            CLERKS.clear()
+            PENDING.clear()
             SAVING.clear()
             shutil.rmtree(self.home)
 
@@ -308,8 +314,8 @@ class Machine(RuleBasedStateMachine):
         for each in rest:
             each.cancel()
         await asyncio.gather(*rest, return_exceptions=True)
-        for desk in self.house.desks:
-            await desk.record._clerk.close()
+        for runner in self.house.runners:
+            await runner.store._writer.close()
 
     def _end(self) -> None:
         """In the end everything that was recorded is told, saved and true."""
@@ -318,7 +324,7 @@ class Machine(RuleBasedStateMachine):
         self.house.clock.jumped = max(self.house.clock.jumped, 0.0)
         if self.alive[0] is None:
             self.run(self._start(0))
-        desk = self.alive[0]
+        runner = self.alive[0]
         while self.on_the_way:
             self.arrive()
         for _ in range(400):
@@ -326,7 +332,7 @@ class Machine(RuleBasedStateMachine):
                 if job["status"] == "pending":
                     self.house.vendor.finish(job_id)
             self.run(self.house.clock.advance(5.0))
-            found = self.run(desk.find(Filter(limit=500)))
+            found = self.run(runner.store.find(Filter(limit=500)))
             if all(task.finished for task in found):
                 break
         jobs = {job["prompt"]: job for job in self.house.vendor.jobs.values() if "prompt" in job}
@@ -344,7 +350,7 @@ class Machine(RuleBasedStateMachine):
                 assert task.error["money"] != "not_spent", task
         paths = [task.artifact.path for task in found if task.artifact]
         assert len(paths) == len(set(paths))
-        # Whatever the vendor was paid for stands in the record.
+        # Whatever the vendor was paid for stands in the store.
         assert set(jobs) <= {task.prompt for task in found}
 
 

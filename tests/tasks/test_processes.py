@@ -1,4 +1,4 @@
-"""Several real processes on one record: every job looked at by one, every clip fetched once, nobody locked out."""
+"""Several real processes on one store: every job polled by one, every clip fetched once, nobody locked out."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class NotAVideoError(KlingError):
 
 @dataclass
 class Part:
-    """The unfinished file: its own per claim, so that two writers never share one."""
+    """The unfinished file: its own per lease, so that two writers never share one."""
 
     path: Path
     size: int = 0
@@ -120,24 +120,24 @@ class Writer:
             self._written_back = end
 
 
-def begun(output_dir: str, task_id: str, claim: int) -> tuple[Path, Part]:
+def begun(output_dir: str, task_id: str, lease_number: int) -> tuple[Path, Part]:
     """The output directory, and what there is of the clip."""
     folder = Path(output_dir)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         folder = folder.resolve(strict=True)
-        return folder, _resumable(folder, task_id, claim)
+        return folder, _resumable(folder, task_id, lease_number)
     except OSError as error:
         raise in_words(error, folder, "") from error
 
 
-def _resumable(folder: Path, task_id: str, claim: int) -> Part:
-    """What an earlier try left, as this claim's own copy; else an empty part."""
+def _resumable(folder: Path, task_id: str, lease_number: int) -> Part:
+    """What an earlier try left, as this lease's own copy; else an empty part."""
     place = _parts_of(folder, task_id)
     if place.is_symlink():
         # Somebody laid a link under the name; it is not followed.
         place.unlink()
-    part = Part(place / f"{claim}.part")
+    part = Part(place / f"{lease_number}.part")
     with contextlib.suppress(FileExistsError):
         place.mkdir()
         return part
@@ -154,7 +154,7 @@ def _resumable(folder: Path, task_id: str, claim: int) -> Part:
             left.unlink(missing_ok=True)
             continue
         with contextlib.suppress(OSError):
-            part.path = place / f"{claim}.{tag}.part"
+            part.path = place / f"{lease_number}.{tag}.part"
             part.tag = bytes.fromhex(tag[1:]).decode()
             if left != part.path:
                 part.path.write_bytes(b"")
@@ -171,12 +171,12 @@ def _resumable(folder: Path, task_id: str, claim: int) -> Part:
 
 def tagged(part: Part) -> Path:
     """The part under a name that carries the version it is a part of; only a strong one allows to go on later."""
-    claim = part.path.name.partition(".")[0]
+    lease_number = part.path.name.partition(".")[0]
     tag = part.tag
     usable = tag.startswith('"') and len(tag) < 80
     if not usable:
         part.tag = ""
-    path = part.path.with_name(f"{claim}.t{tag.encode().hex()}.part" if usable else f"{claim}.part")
+    path = part.path.with_name(f"{lease_number}.t{tag.encode().hex()}.part" if usable else f"{lease_number}.part")
     if path != part.path and part.path.exists():
         part.path.rename(path)
     return path
@@ -223,7 +223,7 @@ def named(part: Part, folder: Path, task: Task, suffix: str) -> Path:
     for number in range(1, 1000):
         path = folder / (f"{stem}{suffix}" if number == 1 else f"{stem}-{number}{suffix}")
         try:
-            _claim_name(part.path, path)
+            _take_name(part.path, path)
         except FileExistsError:
             if _same(path, part):
                 break
@@ -231,11 +231,11 @@ def named(part: Part, folder: Path, task: Task, suffix: str) -> Path:
         break
     else:
         raise LocalError(f"There is no free name for {stem}{suffix} in {folder}", money="charged")
-    _syncfolder_of(folder)
+    _sync_folder(folder)
     return path
 
 
-def _claim_name(part: Path, path: Path) -> None:
+def _take_name(part: Path, path: Path) -> None:
     try:
         os.link(part, path, follow_symlinks=False)
     except FileExistsError:
@@ -256,7 +256,7 @@ def _same(path: Path, part: Part) -> bool:
         return hashlib.file_digest(file, "sha256").digest() == part.sha256.digest()
 
 
-def _syncfolder_of(folder: Path) -> None:
+def _sync_folder(folder: Path) -> None:
     if os.name == "nt":
         return
     target = os.open(folder, os.O_RDONLY)

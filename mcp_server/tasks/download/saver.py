@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urljoin
@@ -12,7 +12,7 @@ from urllib.parse import urljoin
 from mcp_server.domain.task import Artifact, Task
 from mcp_server.errors import KlingError
 from mcp_server.providers.accounts import Account
-from mcp_server.providers.transport import LostAnswerError, Transport
+from mcp_server.providers.transport import LostAnswerError
 from mcp_server.tasks.download.files import (
     NotAVideoError,
     Part,
@@ -26,8 +26,8 @@ from mcp_server.tasks.download.files import (
     whole_of,
 )
 from mcp_server.tasks.download.links import Resolve, check, look_up
-from mcp_server.tasks.failpoints import Failpoints
-from mcp_server.tasks.store.base import LeaseLostError
+from mcp_server.tasks.runtime import TaskRuntime
+from mcp_server.tasks.store.base import Lease, LeaseLostError
 
 SIZE_LIMIT = 2 * 1024**3
 REDIRECTS = 5
@@ -43,32 +43,30 @@ class LinkExpiredError(KlingError):
 
 @dataclass
 class Saver:
-    """Fetches clips."""
+    """Saves a clip under a final name only when it is whole, on the disk, and the lease still ours."""
 
-    transport: Transport
-    now: Callable[[], float]
-    marks: Failpoints
+    runtime: TaskRuntime
     resolve: Resolve = look_up
-    proxied: Callable[[str], bool] | None = None
     size_limit: int = SIZE_LIMIT
 
-    async def save(self, task: Task, claim: int, account: Account, mine: Callable[[], Awaitable[bool]]) -> Artifact:
+    async def save(self, lease: Lease, account: Account) -> Artifact:
         """The file, named and on the disk; what stood in the way is an error, and nothing half stays under a name."""
+        runtime, task = self.runtime, lease.task
         if task.video_url is None:
             raise LinkExpiredError("There is no link")
-        folder, part = await asyncio.to_thread(begun, task.output_dir, task.id, claim)
-        incoming = _Incoming(part, whole_of(folder, task.id), self.size_limit, self.marks)
+        folder, part = await asyncio.to_thread(begun, task.output_dir, task.id, lease.number)
+        incoming = _Incoming(part, whole_of(folder, task.id), self.size_limit, runtime.failpoint)
         try:
-            self.marks("save.before_fetch")
+            runtime.failpoint("save.before_fetch")
             if part.whole:
                 await asyncio.to_thread(incoming.whole)
             else:
                 await self._fetch(task.video_url, incoming, account)
-            self.marks("save.synced")
-            if not await mine():
+            runtime.failpoint("save.synced")
+            if not await runtime.store.still_leased(lease):
                 raise LeaseLostError(task.id)
             path = await asyncio.to_thread(named, part, folder, task, incoming.suffix)
-            self.marks("save.named")
+            runtime.failpoint("save.named")
         except OSError as error:
             raise in_words(error, folder, task.id) from error
         return Artifact(
@@ -76,7 +74,7 @@ class Saver:
             sha256=part.sha256.hexdigest(),
             bytes=part.size,
             media_type=incoming.media_type,
-            saved_at=self.now(),
+            saved_at=runtime.clock.now(),
         )
 
     async def tidy(self, task: Task) -> None:
@@ -84,13 +82,11 @@ class Saver:
         await asyncio.to_thread(remove_parts, Path(task.output_dir), task.id)
 
     async def _fetch(self, url: str, incoming: _Incoming, account: Account) -> None:
-        part = incoming.part
+        transport, part = self.runtime.transport, incoming.part
         for _ in range(REDIRECTS + 1):
-            place = await check(url, account, resolve=self.resolve, proxied=self.proxied or self.transport.proxied)
+            place = await check(url, account, resolve=self.resolve, proxied=transport.proxied)
             incoming.passed_on = ""
-            await self.transport.download(
-                place.url, incoming, start=part.size, etag=part.tag, addresses=place.addresses
-            )
+            await transport.download(place.url, incoming, start=part.size, etag=part.tag, addresses=place.addresses)
             if not incoming.passed_on:
                 return
             url = urljoin(url, incoming.passed_on)
@@ -100,14 +96,14 @@ class Saver:
 class _Incoming:
     """Takes a clip in, in the worker thread that fetches it."""
 
-    def __init__(self, part: Part, whole: Path, size_limit: int, marks: Failpoints) -> None:
+    def __init__(self, part: Part, whole: Path, size_limit: int, failpoint: Callable[[str], None]) -> None:
         self.part = part
         self.passed_on = ""
         """Where the host sent us instead."""
         self.suffix = self.media_type = ""
         self._place = whole
         self._limit = size_limit
-        self._marks = marks
+        self._failpoint = failpoint
         self._expected: int | None = None
         self._writer: Writer | None = None
 
@@ -136,7 +132,7 @@ class _Incoming:
 
     def take(self, piece: bytes) -> None:
         if self._writer is not None and self._writer.take(piece):
-            self._marks("save.some_bytes")
+            self._failpoint("save.some_bytes")
 
     def close(self) -> None:
         if self._writer is not None:
@@ -146,7 +142,7 @@ class _Incoming:
         part = self.part
         if self._expected is not None and part.size != self._expected:
             raise LostAnswerError(f"The download ended after {part.size:,} of {self._expected:,} bytes")
-        self._marks("save.fetched")
+        self._failpoint("save.fetched")
         self.suffix, self.media_type = finished(part, self._place)
 
 

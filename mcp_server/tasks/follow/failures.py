@@ -1,4 +1,4 @@
-"""How a task that brought no clip ends, in the words that its record holds."""
+"""How a task that brought no clip ends, in the words of its `error`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Told = dict[str, object]
 
 
 def failed(failure: VendorFailure | None, facts: Provider, settlement: Settlement) -> Told:
-    """The vendor says so."""
+    """The error of a job that its vendor calls failed, with what is known about its cost."""
     found = failure or VendorFailure(fault="unknown", words="")
     reported = "unknown" if settlement.basis != "reported" else "charged" if settlement.amount else "not_spent"
     return {

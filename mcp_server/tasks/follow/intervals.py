@@ -1,8 +1,8 @@
-"""When to look at a job again: seldom while its clip cannot be ready, closely when it is due.
+"""When to poll a job again: seldom while its clip cannot be ready, closely when it is due.
 
-A look costs the vendor and us; not looking costs the user. With the chance per second that a job is done just now
-(its hazard), the fewest looks for a given mean delay are those whose density follows the square root of the
-hazard: for density n, looks are ∫ n·S and delay is ∫ f / 2n (f: when jobs end, S: the share still running), and
+A poll costs the vendor and us; not polling costs the user. With the chance per second that a job is done just now
+(its hazard), the fewest polls for a given mean delay are those whose density follows the square root of the
+hazard: for density n, polls are ∫ n·S and delay is ∫ f / 2n (f: when jobs end, S: the share still running), and
 n = c·√(f/S) makes their product smallest. The hazard comes from a log-normal fit to the offer's own past clips.
 """
 
@@ -18,13 +18,13 @@ TARGET_LAG_S: Final = 1.0
 """Delay to plan for between a clip's end and our noticing; a little less comes out. A fixed two-second one has 1.0."""
 GUESSED_LAG_S: Final = 2.0
 """The same while the offer's pace is still a guess."""
-LOOKS_PER_TURN_S: Final = 5.0
-"""Looks per second and call in flight at one vendor at most; no vendor publishes a limit, so this is ours."""
+POLLS_PER_TURN_S: Final = 5.0
+"""Polls per second and call in flight at one vendor at most; no vendor publishes a limit, so this is ours."""
 NEAREST_S: Final = 0.5
 FARTHEST_S: Final = 300.0
 REFUSALS_S: Final = (4.0, 14.0)
-"""Ages at which a look is made for refusals by moderation, which come long before any clip could; where clips take
-less than six times that, their own looks come soon enough."""
+"""Ages at which a job is polled for refusals by moderation, which come long before any clip could; where clips take
+less than six times that, their own polls come soon enough."""
 _PRIOR_WEIGHT: Final = 1.5
 _PRIOR_SIGMA: Final = 0.3
 _HOURS: Final = 3600.0
@@ -54,7 +54,7 @@ class Pace:
 
     @property
     def lag_s(self) -> float:
-        """The delay to aim at: a guess is not worth many looks."""
+        """The delay to aim at: a guess is not worth many polls."""
         return TARGET_LAG_S if self.clips >= 3 else GUESSED_LAG_S
 
     @property
@@ -81,7 +81,7 @@ def learn(durations: Iterable[float], first: Pace = FIRST) -> Pace:
 
 
 def gap(age: float, pace: Pace, *, stretch: float = 1.0, nearest: float = NEAREST_S) -> float:
-    """Seconds until the next look at a job that has run for `age` seconds; `stretch` for more jobs than looks."""
+    """Seconds until the next poll of a job that has run for `age` seconds; `stretch` for more jobs than polls."""
     age = max(0.0, age)
     farthest = min(FARTHEST_S, stretch * max(nearest, pace.median / 2, age / 4))
     # A job far beyond all others is not due every moment: something is wrong with it.
@@ -103,14 +103,14 @@ def gap(age: float, pace: Pace, *, stretch: float = 1.0, nearest: float = NEARES
 
 
 def could_be_done(age: float, pace: Pace) -> bool:
-    """Whether a job of this age may have ended while nobody looked: all but one in a hundred take longer before."""
+    """Whether a job of this age may have ended while nobody polled: all but one in a hundred take longer before."""
     return age > pace.median * exp(-2.3 * pace.sigma)
 
 
 def stretch(crowd: int, pace: Pace, turns: int) -> float:
-    """How much longer to wait when this many jobs share a vendor: looks per second stay polite."""
+    """How much longer to wait when this many jobs share a vendor: polls per second stay polite."""
     each_per_s = _constant(pace.sigma) ** 2 / (2 * pace.lag_s)
-    return max(1.0, crowd * each_per_s / (LOOKS_PER_TURN_S * turns))
+    return max(1.0, crowd * each_per_s / (POLLS_PER_TURN_S * turns))
 
 
 def hazard(age: float, pace: Pace) -> float:

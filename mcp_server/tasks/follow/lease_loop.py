@@ -1,92 +1,83 @@
-"""The regular duties of a process: it says that it lives, takes over what others left, wakes those who wait."""
+"""The lease loop: a process says by its heartbeat that it lives, and takes over what dead processes left."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Container, Sized
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from mcp_server.errors import KlingError
-from mcp_server.tasks.follow.pace import PollPacing
-from mcp_server.tasks.follow.scheduler import Followed, Scheduler
+from mcp_server.tasks.dispatcher import Dispatcher
 from mcp_server.tasks.follow.waiters import WATCH_S, Waiters
-from mcp_server.tasks.store.base import Lease, Record
-from mcp_server.tasks.store.heartbeat import BEAT_S
+from mcp_server.tasks.runtime import TaskRuntime
+from mcp_server.tasks.store.heartbeat import HEARTBEAT_S
 
 _log = logging.getLogger("kling_video.tasks")
-
-LOOKED_AT_AT_ONCE = 200
-"""Up to so many tasks, one that is taken over is looked at at once; among more, if its clip could be ready."""
-
-
-class UnderWay(Container[str], Sized, Protocol):
-    """Ids of orders this process is sending."""
 
 
 @dataclass
 class LeaseLoop:
-    """Does them."""
+    """Keeps this process's leases alive, lets go of those it lost, and wakes waiters when another process wrote."""
 
-    record: Record
+    runtime: TaskRuntime
     waiters: Waiters
-    table: Scheduler
-    pacer: PollPacing
-    submitting: UnderWay
-    submit: Callable[[Lease], None]
-    follow: Callable[[Lease, Callable[[Followed], Awaitable[float]]], Awaitable[None]]
-    monotonic: Callable[[], float]
-    sleep: Callable[[float], Awaitable[None]]
+    dispatcher: Dispatcher
+    loops: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]], init=False)
     _void: set[str] = field(default_factory=set[str], init=False)
-    """Tasks this process holds and does not look after, to be given back."""
+    """Tasks this process has the lease of and does not work on, to be given back."""
+
+    def start(self) -> None:
+        """Poll and keep the leases from now until `stop`; nothing where that is done already."""
+        if not self.loops and not self.dispatcher.closed:
+            self.loops = [
+                asyncio.create_task(self.dispatcher.poll(), name="kling-scheduler"),
+                asyncio.create_task(self.run(), name="kling-leases"),
+            ]
+
+    async def stop(self) -> None:
+        """Begin nothing more; what is under way goes on."""
+        for loop in self.loops:
+            loop.cancel()
+        await asyncio.gather(*self.loops, return_exceptions=True)
 
     async def run(self) -> None:
-        """For ever."""
-        last = -BEAT_S
+        """Heartbeat and take over, every second, until this is cancelled; no error ends it."""
+        clock = self.runtime.clock
+        last = -HEARTBEAT_S
         while True:
             try:
-                moved = await self.waiters.look() if self.waiters or self.monotonic() - last >= BEAT_S else False
-                if self.monotonic() - last >= BEAT_S:
-                    last = self.monotonic()
-                    await self._beat(moved=moved)
+                due = clock.monotonic() - last >= HEARTBEAT_S
+                moved = await self.waiters.check() if self.waiters or due else False
+                if clock.monotonic() - last >= HEARTBEAT_S:
+                    last = clock.monotonic()
+                    await self._heartbeat(moved=moved)
             except KlingError as error:
                 _log.warning("The record cannot be used now: %s", error.what)
             except Exception:
                 # A defect of ours: a process that did nothing more would be taken for dead, and its clips with it.
-                _log.exception("A round of regular duties failed")
-            await self.sleep(WATCH_S if len(self.waiters) else BEAT_S)
+                _log.exception("A round of the lease loop failed")
+            await clock.sleep(WATCH_S if len(self.waiters) else HEARTBEAT_S)
 
-    async def adopt(self) -> None:
-        """Take over what nobody living looks after."""
-        claimed = await self.record.claim()
-        few = len(self.table) + len(claimed) <= LOOKED_AT_AT_ONCE
-        for held in claimed:
-            _log.info("Task %s (%s) is looked after here now", held.task.id, held.task.state)
-            if held.task.id in self.submitting:
-                # Under a hold that is void by now; once that has noticed, the next round takes it up.
-                self._void.add(held.task.id)
-            elif held.task.state == "submitting":
-                self.submit(held)
-            else:
-                await self.follow(held, _at_once if few else self.pacer.gap_after_absence)
+    async def take_over(self) -> None:
+        """Go on with what nobody living works on."""
+        leases = await self.runtime.store.take_over()
+        for lease in leases:
+            _log.info("Task %s (%s) is looked after here now", lease.task.id, lease.task.state)
+        # Orders being sent under a lease that is void by now; once that has noticed, the next round takes them up.
+        self._void |= {lease.task.id for lease in leases if lease.task.id in self.dispatcher.submitting}
+        await self.dispatcher.go_on(lease for lease in leases if lease.task.id not in self._void)
         if self._void:
-            await self.record.release(self._void)
+            await self.runtime.store.release(self._void)
             self._void.clear()
 
-    async def _beat(self, *, moved: bool) -> None:
-        if len(self.table) or len(self.submitting):
-            if not await self.record.beat():
-                # We slept so long that others took our tasks; what is still ours comes back with the next claim.
-                self.table.clear()
+    async def _heartbeat(self, *, moved: bool) -> None:
+        scheduler = self.dispatcher.scheduler
+        if len(scheduler) or len(self.dispatcher.submitting):
+            if not await self.runtime.store.heartbeat():
+                # We slept so long that others took our tasks; what is still ours comes back with the next take-over.
+                scheduler.clear()
             elif moved:
-                await self._let_go()
-        await self.adopt()
-
-    async def _let_go(self) -> None:
-        held = await self.record.held()
-        for task_id in self.table.ids() - held:
-            self.table.drop(task_id)
-
-
-async def _at_once(_: Followed) -> float:
-    return 0.0
+                leased = await self.runtime.store.leased()
+                for task_id in scheduler.ids() - leased:
+                    scheduler.drop(task_id)
+        await self.take_over()

@@ -1,16 +1,14 @@
-"""When to look at a task next, from how long clips like it took and how many wait at the same vendor."""
+"""When to poll a task's job next, from how long clips like it took and how many wait at the same vendor."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from mcp_server.domain.catalog import Catalog
 from mcp_server.domain.task import Task
 from mcp_server.errors import LocalError
 from mcp_server.tasks.follow import intervals
-from mcp_server.tasks.follow.scheduler import Followed
-from mcp_server.tasks.store.base import Record
+from mcp_server.tasks.follow.scheduler import Scheduler, lane_of
+from mcp_server.tasks.runtime import TaskRuntime
 
 BELIEVED_S = 5.0
 """How long what was learned is believed at least."""
@@ -18,33 +16,29 @@ BELIEVED_S = 5.0
 
 @dataclass
 class PollPacing:
-    """Knows the pace of every offer, as far as the record does."""
+    """Seconds until the next poll, from the pace of the task's offer and from how many wait in its lane."""
 
-    record: Record
-    catalog: Catalog
-    now: Callable[[], float]
-    monotonic: Callable[[], float]
-    crowd: Callable[[str], int]
-    """How many tasks share a lane."""
+    runtime: TaskRuntime
+    scheduler: Scheduler
     _paces: dict[tuple[object, ...], tuple[intervals.Pace, float]] = field(
         default_factory=dict[tuple[object, ...], tuple[intervals.Pace, float]], init=False
     )
     """What was learned of an offer, and until when it is believed."""
 
-    async def gap(self, followed: Followed) -> float:
-        """Seconds until the next look."""
-        task = followed.task
+    async def gap(self, task: Task) -> float:
+        """Seconds until the next poll of the task's job."""
         pace = await self._pace(task)
-        turns = self.catalog.providers[task.provider].concurrency
-        stretch = 1.0 if task.simulated else intervals.stretch(self.crowd(followed.lane), pace, turns)
+        if task.simulated:
+            return intervals.gap(self.age(task), pace)
+        turns = self.runtime.provider(task).concurrency
+        stretch = intervals.stretch(self.scheduler.share(lane_of(task)), pace, turns)
         return intervals.gap(self.age(task), pace, stretch=stretch)
 
-    async def gap_after_absence(self, followed: Followed) -> float:
-        """Seconds until the first look at a task whose clip may have become ready while nobody looked."""
-        task = followed.task
+    async def gap_after_absence(self, task: Task) -> float:
+        """Seconds until the first poll of a task whose clip may have become ready while nobody polled."""
         if task.state == "saving" or intervals.could_be_done(self.age(task), await self._pace(task)):
             return 0.0
-        return await self.gap(followed)
+        return await self.gap(task)
 
     async def poll_after_s(self, task: Task) -> float:
         """A sensible time for a caller to come back."""
@@ -53,26 +47,26 @@ class PollPacing:
         return intervals.poll_after_s(self.age(task), await self._pace(task))
 
     async def expected_s(self, task: Task) -> float | None:
-        """How long such clips usually take, as far as the record has seen some."""
+        """How long such clips usually take, as far as the store knows some."""
         pace = await self._pace(task)
         return round(pace.median, 1) if pace.clips else None
 
     def age(self, task: Task) -> float:
         """Seconds since the vendor took it."""
-        return self.now() - (task.accepted_at or task.created_at)
+        return self.runtime.clock.now() - (task.accepted_at or task.created_at)
 
     async def _pace(self, task: Task) -> intervals.Pace:
         length = task.ordered.get("duration")
         key = (task.offer_id, task.simulated, length)
         known, until = self._paces.get(key, (None, 0.0))
-        if known is None or self.monotonic() > until:
+        if known is None or self.runtime.clock.monotonic() > until:
             first = intervals.FIRST_SIMULATED if task.simulated else intervals.FIRST
             try:
-                past = await self.record.durations(task.offer_id, simulated=task.simulated, length=length)
+                past = await self.runtime.store.durations(task.offer_id, simulated=task.simulated, length=length)
             except LocalError:
-                # A pace only spares looks: without one a clip is looked at all the same.
+                # A pace only spares polls: without one a job is polled all the same.
                 past = []
             known = intervals.learn(past, first)
             # One clip more says much while there are few, and next to nothing once there are many.
-            self._paces[key] = known, self.monotonic() + max(BELIEVED_S, known.clips)
+            self._paces[key] = known, self.runtime.clock.monotonic() + max(BELIEVED_S, known.clips)
         return known

@@ -1,35 +1,31 @@
-"""One look at a job, and what it changes in the record; one try to save its clip."""
+"""One poll of a job, and what it changes in the task's row; one try to save its clip."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Unpack
 
-from mcp_server.domain.catalog import Catalog, Provider
+from mcp_server.domain.catalog import Provider
 from mcp_server.domain.task import Artifact, Job, JobReport, Task
 from mcp_server.errors import KlingError, LocalError, ProviderError
-from mcp_server.providers.accounts import Account
-from mcp_server.providers.base import Wire
-from mcp_server.providers.transport import Transport
-from mcp_server.tasks import settlement as money
 from mcp_server.tasks.download.files import NotAVideoError
 from mcp_server.tasks.download.links import LinkRefusedError
 from mcp_server.tasks.download.saver import LinkExpiredError, Saver
-from mcp_server.tasks.failpoints import Failpoints
 from mcp_server.tasks.follow import failures, intervals
 from mcp_server.tasks.follow.pace import PollPacing
 from mcp_server.tasks.follow.scheduler import SAVING, Followed, Streak
-from mcp_server.tasks.store.base import Changes, Lease, LeaseLostError, Record
+from mcp_server.tasks.runtime import TaskRuntime
+from mcp_server.tasks.settlement import counted, settled, unmade
+from mcp_server.tasks.store.base import Changes, LeaseLostError
 
 _log = logging.getLogger("kling_video.tasks")
 
 FORGOTTEN_AFTER_S = 3_900.0
-"""A vendor that does not know the job for this long, at every look, does not know it any more. Longer than an
+"""A vendor that does not know the job for this long, at every poll, does not know it any more. Longer than an
 hour: a gateway that is being repaired answers 404, too."""
-FORGOTTEN_LOOKS = 5
+FORGOTTEN_POLLS = 5
 REASON_AFTER_S = 120.0
 """How long the reason of a failed job is asked for; that it failed is known."""
 UNSAVED_LIFE_S = 7 * 86_400.0
@@ -49,30 +45,20 @@ class NamelessClipError(KlingError):
 
 @dataclass
 class Poller:
-    """Looks at jobs and saves their clips."""
+    """Takes a followed task one step on: polls its job, or saves its clip; no error of a step loses the task."""
 
-    record: Record
-    transport: Transport
-    catalog: Catalog
-    wire: Callable[[Provider], Wire]
-    account: Callable[[str, bool], Awaitable[Account]]
+    runtime: TaskRuntime
+    pacing: PollPacing
     saver: Saver
-    now: Callable[[], float]
-    monotonic: Callable[[], float]
-    marks: Failpoints
-    changed: Callable[[Task], None]
-    """Called with every new state of a task this process recorded."""
-    pacer: PollPacing
-    usd_per_credit: Decimal | None = None
     examine: Callable[[Task, Artifact], Awaitable[Artifact]] | None = None
-    """Looks into a saved file before the task is called done."""
+    """Looks into a saved file before the task is called done; must not raise."""
 
     async def step(self, followed: Followed) -> float | None:
-        """One look, or one try to save."""
+        """One poll, or one try to save: seconds until the next step; None when there is nothing more to do."""
         try:
             if followed.task.state == "saving":
                 return await self._save(followed)
-            return await self._look(followed)
+            return await self._poll(followed)
         except LeaseLostError:
             return None
         except KlingError as error:
@@ -93,23 +79,24 @@ class Poller:
             _log.exception("Task %s: its trouble could not be told", followed.id)
         return intervals.trouble(followed.failures)
 
-    async def _look(self, followed: Followed) -> float | None:
+    async def _poll(self, followed: Followed) -> float | None:
         task = followed.task
-        facts = self.catalog.providers[task.provider]
-        wire = self.wire(facts)
-        account = await self.account(task.provider, task.simulated)
+        facts = self.runtime.provider(task)
+        wire = self.runtime.wire(facts)
+        account = await self.runtime.account_of(task)
         job = Job(id=task.job_id or "", status=task.status, links=task.job_links)
         followed.last_word = None
-        self.marks("follow.before_look")
-        async with self.transport.slot(account):
-            reply = await self.transport.send(account, wire.status(job, self.catalog.known(task.offer_id)))
+        self.runtime.failpoint("follow.before_look")
+        async with self.runtime.transport.slot(account):
+            call = wire.status(job, self.runtime.catalog.known(task.offer_id))
+            reply = await self.runtime.transport.send(account, call)
         report = wire.read_status(job, reply)
         if report.needs_result and (call := wire.result(job)) is not None:
             followed.last_word = report
-            async with self.transport.slot(account):
-                reply = await self.transport.send(account, call)
+            async with self.runtime.transport.slot(account):
+                reply = await self.runtime.transport.send(account, call)
             report = wire.read_result(job, reply)
-        self.marks("follow.answered")
+        self.runtime.failpoint("follow.answered")
         if report.state != "succeeded" or report.video_urls:
             followed.failures = 0
             followed.bare.ends()
@@ -128,15 +115,15 @@ class Poller:
                 error = NamelessClipError(f"{facts.name} says it is done and names no clip")
                 return await self._trouble(followed, error)
             case "failed" | "cancelled":
-                settlement = money.unmade(task, report.charged, facts, usd_per_credit=self.usd_per_credit)
+                settlement = unmade(task, report.charged, facts, usd_per_credit=self.runtime.usd_per_credit)
                 await self._note(
                     followed,
                     f"the vendor says {report.status!r}",
                     state=report.state,
                     status=report.status,
-                    ready_at=self.now(),
+                    ready_at=self.runtime.clock.now(),
                     settlement=settlement,
-                    reserved_usd=money.counted(task, settlement),
+                    reserved_usd=counted(task, settlement),
                     error=None if report.state == "cancelled" else failures.failed(report.failure, facts, settlement),
                     note="",
                 )
@@ -144,10 +131,10 @@ class Poller:
 
     async def _still_going(self, followed: Followed, report: JobReport) -> float | None:
         task = followed.task
-        now = self.now()
+        now = self.runtime.clock.now()
         followed.last_running = now
         limit = intervals.deadline_s(task.mode, off_peak=bool(task.request.get("off_peak")))
-        if limit is not None and self.pacer.age(task) > limit and self.monotonic() - followed.since > LATE_GRACE_S:
+        if limit is not None and self.pacing.age(task) > limit and self._watched_long(followed):
             await self._overdue(followed, limit, report.status)
             return None
         state = task.state if report.state == "unknown" or task.state == "saving" else report.state
@@ -163,12 +150,12 @@ class Poller:
                 queue_position=report.queue_position,
                 note=note,
             )
-        return await self.pacer.gap(followed)
+        return await self.pacing.gap(followed.task)
 
     async def _ready(self, followed: Followed, report: JobReport, facts: Provider) -> float | None:
         task = followed.task
-        now = self.now()
-        settlement = money.settled(task, report.charged, usd_per_credit=self.usd_per_credit)
+        now = self.runtime.clock.now()
+        settlement = settled(task, report.charged, usd_per_credit=self.runtime.usd_per_credit)
         life = facts.result_life_days
         others = report.video_urls[1:]
         took = self._took(followed, now)
@@ -184,10 +171,10 @@ class Poller:
             video_url=report.video_urls[0],
             expires_at=None if life is None else (task.ready_at or now) + life * 86_400,
             settlement=settlement,
-            reserved_usd=money.counted(task, settlement),
+            reserved_usd=counted(task, settlement),
             note=f"The vendor made {len(others)} more: {', '.join(others)}" if others else "",
         )
-        self.marks("follow.recorded")
+        self.runtime.failpoint("follow.recorded")
         followed.lane = SAVING
         return 0.0
 
@@ -206,24 +193,19 @@ class Poller:
             artifact=followed.saved,
             note=task.note if task.note.startswith("The vendor made") else "",
         )
-        self.marks("save.settled")
+        self.runtime.failpoint("save.settled")
         return None
 
     async def _fetched(self, followed: Followed) -> Artifact:
-        task, held = followed.task, Lease(followed.task, followed.claim)
-        account = await self.account(task.provider, task.simulated)
-
-        async def mine() -> bool:
-            return await self.record.holds(held)
-
-        artifact = await self.saver.save(task, followed.claim, account, mine)
+        task = followed.task
+        artifact = await self.saver.save(followed.lease, await self.runtime.account_of(task))
         return artifact if self.examine is None else await self.examine(task, artifact)
 
     async def _fresh_link(self, followed: Followed, error: KlingError) -> float | None:
         """Ask the vendor for the link again, which may have expired or may not be filled yet; at last say so."""
         if followed.asked_again < FRESH_LINKS:
             followed.asked_again += 1
-            after_s = await self._look(followed)
+            after_s = await self._poll(followed)
             return None if after_s is None else max(after_s, intervals.trouble(followed.asked_again))
         await self._note(
             followed,
@@ -257,10 +239,10 @@ class Poller:
 
     async def _forgotten(self, followed: Followed, error: ProviderError) -> bool:
         """Whether the vendor has lost the job for good; new jobs may not be known everywhere at once."""
-        followed.missing.goes_on(self.monotonic())
+        followed.missing.goes_on(self.runtime.clock.monotonic())
         if not self._long(followed.missing, FORGOTTEN_AFTER_S):
             return False
-        account = await self.account(followed.task.provider, followed.task.simulated)
+        account = await self.runtime.account_of(followed.task)
         if not followed.task.simulated and followed.task.sent_as not in ("", account.mark):
             # Another key than the one it was bought with: of course it is not known under this one.
             return False
@@ -268,38 +250,38 @@ class Poller:
             followed,
             "the vendor does not know the job any more",
             state="failed",
-            error=failures.forgotten(error, self.catalog.providers[followed.task.provider]),
+            error=failures.forgotten(error, self.runtime.provider(followed.task)),
         )
         return True
 
     async def _ended_bare(self, followed: Followed, error: KlingError) -> bool:
         """Whether the vendor's last word has to do: it says that the job ended, and the rest is not to be had."""
-        word, facts = followed.last_word, self.catalog.providers[followed.task.provider]
+        word, facts = followed.last_word, self.runtime.provider(followed.task)
         # A clip that was made is not given up because its address cannot be asked for just now.
         if word is None or (word.state == "succeeded" and not isinstance(error, NamelessClipError)):
             followed.bare.ends()
             return False
-        followed.bare.goes_on(self.monotonic())
+        followed.bare.goes_on(self.runtime.clock.monotonic())
         patience = REASON_AFTER_S if word.state == "failed" else FORGOTTEN_AFTER_S
         if followed.task.state == "saving" or not self._long(followed.bare, patience):
             return False
         if word.state == "failed":
             await self._seen(followed, word, facts)
             return True
-        settlement = money.settled(followed.task, word.charged, usd_per_credit=self.usd_per_credit)
+        settlement = settled(followed.task, word.charged, usd_per_credit=self.runtime.usd_per_credit)
         await self._note(
             followed,
             "done, and no clip is named",
             state="failed",
             status=word.status,
             settlement=settlement,
-            reserved_usd=money.counted(followed.task, settlement),
+            reserved_usd=counted(followed.task, settlement),
             error=failures.nameless(error, word.status, settlement),
         )
         return True
 
     def _long(self, streak: Streak, patience: float) -> bool:
-        return streak.looks >= FORGOTTEN_LOOKS and self.monotonic() - streak.since >= patience
+        return streak.polls >= FORGOTTEN_POLLS and self.runtime.clock.monotonic() - streak.since >= patience
 
     async def _overdue(self, followed: Followed, limit: float, word: str) -> None:
         await self._note(
@@ -307,23 +289,22 @@ class Poller:
             "the deadline has passed",
             state="failed",
             status=word,
-            error=failures.overdue(self.catalog.providers[followed.task.provider], limit, word),
+            error=failures.overdue(self.runtime.provider(followed.task), limit, word),
         )
 
     async def _note(
         self, followed: Followed, what: str = "", *, money: bool = True, **changes: Unpack[Changes]
     ) -> None:
         """Record it; LeaseLostError when another process has the task now."""
-        task = await self.record.change(Lease(followed.task, followed.claim), what, money=money, **changes)
-        if task is None:
-            raise LeaseLostError(followed.id)
-        followed.task = task
-        self.changed(task)
+        followed.task = await self.runtime.record(followed.lease, what, money=money, **changes)
 
     def _too_late(self, followed: Followed) -> bool:
         task = followed.task
         end = task.expires_at or (task.ready_at or task.created_at) + UNSAVED_LIFE_S
-        return followed.saved is None and self.now() > end and self.monotonic() - followed.since > LATE_GRACE_S
+        return followed.saved is None and self.runtime.clock.now() > end and self._watched_long(followed)
+
+    def _watched_long(self, followed: Followed) -> bool:
+        return self.runtime.clock.monotonic() - followed.since > LATE_GRACE_S
 
     def _took(self, followed: Followed, now: float) -> float | None:
         """How long the job took, if we saw its end closely enough to learn from it."""
@@ -333,10 +314,3 @@ class Poller:
         last = followed.last_running or task.accepted_at
         took = (last + now) / 2 - task.accepted_at
         return took if 0 < now - last <= max(5.0, 0.5 * took) else None
-
-
-def lane_of(task: Task) -> str:
-    """Whose turns a look at this task takes."""
-    if task.state == "saving":
-        return SAVING
-    return f"{task.provider}:{task.simulated}"

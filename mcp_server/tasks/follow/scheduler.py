@@ -1,4 +1,4 @@
-"""Looking at jobs until they are done: one timetable for the process, a few looks at a time per vendor."""
+"""The scheduler: when each followed task is due, and how many steps a vendor sees at once."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 
 from mcp_server.domain.task import Artifact, JobReport, Task
 from mcp_server.tasks.follow.waiters import set_within
+from mcp_server.tasks.runtime import TaskRuntime
+from mcp_server.tasks.store.base import Lease
 
 Step = Callable[["Followed"], Awaitable[float | None]]
-"""One look or one try to save: seconds until the next, or None when there is nothing more to do."""
+"""One poll or one try to save: seconds until the next, or None when there is nothing more to do."""
 
 SAVING = "saving"
 SAVES_AT_ONCE = 8
@@ -21,29 +23,30 @@ SAVES_AT_ONCE = 8
 
 @dataclass(slots=True)
 class Streak:
-    """Looks in a row that ended alike."""
+    """Polls in a row that ended alike."""
 
-    looks: int = 0
+    polls: int = 0
     since: float = 0.0
     """Monotonic time of the first of them."""
 
     def goes_on(self, now: float) -> None:
-        """One more."""
-        if not self.looks:
+        """Count one more poll that ended so."""
+        if not self.polls:
             self.since = now
-        self.looks += 1
+        self.polls += 1
 
     def ends(self) -> None:
-        """Another kind of answer came."""
-        self.looks = 0
+        """Begin anew: a poll ended otherwise."""
+        self.polls = 0
 
 
 @dataclass(slots=True)
 class Followed:
-    """What is kept in memory of a task that is looked after."""
+    """What is kept in memory of a task that is followed."""
 
     id: str
-    claim: int
+    number: int
+    """Of the lease under which this process follows it."""
     lane: str
     """Tasks of one lane share its turns: a provider's, or the disk's."""
     task: Task
@@ -52,17 +55,22 @@ class Followed:
     failures: int = 0
     asked_again: int = 0
     missing: Streak = field(default_factory=Streak)
-    """Looks at which the vendor did not know the job."""
+    """Polls at which the vendor did not know the job."""
     bare: Streak = field(default_factory=Streak)
-    """Looks at which the job had ended, and neither its clip nor the reason was to be had."""
+    """Polls at which the job had ended, and neither its clip nor the reason was to be had."""
     last_word: JobReport | None = None
-    """How the present look says it ended, until the rest is known."""
+    """How the present poll says it ended, until the rest is known."""
     last_running: float | None = None
-    """Wall time of the last look that showed it unfinished."""
+    """Wall time of the last poll that showed it unfinished."""
     saved: Artifact | None = None
-    """The clip, when it is on the disk and only the record does not say so yet."""
+    """The clip, when it is on the disk and only its row does not say so yet."""
     gone: bool = False
     due: float = 0.0
+
+    @property
+    def lease(self) -> Lease:
+        """The task as it stands, with the proof that this process may change it."""
+        return Lease(self.task, self.number)
 
 
 @dataclass
@@ -74,56 +82,48 @@ class _Lane:
 
 @dataclass
 class Scheduler:
-    """Who is due when; `step` does what is due."""
+    """When each task of this process is due; a heap of moments, and lanes that bound what is under way at once."""
 
-    step: Step
-    turns: Callable[[Followed], int]
-    """How many of this one's lane may be under way at once."""
-    monotonic: Callable[[], float]
-    sleep: Callable[[float], Awaitable[None]]
-    _heap: list[tuple[float, int, Followed]] = field(default_factory=list[tuple[float, int, Followed]])
-    _all: dict[str, Followed] = field(default_factory=dict[str, Followed])
-    _lanes: dict[str, _Lane] = field(default_factory=dict[str, _Lane])
-    _running: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
-    _wake: asyncio.Event = field(default_factory=asyncio.Event)
-    _count: int = 0
-    _counted_at: float = float("-inf")
-    _shares: Counter[str] = field(default_factory=Counter[str])
+    runtime: TaskRuntime
+    _heap: list[tuple[float, int, Followed]] = field(default_factory=list[tuple[float, int, Followed]], init=False)
+    _all: dict[str, Followed] = field(default_factory=dict[str, Followed], init=False)
+    _lanes: dict[str, _Lane] = field(default_factory=dict[str, _Lane], init=False)
+    _running: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]], init=False)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _count: int = field(default=0, init=False)
+    _counted_at: float = field(default=float("-inf"), init=False)
+    _shares: Counter[str] = field(default_factory=Counter[str], init=False)
 
     def __len__(self) -> int:
         return len(self._all)
 
-    def __contains__(self, task_id: object) -> bool:
-        return task_id in self._all
-
-    def get(self, task_id: str) -> Followed | None:
-        return self._all.get(task_id)
-
     def ids(self) -> set[str]:
-        """Everything that is followed."""
+        """The ids of all tasks that are followed."""
         return set(self._all)
 
     def share(self, lane: str) -> int:
         """How many are followed in this lane, as counted a few seconds ago at most."""
-        if self.monotonic() - self._counted_at > 3.0:
-            self._counted_at = self.monotonic()
+        if self.runtime.clock.monotonic() - self._counted_at > 3.0:
+            self._counted_at = self.runtime.clock.monotonic()
             self._shares = Counter(each.lane for each in self._all.values())
         return self._shares[lane]
 
-    def add(self, followed: Followed, after_s: float) -> None:
-        """Follow it, first after so many seconds; what was known under its id is dropped."""
-        self.drop(followed.id)
-        self._all[followed.id] = followed
+    def follow(self, lease: Lease, after_s: float) -> None:
+        """Follow the task, first after so many seconds; what was known under its id is dropped."""
+        task = lease.task
+        self.drop(task.id)
+        followed = Followed(task.id, lease.number, lane_of(task), task, self.runtime.clock.monotonic())
+        self._all[task.id] = followed
         self._put(followed, after_s)
 
     def drop(self, task_id: str) -> None:
-        """Follow it no more."""
+        """Follow it no more; a step that is under way is its last."""
         if (old := self._all.pop(task_id, None)) is not None:
             old.gone = True
 
     def hurry(self, task_id: str) -> None:
-        """Look at it now."""
-        if (followed := self._all.get(task_id)) is not None and followed.due > self.monotonic():
+        """Make it due now, if it waits for its moment."""
+        if (followed := self._all.get(task_id)) is not None and followed.due > self.runtime.clock.monotonic():
             self._put(followed, 0.0)
 
     def clear(self) -> None:
@@ -131,16 +131,16 @@ class Scheduler:
         for task_id in list(self._all):
             self.drop(task_id)
 
-    async def run(self) -> None:
-        """Do what is due, for ever."""
+    async def run(self, step: Step) -> None:
+        """Do what is due until this is cancelled; what is under way then goes on."""
         while True:
             self._wake.clear()
-            wait = self.turn()
-            await set_within(self._wake, wait, self.sleep)
+            wait = self._turn(step)
+            await set_within(self._wake, wait, self.runtime.clock.sleep)
 
-    def turn(self) -> float | None:
+    def _turn(self, step: Step) -> float | None:
         """Begin everything that is due; seconds until the next, None when nothing waits."""
-        now = self.monotonic()
+        now = self.runtime.clock.monotonic()
         while self._heap:
             due, _, followed = self._heap[0]
             stale = followed.gone or followed.due != due
@@ -148,7 +148,7 @@ class Scheduler:
                 return due - now
             heapq.heappop(self._heap)
             if not stale:
-                self._begin(followed)
+                self._begin(followed, step)
         return None
 
     async def settle(self) -> None:
@@ -161,29 +161,32 @@ class Scheduler:
         for each in self._running:
             each.cancel()
 
+    def _turns(self, followed: Followed) -> int:
+        return SAVES_AT_ONCE if followed.lane == SAVING else self.runtime.provider(followed.task).concurrency
+
     def _put(self, followed: Followed, after_s: float) -> None:
         self._count += 1
-        followed.due = self.monotonic() + after_s
+        followed.due = self.runtime.clock.monotonic() + after_s
         heapq.heappush(self._heap, (followed.due, self._count, followed))
         self._wake.set()
 
-    def _begin(self, followed: Followed) -> None:
+    def _begin(self, followed: Followed, step: Step) -> None:
         followed.due = -1.0
-        lane = self._lanes.setdefault(followed.lane, _Lane(self.turns(followed)))
+        lane = self._lanes.setdefault(followed.lane, _Lane(self._turns(followed)))
         if lane.busy >= lane.turns:
             lane.waiting.append(followed)
             return
         lane.busy += 1
-        worker = asyncio.create_task(self._work(lane, followed))
+        worker = asyncio.create_task(self._work(lane, followed, step))
         self._running.add(worker)
         worker.add_done_callback(self._running.discard)
 
-    async def _work(self, lane: _Lane, followed: Followed) -> None:
+    async def _work(self, lane: _Lane, followed: Followed, step: Step) -> None:
         try:
             current: Followed | None = followed
             while current is not None:
                 if not current.gone:
-                    after_s = await self.step(current)
+                    after_s = await step(current)
                     if after_s is None:
                         if self._all.get(current.id) is current:
                             self.drop(current.id)
@@ -192,3 +195,8 @@ class Scheduler:
                 current = lane.waiting.popleft() if lane.waiting else None
         finally:
             lane.busy -= 1
+
+
+def lane_of(task: Task) -> str:
+    """Whose turns a step of this task takes."""
+    return SAVING if task.state == "saving" else f"{task.provider}:{task.simulated}"

@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from mcp_server.tasks.store.base import Record
+from mcp_server.domain.task import Task
+from mcp_server.tasks.runtime import TaskRuntime
 
 WATCH_S = 0.2
-"""How often the record is asked whether another process wrote: one number, no query."""
+"""How often the store is asked whether another process wrote: one number, no query."""
 
 
 async def set_within(event: asyncio.Event, seconds: float | None, sleep: Callable[[float], Awaitable[None]]) -> None:
@@ -29,11 +30,14 @@ async def set_within(event: asyncio.Event, seconds: float | None, sleep: Callabl
 
 @dataclass
 class Waiters:
-    """Who waits for which tasks."""
+    """Who waits for which tasks; an event is set when one of them changes, in whichever process."""
 
-    record: Record
-    _by_task: dict[str, set[asyncio.Event]] = field(default_factory=dict[str, set[asyncio.Event]])
-    _version: int = -2
+    runtime: TaskRuntime
+    _by_task: dict[str, set[asyncio.Event]] = field(default_factory=dict[str, set[asyncio.Event]], init=False)
+    _version: int = field(default=-2, init=False)
+
+    def __post_init__(self) -> None:
+        self.runtime.listeners.append(self._tell)
 
     def __len__(self) -> int:
         return len(self._by_task)
@@ -46,21 +50,20 @@ class Waiters:
         return event
 
     def leave(self, ids: Iterable[str], event: asyncio.Event) -> None:
-        """Wait no more."""
+        """Forget the event that `join` gave for these tasks."""
         for task_id in ids:
             events = self._by_task.get(task_id, set())
             events.discard(event)
             if not events:
                 self._by_task.pop(task_id, None)
 
-    def tell(self, task_id: str) -> None:
-        """This process changed the task."""
-        for event in self._by_task.get(task_id, ()):
+    def _tell(self, task: Task) -> None:
+        for event in self._by_task.get(task.id, ()):
             event.set()
 
-    async def look(self) -> bool:
-        """Wake everybody if another process wrote since the last look; whether it did."""
-        version = await self.record.version()
+    async def check(self) -> bool:
+        """Wake everybody if another process wrote since the last check; whether it did."""
+        version = await self.runtime.store.version()
         moved = version != self._version
         self._version = version
         if moved:

@@ -1,4 +1,4 @@
-"""What is looked at before a new row is made: the caller's key, the day's budget, an order just like it."""
+"""What is checked before a new row is made: the caller's key, the day's budget, an order just like it."""
 
 from __future__ import annotations
 

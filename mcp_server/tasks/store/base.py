@@ -1,9 +1,9 @@
-"""The seam between the story of a purchase and where it is written down.
+"""The task store's promises: what every place in which purchases are written down must keep.
 
-Whoever keeps the record promises: one row per purchase, every change of state is one transaction with a line
-of history, an illegal move is refused, and only the process that holds a task may change it. A holder proves
-itself with the `claim` number it was given; a process that slept through its own replacement gets
-`None` back from `change` and lets go. Another database can stand here without the rest noticing.
+A `TaskStore` promises: one row per purchase, every change of state is one transaction with a line of history, an
+illegal move is refused, and only the process that has a task's lease may change it. It proves itself with the number
+of the lease; a process that slept through its own replacement gets `None` back from `change` and lets go. Another
+database can stand here without the rest noticing.
 """
 
 from __future__ import annotations
@@ -78,11 +78,12 @@ class Lease:
     """A task this process may change, with the proof."""
 
     task: Task
-    claim: int
+    number: int
+    """Grows with every holder: an older one's is worth nothing."""
 
 
 class LeaseLostError(Exception):
-    """The task is another process's now, or it was cancelled: whoever held it lets go and writes nothing."""
+    """The task is another process's now, or it was cancelled: whoever had the lease lets go and writes nothing."""
 
 
 class Changes(TypedDict, total=False):
@@ -106,7 +107,6 @@ class Changes(TypedDict, total=False):
     reserved_usd: Decimal
     error: Mapping[str, Any] | None
     note: str
-    next_look_at: float | None
     stopped_following: bool
     attempts: int
 
@@ -127,16 +127,6 @@ class Filter:
     since: float | None = None
     owner: str | None = None
     limit: int = 20
-    newest_first: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """One line of a task's history."""
-
-    at: float
-    state: State
-    what: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,15 +145,11 @@ class Spent:
     """Tasks whose cost nobody knows."""
 
 
-class Record(Protocol):
-    """Claim what is due, record what happened."""
-
-    def exists(self) -> bool:
-        """Whether anything was ever written down, without creating it."""
-        ...
+class TaskStore(Protocol):
+    """Where tasks are written down, for every process that shares it."""
 
     async def create(self, new: NewTask, budget: Budget) -> tuple[Lease, bool]:
-        """The new row, held by this process, durable; or the row that already has this key (then False)."""
+        """The new row, leased to this process, durable; or the row that already has this key (then False)."""
         ...
 
     async def get(self, task_id: str, owner: str | None = None) -> Task:
@@ -175,33 +161,29 @@ class Record(Protocol):
         ...
 
     async def find(self, wanted: Filter) -> list[Task]:
-        """Tasks by what they are."""
+        """The tasks the filter lets through, newest first."""
         ...
 
-    async def history(self, task_id: str) -> list[Event]:
-        """What happened to a task, oldest first."""
-        ...
-
-    async def sending(self, held: Lease, at: float, sent_as: str = "") -> bool:
+    async def sending(self, lease: Lease, at: float, sent_as: str = "") -> bool:
         """Note, durably, that the paid call leaves now, and as whose; False when it may not (cancelled, not ours)."""
         ...
 
     async def change(
-        self, held: Lease, what: str = "", *, money: bool = False, **changes: Unpack[Changes]
+        self, lease: Lease, what: str = "", *, money: bool = False, **changes: Unpack[Changes]
     ) -> Task | None:
-        """What happened, by its holder; None when this process no longer holds the task."""
+        """What happened, by who has the lease; None when that is not this process any more."""
         ...
 
-    async def holds(self, held: Lease) -> bool:
-        """Whether this process still holds the task, and it is not finished."""
+    async def still_leased(self, lease: Lease) -> bool:
+        """Whether the lease is still this process's, and the task not finished."""
         ...
 
     async def decide(
         self, task_id: str, expected: Iterable[State], what: str, **changes: Unpack[Changes]
     ) -> Task | None:
-        """What somebody other than the holder decides, durably; None when the task is in no expected state.
+        """What somebody other than the lease's holder decides, durably; None when the task is in no expected state.
 
-        It also takes the task away from its holder, so that the next claim sees the decision.
+        It also ends the lease, so that the next `take_over` sees the decision.
         """
         ...
 
@@ -209,20 +191,20 @@ class Record(Protocol):
         """Cancel a purchase whose call has not left; None when it has, or the task is elsewhere."""
         ...
 
-    async def claim(self) -> list[Lease]:
-        """Unfinished tasks nobody living holds; from now on they are ours."""
+    async def take_over(self) -> list[Lease]:
+        """Unfinished tasks no living process has a lease of; from now on it is ours."""
         ...
 
-    async def held(self) -> set[str]:
-        """Ids of the unfinished tasks this process holds."""
+    async def leased(self) -> set[str]:
+        """Ids of the unfinished tasks this process has the lease of."""
         ...
 
-    async def beat(self) -> bool:
+    async def heartbeat(self) -> bool:
         """Say that this process lives; False when it had been given up and its tasks are others' now."""
         ...
 
     async def release(self, task_ids: Iterable[str] | None = None) -> None:
-        """Give tasks (all of ours by default) to whoever claims them next."""
+        """Give tasks (all of ours by default) to whoever takes them over next."""
         ...
 
     async def version(self) -> int:
@@ -238,5 +220,5 @@ class Record(Protocol):
         ...
 
     async def close(self) -> None:
-        """Close the file."""
+        """Finish what is waiting, then let go of the database."""
         ...

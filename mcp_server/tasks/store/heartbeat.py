@@ -1,6 +1,6 @@
-"""Whether another process still looks after its tasks.
+"""Heartbeats: whether another process lives, and its leases with it.
 
-No clock is compared between processes: a process lives while its beat moves, as seen from here. A process of this
+No clock is compared between processes: a process lives while its heartbeat moves, as seen from here. A process of this
 machine that does not exist any more is known at once.
 """
 
@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-BEAT_S = 1.0
+HEARTBEAT_S = 1.0
 SILENCE_S = 6.0
-"""A beat that stood still this long belongs to a process that is paused, hung or elsewhere and dead."""
+"""A heartbeat that stood still this long belongs to a process that is paused, hung or elsewhere and dead."""
 
 
 @cache
@@ -32,12 +32,12 @@ def place() -> str:
 
 @dataclass
 class Heartbeats:
-    """What has been seen of the other processes."""
+    """When each other process was last seen alive, by this process's own clock."""
 
     monotonic: Callable[[], float]
     _seen: dict[str, tuple[int, float]] = field(default_factory=dict[str, tuple[int, float]])
 
-    def lives(self, row: sqlite3.Row) -> bool:
+    def alive(self, row: sqlite3.Row) -> bool:
         """Whether the process of this row is to be left its tasks."""
         if row["place"] == place() and not _exists(row["pid"]):
             return False
@@ -52,7 +52,7 @@ class Heartbeats:
 
 def _exists(pid: int) -> bool:
     if sys.platform == "win32":
-        # There, os.kill with any signal ends the process: the beat has to do.
+        # There, os.kill with any signal ends the process: the heartbeat has to do.
         return True
     try:
         os.kill(pid, 0)

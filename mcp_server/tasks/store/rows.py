@@ -21,10 +21,10 @@ def read_task(db: sqlite3.Connection, task_id: str) -> Task | None:
     return None if row is None else task_from(row)
 
 
-def held_by(db: sqlite3.Connection, held: Lease, process: str) -> Task | None:
-    """The task, if this process still holds it under this claim."""
+def leased_by(db: sqlite3.Connection, lease: Lease, process: str) -> Task | None:
+    """The task, if this process still has it under this lease."""
     row = db.execute(
-        "SELECT * FROM tasks WHERE id = ? AND holder = ? AND claim = ?", [held.task.id, process, held.claim]
+        "SELECT * FROM tasks WHERE id = ? AND holder = ? AND claim = ?", [lease.task.id, process, lease.number]
     ).fetchone()
     return None if row is None else task_from(row)
 
@@ -53,5 +53,5 @@ def _times(changed: Task, now: float) -> dict[str, float | None]:
 
 
 def note(db: sqlite3.Connection, task: Task, now: float, what: str) -> None:
-    """One line of history."""
+    """Add a line to the task's history, in the transaction that changed the task."""
     db.execute("INSERT INTO events (task_id, at, state, what) VALUES (?, ?, ?, ?)", [task.id, now, task.state, what])

@@ -1,4 +1,9 @@
-"""The tables, how they grow from version to version, and a row as a Task."""
+"""The tables, how they grow from version to version, and a row as a Task.
+
+Two adjacent versions of this program share a file: what one of them writes the other must read. So the columns of
+a lease keep their first names (`holder` is the process, `claim` the lease's number), and a row still carries what
+the version before needs (`_RETIRED`).
+"""
 
 from __future__ import annotations
 
@@ -10,10 +15,11 @@ from decimal import Decimal
 from typing import Any, Final
 
 from mcp_server.domain.task import FINISHED, Artifact, LocalMedium, Settlement, Task
+from mcp_server.providers.base import HttpCall
 from mcp_server.tasks.store.base import NewTask, day_of
 
 OPEN: Final = f"state NOT IN ({', '.join(repr(state) for state in sorted(FINISHED))}) AND stopped_following = 0"
-"""What somebody has to look after. The partial index below and every query must say it in these words."""
+"""What some process has to work on. The partial index below and every query must say it in these words."""
 
 MIGRATIONS: Final = (
     f"""
@@ -79,7 +85,6 @@ _BOUGHT: Final = (
     "quote_amount",
     "quote_currency",
     "quote",
-    "submit_key",
     "output_dir",
     "ordered",
 )
@@ -100,8 +105,9 @@ _BECAME: Final = (
     "settlement",
     "error",
     "note",
-    "next_look_at",
 )
+_RETIRED: Final = frozenset({"submit_key", "next_look_at"})
+"""What rows of earlier versions say and a Task does not have any more."""
 _COLUMNS: Final = (
     "id",
     "state",
@@ -171,7 +177,6 @@ class NewerFileError(Exception):
 
 def task_of(new: NewTask, now: float, warnings: tuple[str, ...], reserved: Decimal) -> Task:
     """The first state of a purchase."""
-    call = new.call
     return Task(
         id=new.id,
         state="submitting",
@@ -186,17 +191,7 @@ def task_of(new: NewTask, now: float, warnings: tuple[str, ...], reserved: Decim
         prompt=new.prompt,
         request=new.request,
         request_digest=new.request_digest,
-        call={
-            "method": call.method,
-            "path": call.path,
-            # Numbers as the transport writes them, so that a resend is the same bytes.
-            "json": json.loads(json.dumps(call.json, default=float)),
-            "params": dict(call.params),
-            "headers": dict(call.headers),
-            "host": call.host,
-            "schema": call.schema,
-            "idempotency_key": call.idempotency_key,
-        },
+        call=_resendable(new.call),
         route=new.route,
         warnings=warnings,
         quote_amount=new.quote_amount,
@@ -205,7 +200,6 @@ def task_of(new: NewTask, now: float, warnings: tuple[str, ...], reserved: Decim
         quote=new.quote,
         reserved_usd=reserved,
         idempotency_key=new.idempotency_key,
-        submit_key=new.id,
         owner=new.owner,
         output_dir=new.output_dir,
         ordered=new.ordered,
@@ -213,7 +207,22 @@ def task_of(new: NewTask, now: float, warnings: tuple[str, ...], reserved: Decim
     )
 
 
-def row_of(task: Task, holder: str | None, claim: int) -> dict[str, Any]:
+def _resendable(call: HttpCall) -> dict[str, Any]:
+    """The paid call as JSON."""
+    return {
+        "method": call.method,
+        "path": call.path,
+        # Numbers as the transport writes them, so that a resend is the same bytes.
+        "json": json.loads(json.dumps(call.json, default=float)),
+        "params": dict(call.params),
+        "headers": dict(call.headers),
+        "host": call.host,
+        "schema": call.schema,
+        "idempotency_key": call.idempotency_key,
+    }
+
+
+def row_of(task: Task, holder: str | None, lease_number: int) -> dict[str, Any]:
     """A task as the values of its row."""
     return {
         **changing(task),
@@ -231,9 +240,10 @@ def row_of(task: Task, holder: str | None, claim: int) -> dict[str, Any]:
         "idempotency_key": task.idempotency_key,
         "request_digest": task.request_digest,
         "quote_usd": _text(task.quote_usd),
-        "bought": _json({name: getattr(task, name) for name in _BOUGHT}),
+        # The version before makes no Task of a row without a `submit_key`, which was always the id.
+        "bought": _json({name: getattr(task, name) for name in _BOUGHT} | {"submit_key": task.id}),
         "holder": holder,
-        "claim": claim,
+        "claim": lease_number,
     }
 
 
@@ -268,8 +278,7 @@ def changing(task: Task) -> dict[str, Any]:
 
 def task_from(row: sqlite3.Row) -> Task:
     """The task a row stands for."""
-    bought: dict[str, Any] = json.loads(row["bought"])
-    became: dict[str, Any] = json.loads(row["became"])
+    bought, became = _read(row["bought"]), _read(row["became"])
     bought["warnings"] = tuple(bought["warnings"])
     bought["quote_amount"] = _decimal(bought["quote_amount"])
     if artifact := became.get("artifact"):
@@ -305,6 +314,10 @@ def task_from(row: sqlite3.Row) -> Task:
     )
 
 
+def _read(text: str) -> dict[str, Any]:
+    return {name: value for name, value in json.loads(text).items() if name not in _RETIRED}
+
+
 def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_plain)
 
@@ -314,7 +327,7 @@ def _plain(value: object) -> object:
         return str(value)
     if isinstance(value, Mapping):
         return dict(value)  # type: ignore[reportUnknownArgumentType]
-    raise TypeError(f"{type(value).__name__} is not for the record")
+    raise TypeError(f"{type(value).__name__} is not for a row")
 
 
 def _text(value: Decimal | None) -> str | None:

@@ -1,4 +1,4 @@
-"""Lists and sums over the record."""
+"""Lists and sums over all tasks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ESCAPED = r"\\\g<0>"
 
 
 def where_of(wanted: Filter) -> tuple[str, list[Any]]:
-    """The condition and its values."""
+    """The SQL condition of a filter, and the values for its question marks."""
     parts: list[str] = []
     values: list[Any] = []
     if wanted.states:

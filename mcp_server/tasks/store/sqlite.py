@@ -1,4 +1,4 @@
-"""The record in one SQLite file, shared by every process of this user."""
+"""The store in one SQLite file, shared by every process of this user."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Unpack
 
+from mcp_server.clock import Clock
 from mcp_server.domain.task import State, Task
 from mcp_server.errors import LocalError, UnknownTaskError
 from mcp_server.tasks.store.admission import reserve, same_order, twins
-from mcp_server.tasks.store.base import Budget, Changes, Event, Filter, Lease, NewTask, Spent, day_of
+from mcp_server.tasks.store.base import Budget, Changes, Filter, Lease, NewTask, Spent, day_of
 from mcp_server.tasks.store.heartbeat import Heartbeats, place
-from mcp_server.tasks.store.rows import apply, held_by, note, read_task, save
+from mcp_server.tasks.store.rows import apply, leased_by, note, read_task, save
 from mcp_server.tasks.store.schema import INSERT, OPEN, NewerFileError, migrate, row_of, task_from, task_of
 from mcp_server.tasks.store.search import added, where_of
 from mcp_server.tasks.store.writer_thread import BUSY_MS, WriterThread, busy
@@ -31,26 +32,22 @@ _CHUNK = 500
 
 @dataclass
 class SqliteStore:
-    """`Record` in a file; the file is made by the first thing written."""
+    """`TaskStore` in a file; the file is made by the first thing written."""
 
     path: Path
-    now: Callable[[], float]
-    monotonic: Callable[[], float] = time.monotonic
+    clock: Clock = field(default_factory=Clock)
     process: str = field(default_factory=lambda: secrets.token_hex(8))
-    _clerk: WriterThread = field(init=False)
-    _living: Heartbeats = field(init=False)
+    _writer: WriterThread = field(init=False)
+    _heartbeats: Heartbeats = field(init=False)
     _registered: bool = field(default=False, init=False)
     _given_up: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
-        self._clerk = WriterThread(self._open)
-        self._living = Heartbeats(self.monotonic)
-
-    def exists(self) -> bool:
-        return self.path.exists()
+        self._writer = WriterThread(self._open)
+        self._heartbeats = Heartbeats(self.clock.monotonic)
 
     async def create(self, new: NewTask, budget: Budget) -> tuple[Lease, bool]:
-        return await self._clerk.do(lambda db: self._create(db, new, budget), "money")
+        return await self._writer.do(lambda db: self._create(db, new, budget), "money")
 
     async def get(self, task_id: str, owner: str | None = None) -> Task:
         for task in await self.many([task_id]):
@@ -64,7 +61,7 @@ class SqliteStore:
 
     async def many(self, ids: Iterable[str]) -> list[Task]:
         wanted = list(ids)
-        if not wanted or not self.exists():
+        if not wanted or not self._exists():
             return []
 
         def read(db: sqlite3.Connection) -> list[Task]:
@@ -75,56 +72,44 @@ class SqliteStore:
                 rows += map(task_from, db.execute(f"SELECT * FROM tasks WHERE id IN ({marks})", some))  # noqa: S608
             return rows
 
-        return await self._clerk.do(read, "read")
+        return await self._writer.do(read, "read")
 
     async def find(self, wanted: Filter) -> list[Task]:
-        if not self.exists():
+        if not self._exists():
             return []
         where, values = where_of(wanted)
-        order = "DESC" if wanted.newest_first else "ASC"
-        query = f"SELECT * FROM tasks {where} ORDER BY created_at {order}, id {order} LIMIT ?"  # noqa: S608
-        return await self._clerk.do(
+        query = f"SELECT * FROM tasks {where} ORDER BY created_at DESC, id DESC LIMIT ?"  # noqa: S608
+        return await self._writer.do(
             lambda db: [task_from(row) for row in db.execute(query, [*values, wanted.limit])], "read"
         )
 
-    async def history(self, task_id: str) -> list[Event]:
-        if not self.exists():
-            return []
-        query = "SELECT at, state, what FROM events WHERE task_id = ? ORDER BY id"
-        return await self._clerk.do(
-            lambda db: [
-                Event(at=row["at"], state=row["state"], what=row["what"]) for row in db.execute(query, [task_id])
-            ],
-            "read",
-        )
-
-    async def sending(self, held: Lease, at: float, sent_as: str = "") -> bool:
+    async def sending(self, lease: Lease, at: float, sent_as: str = "") -> bool:
         def write(db: sqlite3.Connection) -> bool:
-            task = held_by(db, held, self.process)
+            task = leased_by(db, lease, self.process)
             # A call that left before may leave again only where a vendor's idempotency key makes it the same purchase.
             if task is None or task.state != "submitting" or (task.sent_at and not task.call.get("idempotency_key")):
                 return False
             sent = replace(task, sent_at=at, sent_as=sent_as, attempts=task.attempts + 1)
-            save(db, sent, task, self.now(), "the paid call leaves")
+            save(db, sent, task, self.clock.now(), "the paid call leaves")
             return True
 
-        return await self._clerk.do(write, "money")
+        return await self._writer.do(write, "money")
 
     async def change(
-        self, held: Lease, what: str = "", *, money: bool = False, **changes: Unpack[Changes]
+        self, lease: Lease, what: str = "", *, money: bool = False, **changes: Unpack[Changes]
     ) -> Task | None:
         def write(db: sqlite3.Connection) -> Task | None:
-            task = held_by(db, held, self.process)
-            return None if task is None or task.finished else apply(db, task, changes, self.now(), what)
+            task = leased_by(db, lease, self.process)
+            return None if task is None or task.finished else apply(db, task, changes, self.clock.now(), what)
 
-        return await self._clerk.do(write, "money" if money else "write")
+        return await self._writer.do(write, "money" if money else "write")
 
-    async def holds(self, held: Lease) -> bool:
+    async def still_leased(self, lease: Lease) -> bool:
         def read(db: sqlite3.Connection) -> bool:
-            task = held_by(db, held, self.process)
+            task = leased_by(db, lease, self.process)
             return task is not None and not task.finished
 
-        return await self._clerk.do(read, "read")
+        return await self._writer.do(read, "read")
 
     async def decide(
         self, task_id: str, expected: Iterable[State], what: str, **changes: Unpack[Changes]
@@ -135,11 +120,11 @@ class SqliteStore:
             task = read_task(db, task_id)
             if task is None or task.state not in states:
                 return None
-            changed = apply(db, task, changes, self.now(), what)
+            changed = apply(db, task, changes, self.clock.now(), what)
             db.execute("UPDATE tasks SET holder = NULL, claim = claim + 1 WHERE id = ?", [task_id])
             return changed
 
-        return await self._clerk.do(write, "money")
+        return await self._writer.do(write, "money")
 
     async def withdraw(self, task_id: str) -> Task | None:
         def write(db: sqlite3.Connection) -> Task | None:
@@ -150,35 +135,35 @@ class SqliteStore:
                 db,
                 task,
                 {"state": "cancelled", "reserved_usd": Decimal(0), "note": "Cancelled before anything was sent."},
-                self.now(),
+                self.clock.now(),
                 "cancelled before it was sent",
             )
 
-        return await self._clerk.do(write, "money")
+        return await self._writer.do(write, "money")
 
-    async def claim(self) -> list[Lease]:
-        if not self.exists() or not await self._clerk.do(self._orphaned, "read"):
+    async def take_over(self) -> list[Lease]:
+        if not self._exists() or not await self._writer.do(self._orphaned, "read"):
             return []
-        return await self._clerk.do(self._claim, "write")
+        return await self._writer.do(self._take_over, "write")
 
-    async def held(self) -> set[str]:
+    async def leased(self) -> set[str]:
         query = f"SELECT id FROM tasks WHERE holder = ? AND {OPEN}"  # noqa: S608
-        return await self._clerk.do(lambda db: {row["id"] for row in db.execute(query, [self.process])}, "read")
+        return await self._writer.do(lambda db: {row["id"] for row in db.execute(query, [self.process])}, "read")
 
-    async def beat(self) -> bool:
+    async def heartbeat(self) -> bool:
         if not self._registered:
             return True
 
         def write(db: sqlite3.Connection) -> bool:
             found = db.execute(
-                "UPDATE processes SET beat = beat + 1, beat_at = ? WHERE id = ?", [self.now(), self.process]
+                "UPDATE processes SET beat = beat + 1, beat_at = ? WHERE id = ?", [self.clock.now(), self.process]
             )
             given_up = self._given_up or not found.rowcount
             self._given_up = False
             self._registered = bool(found.rowcount)
             return not given_up
 
-        return await self._clerk.do(write, "write")
+        return await self._writer.do(write, "write")
 
     async def release(self, task_ids: Iterable[str] | None = None) -> None:
         if not self._registered:
@@ -194,12 +179,12 @@ class SqliteStore:
                 free = "UPDATE tasks SET holder = NULL WHERE id = ? AND holder = ?"
                 db.executemany(free, [(task_id, self.process) for task_id in ids])
 
-        await self._clerk.do(write, "write")
+        await self._writer.do(write, "write")
 
     async def version(self) -> int:
-        if not self.exists():
+        if not self._exists():
             return -1
-        return await self._clerk.do(lambda db: int(db.execute("PRAGMA data_version").fetchone()[0]), "read")
+        return await self._writer.do(lambda db: int(db.execute("PRAGMA data_version").fetchone()[0]), "read")
 
     async def durations(self, offer_id: str, *, simulated: bool, length: int | None = None) -> list[float]:
         query = (
@@ -212,10 +197,10 @@ class SqliteStore:
             same = [row["took_s"] for row in rows if row["length"] == length]
             return (same if len(same) >= 3 else [row["took_s"] for row in rows])[:SAMPLE]
 
-        return await self._clerk.do(read, "read")
+        return await self._writer.do(read, "read")
 
     async def spent(self, since_day: str, owner: str | None = None) -> list[Spent]:
-        if not self.exists():
+        if not self._exists():
             return []
 
         def read(db: sqlite3.Connection) -> list[Spent]:
@@ -226,15 +211,18 @@ class SqliteStore:
                 sums[key] = added(sums.get(key), task_from(row), row["day"])
             return list(sums.values())
 
-        return await self._clerk.do(read, "read")
+        return await self._writer.do(read, "read")
 
     async def close(self) -> None:
-        await self._clerk.close()
+        await self._writer.close()
+
+    def _exists(self) -> bool:
+        return self.path.exists()
 
     def _open(self) -> sqlite3.Connection:
         folder = self.path.parent
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # The record holds prompts and signed links: for this user's eyes.
+        # The file holds prompts and signed links: for this user's eyes.
         with contextlib.suppress(FileExistsError):
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         end = time.monotonic() + 30
@@ -264,7 +252,7 @@ class SqliteStore:
             row = db.execute(query, [new.owner, new.idempotency_key]).fetchone()
             if row is not None:
                 return Lease(same_order(task_from(row), new), row["claim"]), False
-        now = self.now()
+        now = self.clock.now()
         reserved = reserve(db, new, budget, day_of(now))
         task = task_of(new, now, (*new.warnings, *twins(db, new, now)), reserved)
         self._register(db)
@@ -273,18 +261,18 @@ class SqliteStore:
         return Lease(task, 1), True
 
     def _register(self, db: sqlite3.Connection) -> None:
-        # The beat moves here too: whoever saw it stand still while we had nothing to do must not think us dead.
+        # The heartbeat moves here too: whoever saw it stand still while we had nothing to do must not think us dead.
         row = db.execute(
             "INSERT INTO processes (id, pid, place, beat, beat_at) VALUES (?, ?, ?, 0, ?) "
             "ON CONFLICT (id) DO UPDATE SET beat = beat + 1, beat_at = excluded.beat_at RETURNING beat",
-            [self.process, os.getpid(), place(), self.now()],
+            [self.process, os.getpid(), place(), self.clock.now()],
         ).fetchone()
         # A row that has to be made a second time was taken away in between, and the tasks with it.
         self._given_up = self._given_up or (self._registered and row["beat"] == 0)
         self._registered = True
 
     def _orphaned(self, db: sqlite3.Connection) -> list[str | None]:
-        """Holders of unfinished tasks that hold nothing any more."""
+        """Holders of unfinished tasks whose lease is over: dead processes, and none."""
         holders = [row["holder"] for row in db.execute(f"SELECT DISTINCT holder FROM tasks WHERE {OPEN}")]  # noqa: S608
         others = [holder for holder in holders if holder != self.process or not self._registered]
         if not others:
@@ -293,10 +281,10 @@ class SqliteStore:
         return [
             holder
             for holder in others
-            if holder is None or holder not in known or not self._living.lives(known[holder])
+            if holder is None or holder not in known or not self._heartbeats.alive(known[holder])
         ]
 
-    def _claim(self, db: sqlite3.Connection) -> list[Lease]:
+    def _take_over(self, db: sqlite3.Connection) -> list[Lease]:
         gone = self._orphaned(db)
         if not gone:
             return []

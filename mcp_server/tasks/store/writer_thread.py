@@ -33,7 +33,7 @@ BUSY_MS = 30_000
 
 
 @dataclass
-class _Errand:
+class _Operation:
     work: Callable[[sqlite3.Connection], Any]
     kind: Kind
     loop: asyncio.AbstractEventLoop
@@ -44,36 +44,29 @@ class _Errand:
 
 @dataclass
 class WriterThread:
-    """Runs errands in the order they came."""
+    """Runs operations in the order they came, those that write together in one transaction."""
 
     open: Callable[[], sqlite3.Connection]
-    """Called in the thread, at the first errand."""
-    _waiting: SimpleQueue[_Errand | None] = field(default_factory=SimpleQueue[_Errand | None])
+    """Called in the thread, at the first operation."""
+    _waiting: SimpleQueue[_Operation | None] = field(default_factory=SimpleQueue[_Operation | None])
     _thread: threading.Thread | None = None
     _closed: bool = False
-    pending: int = 0
-    """Errands that are not answered yet."""
 
     async def do(self, work: Callable[[sqlite3.Connection], T], kind: Kind) -> T:
         """Have the work done; cancelling the wait does not cancel the work."""
         if self._closed:
             raise LocalError("The record is closed", money="unknown")
         loop = asyncio.get_running_loop()
-        errand = _Errand(work, kind, loop, loop.create_future())
+        operation = _Operation(work, kind, loop, loop.create_future())
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="kling-record", daemon=True)
+            self._thread = threading.Thread(target=self._run, name="kling-store", daemon=True)
             self._thread.start()
-        self.pending += 1
-        errand.answer.add_done_callback(self._answered)
-        self._waiting.put(errand)
-        done: T = await errand.answer
+        self._waiting.put(operation)
+        done: T = await operation.answer
         return done
 
-    def _answered(self, _: asyncio.Future[Any]) -> None:
-        self.pending -= 1
-
     async def close(self) -> None:
-        """Finish what is waiting, then close the file."""
+        """Finish what is waiting, then close the connection."""
         self._closed = True
         if self._thread is not None:
             self._waiting.put(None)
@@ -82,61 +75,61 @@ class WriterThread:
 
     def _run(self) -> None:
         db: sqlite3.Connection | None = None
-        while (errand := self._waiting.get()) is not None:
-            errands, last = self._together(errand)
+        while (operation := self._waiting.get()) is not None:
+            operations, last = self._together(operation)
             try:
                 db = db or self.open()
             except Exception as error:
-                for each in errands:
+                for each in operations:
                     each.error = error
             else:
-                for reading, some in groupby(errands, key=lambda each: each.kind == "read"):
+                for reading, some in groupby(operations, key=lambda each: each.kind == "read"):
                     (_read if reading else _write)(db, list(some))
-            _hand_back(errands)
+            _hand_back(operations)
             if last:
                 break
         if db is not None:
             db.close()
 
-    def _together(self, first: _Errand) -> tuple[list[_Errand], bool]:
-        errands = [first]
+    def _together(self, first: _Operation) -> tuple[list[_Operation], bool]:
+        operations = [first]
         with contextlib.suppress(Empty):
-            while len(errands) < TOGETHER:
-                errand = self._waiting.get_nowait()
-                if errand is None:
-                    return errands, True
-                errands.append(errand)
-        return errands, False
+            while len(operations) < TOGETHER:
+                operation = self._waiting.get_nowait()
+                if operation is None:
+                    return operations, True
+                operations.append(operation)
+        return operations, False
 
 
-def _read(db: sqlite3.Connection, errands: list[_Errand]) -> None:
-    for errand in errands:
+def _read(db: sqlite3.Connection, operations: list[_Operation]) -> None:
+    for operation in operations:
         try:
-            errand.value = errand.work(db)
+            operation.value = operation.work(db)
         except Exception as error:
-            errand.error = error
+            operation.error = error
 
 
-def _write(db: sqlite3.Connection, errands: list[_Errand]) -> None:
+def _write(db: sqlite3.Connection, operations: list[_Operation]) -> None:
     # FULL waits for the disk at commit, NORMAL at the next checkpoint (sqlite.org/pragma.html#pragma_synchronous).
-    level = "FULL" if any(errand.kind == "money" for errand in errands) else "NORMAL"
+    level = "FULL" if any(operation.kind == "money" for operation in operations) else "NORMAL"
     try:
         db.execute(f"PRAGMA synchronous = {level}")
         begin(db)
-        for errand in errands:
-            db.execute("SAVEPOINT errand")
+        for operation in operations:
+            db.execute("SAVEPOINT operation")
             try:
-                errand.value = errand.work(db)
+                operation.value = operation.work(db)
             except Exception as error:
-                errand.error = error
-                db.execute("ROLLBACK TO errand")
-            db.execute("RELEASE errand")
+                operation.error = error
+                db.execute("ROLLBACK TO operation")
+            db.execute("RELEASE operation")
         db.execute("COMMIT")
     except sqlite3.Error as error:
         if db.in_transaction:
             db.execute("ROLLBACK")
-        for errand in errands:
-            errand.error = errand.error or error
+        for operation in operations:
+            operation.error = operation.error or error
 
 
 def begin(db: sqlite3.Connection) -> None:
@@ -165,22 +158,22 @@ def busy(error: sqlite3.OperationalError) -> bool:
     return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
-def _hand_back(errands: list[_Errand]) -> None:
-    for loop, some in groupby(errands, key=lambda each: each.loop):
+def _hand_back(operations: list[_Operation]) -> None:
+    for loop, some in groupby(operations, key=lambda each: each.loop):
         batch = list(some)
         # A loop that is gone has nobody left to tell; the work is done all the same.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(_deliver, batch)
 
 
-def _deliver(errands: list[_Errand]) -> None:
-    for errand in errands:
-        if errand.answer.done():
+def _deliver(operations: list[_Operation]) -> None:
+    for operation in operations:
+        if operation.answer.done():
             continue
-        if errand.error is None:
-            errand.answer.set_result(errand.value)
+        if operation.error is None:
+            operation.answer.set_result(operation.value)
         else:
-            errand.answer.set_exception(_in_words(errand.error))
+            operation.answer.set_exception(_in_words(operation.error))
 
 
 def _in_words(error: BaseException) -> BaseException:

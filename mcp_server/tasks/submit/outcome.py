@@ -39,7 +39,7 @@ _DECIDES_THE_FIRST: Final = frozenset({"bad_input", "content_policy"})
 
 @dataclass(frozen=True, slots=True)
 class Bought:
-    """The vendor said yes."""
+    """The vendor took the order, as this job."""
 
     job: Job
 
@@ -64,7 +64,7 @@ class InDoubt:
 Outcome = Bought | NotBought | InDoubt
 
 
-def of_error(error: KlingError) -> Outcome:
+def outcome_of(error: KlingError) -> Outcome:
     """What an exception of the transport or the adapter says about the purchase."""
     match error:
         case UnreachableError():
@@ -134,12 +134,12 @@ def call_of(task: Task) -> HttpCall:
     )
 
 
-def refused(error: KlingError) -> Mapping[str, Any]:
+def refusal_told(error: KlingError) -> Mapping[str, Any]:
     """The error of a task that was surely not bought."""
     return {**error.as_dict(), "money": "not_spent"}
 
 
-def uncertain(error: KlingError, name: str) -> Mapping[str, Any]:
+def doubt_told(error: KlingError, name: str) -> Mapping[str, Any]:
     """The error of a task whose purchase nobody can confirm."""
     answered = isinstance(error, ProviderError)
     told = UncertainError(

@@ -7,171 +7,177 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Unpack
 
-from mcp_server.domain.catalog import Catalog, Provider
 from mcp_server.domain.task import Task
 from mcp_server.errors import KlingError, LocalError
 from mcp_server.providers.accounts import Account
-from mcp_server.providers.base import HttpCall, Wire
+from mcp_server.providers.base import HttpCall
 from mcp_server.providers.reading import state_of
-from mcp_server.providers.transport import Transport
-from mcp_server.tasks import settlement as money
-from mcp_server.tasks.failpoints import Failpoints
-from mcp_server.tasks.store.base import Changes, Lease, LeaseLostError, Record
-from mcp_server.tasks.submit import outcome as buying
-from mcp_server.tasks.submit.handover import LocalMediaHandover, noted
-from mcp_server.tasks.submit.outcome import Bought, InDoubt, NotBought, Outcome
+from mcp_server.tasks.runtime import TaskRuntime
+from mcp_server.tasks.settlement import counted, taken
+from mcp_server.tasks.store.base import Changes, Lease, LeaseLostError
+from mcp_server.tasks.submit.handover import LocalMediaHandover
+from mcp_server.tasks.submit.outcome import (
+    DOUBT_TRIES,
+    KEY_LIFE_S,
+    LATER_LIMIT_S,
+    LATER_TRIES,
+    UNREACHABLE_TRIES,
+    UNSENT_LIFE_S,
+    Bought,
+    InDoubt,
+    NotBought,
+    Outcome,
+    after_doubt,
+    doubt_told,
+    outcome_of,
+    refusal_told,
+)
 
 _log = logging.getLogger("kling_video.tasks")
 
 
 @dataclass
 class Submitter:
-    """Sends orders."""
+    """Sends an order until its outcome is known and written down; a paid call leaves only as the store allows it."""
 
-    record: Record
-    transport: Transport
-    catalog: Catalog
-    wire: Callable[[Provider], Wire]
-    account: Callable[[str, bool], Awaitable[Account]]
-    now: Callable[[], float]
-    sleep: Callable[[float], Awaitable[None]]
-    marks: Failpoints
-    changed: Callable[[Task], None]
-    handing: LocalMediaHandover
-    out: set[str] = field(default_factory=set[str])
-    """Tasks whose paid call is on its way right now."""
-    usd_per_credit: Decimal | None = None
+    runtime: TaskRuntime
+    handover: LocalMediaHandover
+    unanswered: set[str] = field(default_factory=set[str], init=False)
+    """Tasks whose paid call is on its way right now, or whose answer is not written down yet."""
 
-    async def submit(self, held: Lease) -> Task | None:
-        """The task after the vendor's answer, still ours; None when it is somebody else's to look after now."""
+    async def submit(self, lease: Lease) -> Task | None:
+        """The task after the vendor's answer, still ours; None when another process has the lease now."""
         try:
-            return await self._submit(held)
+            return await self._submit(lease)
         except LeaseLostError:
             return None
         except KlingError as error:
-            # Before the call left, or the record itself failed; the row still says which.
-            return await self._give_up(held, NotBought(error, None, "refused"))
+            # Before the call left, or the store itself failed; the row still says which.
+            return await self._give_up(lease, NotBought(error, None, "refused"))
 
-    async def _submit(self, held: Lease) -> Task | None:
-        task = held.task
-        doubt: InDoubt | None = None
-        began = self.now()
-        if task.sent_at is not None:
-            # A process died between sending and recording the answer.
-            died = KlingError("the program ended before the answer was recorded")
-            doubt = InDoubt(died)
-            if not self._may_repeat(task) or not await self._same_account(task):
-                return await self._uncertain(held, doubt)
-        elif self._age(task) > buying.UNSENT_LIFE_S:
+    async def _submit(self, lease: Lease) -> Task | None:
+        task = lease.task
+        if task.sent_at is None:
+            if self._age(task) <= UNSENT_LIFE_S:
+                return await self._send(lease, None)
             late = KlingError(
                 "The order was never sent: the program ended before it could be",
                 next_step="Order again if the clip is still wanted",
             )
-            return await self._give_up(held, NotBought(late, None, "refused"))
-        try:
-            call = await self.handing.call(held)
-        except KlingError:
-            if doubt is None:
-                raise
-            return await self._uncertain(held, doubt)
-        tries = 0
+            return await self._give_up(lease, NotBought(late, None, "refused"))
+        # A process died between sending and recording the answer.
+        doubt = InDoubt(KlingError("the program ended before the answer was recorded"))
+        if self._may_repeat(task) and await self._same_account(task):
+            return await self._send(lease, doubt)
+        return await self._uncertain(lease, doubt)
+
+    async def _send(self, lease: Lease, doubt: InDoubt | None) -> Task | None:
+        """Send as often as it is right to; `doubt` is what is not known of a call that left before."""
+        began, tries, call = self.runtime.clock.now(), 0, None
         while True:
             tries += 1
             try:
-                outcome = await self._send_once(held, call, in_doubt=doubt is not None)
-            except LocalError:
+                if call is None:
+                    call = await self.handover.call(lease)
+                outcome = await self._outcome(lease, call, in_doubt=doubt is not None)
+            except KlingError:
                 # This call did not leave; what became of an earlier one is as open as it was.
                 if doubt is None:
                     raise
-                return await self._uncertain(held, doubt)
-            if doubt is not None:
-                outcome = buying.after_doubt(outcome)
+                return await self._uncertain(lease, doubt)
             match outcome:
                 case Bought():
-                    return await self._bought(held, outcome)
+                    return await self._bought(lease, outcome)
                 case InDoubt():
                     doubt = outcome
-                    if tries >= buying.DOUBT_TRIES or not self._may_repeat(held.task):
-                        return await self._uncertain(held, outcome)
+                    if tries >= DOUBT_TRIES or not self._may_repeat(lease.task):
+                        return await self._uncertain(lease, outcome)
+                    note = f"The answer was lost; asking again under the same key ({tries})"
                     with contextlib.suppress(LocalError):
-                        await self._say(held, note=f"The answer was lost; asking again under the same key ({tries})")
-                    await self.sleep(min(30.0, 0.5 * 2**tries))
-                case NotBought(again_s=again) if again is not None and self._patient(outcome, tries, began, again):
-                    # Surely refused: the row says "not sent" again, so that a crash now leaves no doubt.
-                    await self._say(held, money=True, sent_at=None, note=str(outcome.error))
-                    await self.sleep(again if outcome.kind == "later" else again * 2 ** (tries - 1))
+                        await self.runtime.record(lease, note, note=note)
+                    await self.runtime.clock.sleep(min(30.0, 0.5 * 2**tries))
                 case NotBought():
-                    return await self._give_up(held, outcome)
+                    pause = self._again_after_s(outcome, tries, began)
+                    if pause is None:
+                        return await self._give_up(lease, outcome)
+                    # Surely refused: the row says "not sent" again, so that a crash now leaves no doubt.
+                    note = str(outcome.error)
+                    await self.runtime.record(lease, note, money=True, sent_at=None, note=note)
+                    await self.runtime.clock.sleep(pause)
 
-    async def _send_once(self, held: Lease, call: HttpCall, *, in_doubt: bool) -> Outcome:
-        task = held.task
-        facts = self.catalog.providers[task.provider]
+    async def _outcome(self, lease: Lease, call: HttpCall, *, in_doubt: bool) -> Outcome:
+        """What sending it once came to; where a call left before, what is known now of both."""
+        outcome = await self._send_once(lease, call, in_doubt=in_doubt)
+        return after_doubt(outcome) if in_doubt else outcome
+
+    async def _send_once(self, lease: Lease, call: HttpCall, *, in_doubt: bool) -> Outcome:
+        runtime, task = self.runtime, lease.task
         try:
-            account = await self.account(task.provider, task.simulated)
-            if in_doubt and not _known_to(await self.record.get(task.id), account):
+            account = await runtime.account_of(task)
+            if in_doubt and not _known_to(await runtime.store.get(task.id), account):
                 raise LocalError("Another key is set by now than the one the order was sent with")
-            async with self.transport.slot(account):
-                self.marks("submit.before_sent")
-                self.out.add(task.id)
-                if not await self.record.sending(held, self.now(), account.mark):
+            async with runtime.transport.slot(account):
+                runtime.failpoint("submit.before_sent")
+                self.unanswered.add(task.id)
+                if not await runtime.store.sending(lease, runtime.clock.now(), account.mark):
                     raise LeaseLostError(task.id)
-                self.marks("submit.before_send")
-                reply = await self.transport.send(account, call)
-            self.marks("submit.answered")
-            return Bought(self.wire(facts).read_submit(reply))
+                runtime.failpoint("submit.before_send")
+                reply = await runtime.transport.send(account, call)
+            runtime.failpoint("submit.answered")
+            return Bought(runtime.wire(runtime.provider(task)).read_submit(reply))
         except (LocalError, LeaseLostError):
             raise
         except KlingError as error:
-            return buying.of_error(error)
+            return outcome_of(error)
         except Exception as error:
             # A defect of ours after the call may have left: whatever it is, it must not buy twice.
             _log.exception("Task %s: the answer to its order could not be read", task.id)
             return InDoubt(KlingError(f"the answer could not be read ({type(error).__name__})"))
         finally:
-            self.out.discard(task.id)
+            self.unanswered.discard(task.id)
 
-    async def _bought(self, held: Lease, outcome: Bought) -> Task | None:
-        job = outcome.job
-        facts = self.catalog.providers[held.task.provider]
+    async def _bought(self, lease: Lease, outcome: Bought) -> Task | None:
+        job, task = outcome.job, lease.task
+        facts = self.runtime.provider(task)
         state = "running" if state_of(facts, job.status) == "running" else "queued"
         changes = Changes(
             state=state,
-            accepted_at=self.now(),
+            accepted_at=self.runtime.clock.now(),
             job_id=job.id,
             job_links=job.links,
             status=job.status,
             note="",
             error=None,
         )
-        if (taken := money.taken(held.task, job.charged, usd_per_credit=self.usd_per_credit)) is not None:
+        if (settlement := taken(task, job.charged, usd_per_credit=self.runtime.usd_per_credit)) is not None:
             # More than was quoted counts at once; less only when the job's end has not said otherwise.
-            counted = max(held.task.reserved_usd, money.counted(held.task, taken))
-            changes |= Changes(settlement=taken, reserved_usd=counted)
+            changes |= Changes(settlement=settlement, reserved_usd=max(task.reserved_usd, counted(task, settlement)))
         # Whoever closes waits for this as for the answer itself: it is written down nowhere else yet.
-        self.out.add(held.task.id)
+        self.unanswered.add(task.id)
         try:
-            task = await self._insist(held, f"the vendor took it as {job.id}", changes)
-            self.marks("submit.recorded")
-            return task or await self._too_late(held, job.id, changes)
+            accepted = await self._insist(lease, f"the vendor took it as {job.id}", changes)
+            self.runtime.failpoint("submit.recorded")
+            return accepted or await self._too_late(lease, job.id, changes)
         finally:
-            self.out.discard(held.task.id)
+            self.unanswered.discard(task.id)
 
-    async def _too_late(self, held: Lease, job_id: str, changes: Changes) -> None:
-        """Another process gave the answer up for lost; here it is after all, for whoever claims the task next."""
+    async def _too_late(self, lease: Lease, job_id: str, changes: Changes) -> None:
+        """Another process gave the answer up for lost; here it is after all, for whoever takes the task over next."""
         what = f"a late answer: {job_id}"
         await self._until_written(
-            held,
+            lease,
             what,
-            lambda: self.record.decide(held.task.id, ("uncertain", "submitting"), what, **changes),
+            lambda: self.runtime.store.decide(lease.task.id, ("uncertain", "submitting"), what, **changes),
         )
 
-    async def _insist(self, held: Lease, what: str, changes: Changes) -> Task | None:
-        """Record what the vendor said; None when another process holds the task."""
-        return await self._until_written(held, what, lambda: self.record.change(held, what, money=True, **changes))
+    async def _insist(self, lease: Lease, what: str, changes: Changes) -> Task | None:
+        """Record what the vendor said; None when another process has the lease."""
+        return await self._until_written(
+            lease, what, lambda: self.runtime.store.change(lease, what, money=True, **changes)
+        )
 
-    async def _until_written(self, held: Lease, what: str, write: Callable[[], Awaitable[Task | None]]) -> Task | None:
+    async def _until_written(self, lease: Lease, what: str, write: Callable[[], Awaitable[Task | None]]) -> Task | None:
         """However long the disk takes: it exists nowhere else."""
         pause = 0.25
         while True:
@@ -179,45 +185,45 @@ class Submitter:
                 task = await write()
                 break
             except LocalError as error:
-                _log.error("Task %s: %s, but it cannot be recorded (%s); trying again", held.task.id, what, error.what)
-                await self.sleep(pause)
+                _log.error("Task %s: %s, but it cannot be recorded (%s); trying again", lease.task.id, what, error.what)
+                await self.runtime.clock.sleep(pause)
                 pause = min(30.0, pause * 2)
         if task is not None:
-            self.changed(task)
+            self.runtime.changed(task)
         return task
 
-    async def _uncertain(self, held: Lease, outcome: InDoubt) -> Task | None:
-        name = self.catalog.providers[held.task.provider].name
-        changes = Changes(state="uncertain", error=buying.uncertain(outcome.error, name), note="")
-        return await self._insist(held, "the answer was lost; not sent again", changes)
+    async def _uncertain(self, lease: Lease, outcome: InDoubt) -> Task | None:
+        name = self.runtime.provider(lease.task).name
+        changes = Changes(state="uncertain", error=doubt_told(outcome.error, name), note="")
+        return await self._insist(lease, "the answer was lost; not sent again", changes)
 
-    async def _give_up(self, held: Lease, outcome: NotBought) -> Task | None:
-        changes = Changes(state="failed", error=buying.refused(outcome.error), reserved_usd=Decimal(0), note="")
-        return await self._insist(held, "not bought", changes)
-
-    async def _say(self, held: Lease, *, money: bool = False, **changes: Unpack[Changes]) -> None:
-        what = changes.get("note", "")
-        self.changed(await noted(self.record, held, what, money=money, **changes))
+    async def _give_up(self, lease: Lease, outcome: NotBought) -> Task | None:
+        changes = Changes(state="failed", error=refusal_told(outcome.error), reserved_usd=Decimal(0), note="")
+        return await self._insist(lease, "not bought", changes)
 
     def _may_repeat(self, task: Task) -> bool:
-        return bool(task.call.get("idempotency_key")) and self._age(task) <= buying.KEY_LIFE_S
+        return bool(task.call.get("idempotency_key")) and self._age(task) <= KEY_LIFE_S
 
     def _age(self, task: Task) -> float:
         """Seconds since it was ordered; an order of the future shows by how much the clock was set back at least."""
-        return abs(self.now() - task.created_at)
+        return abs(self.runtime.clock.now() - task.created_at)
 
     async def _same_account(self, task: Task) -> bool:
         """Whether the vendor knows our idempotency key: processes that share a home may have keys of their own."""
         try:
-            account = await self.account(task.provider, task.simulated)
+            return _known_to(task, await self.runtime.account_of(task))
         except KlingError:
             return False
-        return _known_to(task, account)
 
-    def _patient(self, outcome: NotBought, tries: int, began: float, again: float) -> bool:
+    def _again_after_s(self, outcome: NotBought, tries: int, began: float) -> float | None:
+        """Seconds until an order that was surely not taken goes out once more; None: it is given up."""
+        again = outcome.again_s
+        if again is None:
+            return None
         if outcome.kind == "unreachable":
-            return tries < buying.UNREACHABLE_TRIES
-        return tries < buying.LATER_TRIES and self.now() + again - began <= buying.LATER_LIMIT_S
+            return again * 2 ** (tries - 1) if tries < UNREACHABLE_TRIES else None
+        in_time = self.runtime.clock.now() + again - began <= LATER_LIMIT_S
+        return again if tries < LATER_TRIES and in_time else None
 
 
 def _known_to(task: Task, account: Account) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +19,20 @@ from mcp_server.providers.network import public
 from mcp_server.providers.transport import LostAnswerError
 from mcp_server.settings import Secret
 from mcp_server.tasks.download import files
-from mcp_server.tasks.download import saver as save
 from mcp_server.tasks.download.files import NotAVideoError, Part, name_of
 from mcp_server.tasks.download.links import LinkRefusedError, check
 from mcp_server.tasks.download.saver import Saver
+from mcp_server.tasks.store.base import Lease, LeaseLostError
 
 URL = "https://media.test/job-1.mp4"
 CUT = LostAnswerError("The download broke off (ReadError)")
 
 
-async def finished(house: House, desk: Any = None, **changes: Any) -> tuple[Any, Any]:
-    desk = desk or house.desk()
-    task, _ = await desk.buy(house.new(**changes))
+async def finished(house: House, runner: Any = None, **changes: Any) -> tuple[Any, Any]:
+    runner = runner or house.runner()
+    task, _ = await runner.buy(house.new(**changes))
     house.vendor.finish(task.job_id)
-    return desk, task
+    return runner, task
 
 
 def whole(data: bytes = MP4, **headers: str) -> tuple[int, dict[str, str], list[Any]]:
@@ -39,8 +40,8 @@ def whole(data: bytes = MP4, **headers: str) -> tuple[int, dict[str, str], list[
 
 
 async def test_a_clip_is_saved_under_a_readable_name_with_its_hash(house: House) -> None:
-    desk, task = await finished(house, prompt="Neon city, at NIGHT: rain!")
-    task = await house.until(desk, task.id, "succeeded")
+    runner, task = await finished(house, prompt="Neon city, at NIGHT: rain!")
+    task = await house.until(runner, task.id, "succeeded")
 
     path = Path(task.artifact.path)
     assert path.parent == house.out
@@ -63,8 +64,8 @@ async def test_a_clip_is_saved_under_a_readable_name_with_its_hash(house: House)
     ],
 )
 async def test_a_name_holds_no_way_out_of_the_folder(house: House, prompt: str, expected: str | None) -> None:
-    desk, task = await finished(house, prompt=prompt)
-    task = await house.until(desk, task.id, "succeeded")
+    runner, task = await finished(house, prompt=prompt)
+    task = await house.until(runner, task.id, "succeeded")
     path = Path(task.artifact.path)
 
     assert path.parent == house.out
@@ -74,8 +75,8 @@ async def test_a_name_holds_no_way_out_of_the_folder(house: House, prompt: str, 
 
 
 async def test_a_simulated_clip_says_so_in_its_name(house: House) -> None:
-    desk, task = await finished(house, simulated=True)
-    task = await house.until(desk, task.id, "succeeded")
+    runner, task = await finished(house, simulated=True)
+    task = await house.until(runner, task.id, "succeeded")
 
     assert "-simulated-" in name_of(task)
     assert task.artifact.path.endswith(f"{name_of(task)}.mp4")
@@ -83,12 +84,12 @@ async def test_a_simulated_clip_says_so_in_its_name(house: House) -> None:
 
 
 async def test_what_stands_there_already_is_never_overwritten(house: House) -> None:
-    desk, task = await finished(house)
+    runner, task = await finished(house)
     house.out.mkdir()
     taken = house.out / f"{name_of(task)}.mp4"
     taken.write_text("mine")
     (house.out / f"{name_of(task)}-2.mp4").symlink_to(house.home / "elsewhere")
-    task = await house.until(desk, task.id, "succeeded")
+    task = await house.until(runner, task.id, "succeeded")
 
     assert taken.read_text() == "mine"
     assert Path(task.artifact.path).name == f"{name_of(task)}-3.mp4"
@@ -119,8 +120,8 @@ async def test_a_cut_download_goes_on_where_it_was_cut(house: House) -> None:
         return plain(url, taker)
 
     vendor.download = download  # type: ignore[method-assign]
-    desk, task = await finished(house)
-    task = await house.until(desk, task.id, "succeeded")
+    runner, task = await finished(house)
+    task = await house.until(runner, task.id, "succeeded")
 
     assert asked == [(0, ""), (half, '"v1"')]
     assert Path(task.artifact.path).read_bytes() == MP4
@@ -149,30 +150,30 @@ async def test_a_clip_that_changed_meanwhile_is_fetched_anew(house: House, secon
         return plain(url, taker)
 
     vendor.download = download  # type: ignore[method-assign]
-    desk, task = await finished(house)
-    task = await house.until(desk, task.id, "succeeded")
+    runner, task = await finished(house)
+    task = await house.until(runner, task.id, "succeeded")
 
     assert Path(task.artifact.path).read_bytes() == MP4
 
 
 async def test_a_short_answer_is_not_taken_for_the_whole(house: House) -> None:
     house.vendor.files[URL] = (200, {"content-length": str(len(MP4) + 5)}, [MP4])
-    desk, task = await finished(house)
+    runner, task = await finished(house)
     await house.clock.advance(120)
 
-    task = await desk.get(task.id)
+    task = await runner.store.get(task.id)
     assert task.state == "saving"
     assert "ended after" in task.note
     assert [entry.name for entry in house.out.iterdir() if not entry.name.startswith(".")] == []
     house.vendor.files[URL] = whole()
-    assert (await house.until(desk, task.id, "succeeded", limit_s=300)).note == ""
+    assert (await house.until(runner, task.id, "succeeded", limit_s=300)).note == ""
 
 
 async def test_a_web_page_instead_of_a_clip_is_asked_for_again_and_then_said(house: House) -> None:
     house.vendor.files[URL] = (200, {"content-type": "video/mp4"}, [b"<html>not found</html>"])
-    desk, task = await finished(house)
+    runner, task = await finished(house)
 
-    task = await house.until(desk, task.id, "failed", limit_s=400)
+    task = await house.until(runner, task.id, "failed", limit_s=400)
 
     assert "no mp4, mov or webm" in task.error["what"]
     assert task.error["money"] == "charged"
@@ -182,7 +183,7 @@ async def test_a_web_page_instead_of_a_clip_is_asked_for_again_and_then_said(hou
 
 async def test_an_expired_link_is_asked_for_again(house: House) -> None:
     house.vendor.files[URL] = (403, {}, [b"expired"])
-    desk, task = await finished(house)
+    runner, task = await finished(house)
 
     def fresh(job: dict[str, Any]) -> None:
         if len(house.vendor.looks) > 1:
@@ -191,16 +192,16 @@ async def test_an_expired_link_is_asked_for_again(house: House) -> None:
     house.vendor.plays = fresh
     house.vendor.files["https://media.test/fresh.mp4"] = MP4
 
-    task = await house.until(desk, task.id, "succeeded", limit_s=100)
+    task = await house.until(runner, task.id, "succeeded", limit_s=100)
 
     assert task.video_url == "https://media.test/fresh.mp4"
 
 
 async def test_an_expired_link_without_a_new_one_is_said(house: House) -> None:
     house.vendor.files[URL] = (410, {}, [b"gone"])
-    desk, task = await finished(house)
+    runner, task = await finished(house)
 
-    task = await house.until(desk, task.id, "failed", limit_s=400)
+    task = await house.until(runner, task.id, "failed", limit_s=400)
 
     assert task.error["fault"] == "expired"
     assert task.error["money"] == "charged"
@@ -220,29 +221,29 @@ async def test_a_disk_in_the_way_keeps_the_task_and_its_link(
         return plain(target, data)
 
     monkeypatch.setattr(files.os, "write", write)
-    desk, task = await finished(house)
+    runner, task = await finished(house)
     await house.clock.advance(200)
-    task = await desk.get(task.id)
+    task = await runner.store.get(task.id)
 
     assert task.state == "saving"
     assert str(house.out) in task.note
     assert task.video_url == URL
     assert len(house.vendor.downloads) < 12
     broken = False
-    assert (await house.until(desk, task.id, "succeeded", limit_s=300)).note == ""
+    assert (await house.until(runner, task.id, "succeeded", limit_s=300)).note == ""
 
 
 async def test_an_output_folder_that_is_a_file_is_said(house: House) -> None:
     (house.home / "file").write_text("x")
-    desk, task = await finished(house, output_dir=house.home / "file")
+    runner, task = await finished(house, output_dir=house.home / "file")
     await house.clock.advance(60)
 
-    assert (await desk.get(task.id)).state == "saving"
-    assert "cannot be saved" in (await desk.get(task.id)).note
+    assert (await runner.store.get(task.id)).state == "saving"
+    assert "cannot be saved" in (await runner.store.get(task.id)).note
 
 
 async def test_a_link_laid_under_the_part_is_not_followed(house: House) -> None:
-    desk, task = await finished(house)
+    runner, task = await finished(house)
     victim = house.home / "victim"
     victim.write_text("mine")
     parts = house.out / f".{task.id}"
@@ -250,21 +251,21 @@ async def test_a_link_laid_under_the_part_is_not_followed(house: House) -> None:
     for name in ("1.part", "0.t226f6e6522.part", "whole"):
         (parts / name).symlink_to(victim)
 
-    task = await house.until(desk, task.id, "succeeded")
+    task = await house.until(runner, task.id, "succeeded")
 
     assert victim.read_text() == "mine"
     assert Path(task.artifact.path).read_bytes() == MP4
 
 
 async def test_a_link_laid_under_the_folder_of_parts_is_not_followed(house: House) -> None:
-    desk, task = await finished(house)
+    runner, task = await finished(house)
     elsewhere = house.home / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "1.part").write_text("mine")
     house.out.mkdir()
     (house.out / f".{task.id}").symlink_to(elsewhere)
 
-    await house.until(desk, task.id, "succeeded")
+    await house.until(runner, task.id, "succeeded")
 
     assert (elsewhere / "1.part").read_text() == "mine"
     assert [entry.name for entry in elsewhere.iterdir()] == ["1.part"]
@@ -273,31 +274,21 @@ async def test_a_link_laid_under_the_folder_of_parts_is_not_followed(house: Hous
 async def test_too_large_is_refused_whether_announced_or_not(house: House, tmp_path: Path) -> None:
     for headers in ({"content-length": str(len(MP4))}, {}):
         house.vendor.files[URL] = (200, headers, [MP4[:100], MP4[100:]])
-        desk, task = await finished(house)
-        saver = Saver(
-            transport=house.vendor, now=house.clock.now, marks=desk.marks, resolve=everywhere, size_limit=1000
-        )  # type: ignore[arg-type]
-        ready = __import__("dataclasses").replace(
-            await desk.get(task.id), video_url=URL, output_dir=str(tmp_path / "big")
-        )
-
-        async def mine() -> bool:
-            return True
+        runner, task = await finished(house)
+        saver = Saver(runner.runtime, resolve=everywhere, size_limit=1000)
+        ready = replace(await runner.store.get(task.id), video_url=URL, output_dir=str(tmp_path / "big"))
 
         with pytest.raises(NotAVideoError, match="1,000"):
-            await saver.save(ready, 1, await desk.account("stub", False), mine)
-        await desk.close(grace_s=0)
+            await saver.save(Lease(ready, 1), await runner.runtime.account("stub", False))
+        await runner.close(grace_s=0)
 
 
 async def test_who_lost_the_task_names_nothing(house: House) -> None:
-    desk, task = await finished(house)
-    ready = __import__("dataclasses").replace(await desk.get(task.id), video_url=URL)
+    runner, task = await finished(house)
+    ready = replace(await runner.store.get(task.id), video_url=URL)
 
-    async def not_mine() -> bool:
-        return False
-
-    with pytest.raises(save.LeaseLostError):
-        await desk._looker.saver.save(ready, 1, await desk.account("stub", False), not_mine)
+    with pytest.raises(LeaseLostError):
+        await runner.dispatcher.poller.saver.save(Lease(ready, 7), await runner.runtime.account("stub", False))
 
     assert [entry.name for entry in house.out.iterdir() if not entry.name.startswith(".")] == []
 
@@ -307,8 +298,8 @@ async def test_a_file_system_without_hard_links_will_do(house: House, monkeypatc
         raise OSError(errno.EPERM, "no hard links here")
 
     monkeypatch.setattr(files.os, "link", link)
-    desk, task = await finished(house)
-    task = await house.until(desk, task.id, "succeeded")
+    runner, task = await finished(house)
+    task = await house.until(runner, task.id, "succeeded")
 
     assert Path(task.artifact.path).read_bytes() == MP4
 
@@ -408,9 +399,9 @@ async def test_every_redirect_is_checked_again(house: House) -> None:
     async def resolve(host: str, port: int) -> list[str]:
         return ["169.254.169.254"] if host.startswith("169") else ["93.184.216.34"]
 
-    desk, task = await finished(house)
-    desk._looker.saver.resolve = resolve
-    task = await house.until(desk, task.id, "failed", limit_s=400)
+    runner, task = await finished(house)
+    runner.dispatcher.poller.saver.resolve = resolve
+    task = await house.until(runner, task.id, "failed", limit_s=400)
 
     assert task.error["code"] == "link_refused"
     assert "https://169.254.169.254/secrets" not in house.vendor.downloads
@@ -420,15 +411,15 @@ async def test_every_redirect_is_checked_again(house: House) -> None:
 async def test_redirects_are_followed_a_few_times_and_not_for_ever(house: House) -> None:
     house.vendor.files[URL] = (302, {"location": "/next.mp4"}, [b""])
     house.vendor.files["https://media.test/next.mp4"] = MP4
-    desk, task = await finished(house)
-    await house.until(desk, task.id, "succeeded")
+    runner, task = await finished(house)
+    await house.until(runner, task.id, "succeeded")
 
     house.vendor.files["https://media.test/job-2.mp4"] = (307, {"location": "/job-2.mp4"}, [b""])
-    _, round_task = await finished(house, desk)
+    _, round_task = await finished(house, runner)
     before = len(house.vendor.downloads)
     await house.clock.advance(3)
     assert len(house.vendor.downloads) - before <= 12
-    assert (await house.until(desk, round_task.id, "failed", limit_s=400)).error["fault"] == "expired"
+    assert (await house.until(runner, round_task.id, "failed", limit_s=400)).error["fault"] == "expired"
 
 
 @pytest.mark.parametrize(
@@ -468,17 +459,17 @@ async def test_a_link_to_sound_alone_is_said_to_be_that(house: House) -> None:
 
 
 async def test_a_saved_task_is_told_offline_for_ever(house: House) -> None:
-    desk, task = await finished(house)
-    await house.until(desk, task.id, "succeeded")
-    await desk.close()
+    runner, task = await finished(house)
+    await house.until(runner, task.id, "succeeded")
+    await runner.close()
     house.vendor.jobs.clear()
     asked = len(house.vendor.looks)
-    late = house.desk()
+    late = house.runner()
     house.clock.jumped = 400 * 86_400.0
     await late.start()
     await house.clock.advance(30)
 
-    assert (await late.get(task.id)).artifact is not None
+    assert (await late.store.get(task.id)).artifact is not None
     assert len(house.vendor.looks) == asked
 
 
@@ -486,9 +477,9 @@ async def test_a_home_nobody_may_write_to_is_said_before_anything_is_bought(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (house.home / "tasks.db").mkdir()
-    desk = house.desk()
+    runner = house.runner()
 
     with pytest.raises(LocalError, match="KLING_HOME"):
-        await desk.buy(house.new())
+        await runner.buy(house.new())
 
     assert house.vendor.submits == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sqlite3
 import stat
@@ -27,7 +28,7 @@ ROOT = Path(__file__).parents[3]
 
 
 async def test_a_task_comes_back_as_it_was_written(house: House) -> None:
-    record = house.desk().record
+    store = house.runner().store
     new = house.new(
         warnings=("one", "two"),
         ordered={"duration": 5, "audio": False},
@@ -35,13 +36,13 @@ async def test_a_task_comes_back_as_it_was_written(house: House) -> None:
         owner="ann",
         idempotency_key="k",
     )
-    held, _ = await record.create(new, Budget())
-    changed = await record.change(
-        held, state="queued", job_id="j", job_links={"status": "https://x"}, progress=0, queue_position=0
+    lease, _ = await store.create(new, Budget())
+    changed = await store.change(
+        lease, state="queued", job_id="j", job_links={"status": "https://x"}, progress=0, queue_position=0
     )
     assert changed is not None
-    await record.change(
-        held,
+    await store.change(
+        lease,
         state="saving",
         video_url="https://m/x.mp4?sig=1",
         settlement=Settlement(amount=Decimal("0.1"), currency="USD", usd=Decimal("0.10"), basis="reported"),
@@ -55,8 +56,8 @@ async def test_a_task_comes_back_as_it_was_written(house: House) -> None:
         delivered={"width": 9},
         differences=["shorter"],
     )
-    last = await record.change(held, state="succeeded", artifact=artifact)
-    back = await record.get(new.id)
+    last = await store.change(lease, state="succeeded", artifact=artifact)
+    back = await store.get(new.id)
 
     assert back == last
     assert back.call["json"] == {"prompt": "a neon city", "cfg": 0.5}, "a number stays a number for a resend"
@@ -78,44 +79,58 @@ async def test_a_file_of_the_first_version_grows_and_its_orders_stay_as_they_wer
         db.execute(f"INSERT INTO tasks ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})", row)
         db.execute("PRAGMA user_version = 1")
         db.commit()
-    record = house.desk().record
+    store = house.runner().store
 
-    task = await record.get(new.id)
-    (held,) = await record.claim()
-    assert await record.sending(held, 2.0)
+    task = await store.get(new.id)
+    (lease,) = await store.take_over()
+    assert await store.sending(lease, 2.0)
 
     assert (task.local_media, task.call["json"]["prompt"]) == ((), "a neon city")
-    assert (await record.get(new.id)).sent_at == 2.0
+    assert (await store.get(new.id)).sent_at == 2.0
+
+
+async def test_a_row_goes_from_the_version_before_to_this_one_and_back(house: House) -> None:
+    """The version before needs a `submit_key` in every row, and may have written `next_look_at` into one."""
+    store = house.runner().store
+    lease, _ = await store.create(house.new(), Budget())
+    with closing(sqlite3.connect(house.home / "tasks.db")) as db:
+        ((bought,),) = db.execute("SELECT bought FROM tasks").fetchall()
+        db.execute("UPDATE tasks SET became = json_set(became, '$.next_look_at', 7.0)")
+        db.commit()
+
+    assert json.loads(bought)["submit_key"] == lease.task.id
+    assert await store.get(lease.task.id) == lease.task
+    assert await store.change(lease, state="queued", job_id="j") is not None
 
 
 async def test_the_file_is_for_its_owner_only_and_waits_for_the_disk_where_money_is(house: House) -> None:
-    record = house.desk().record
-    await record.create(house.new(), Budget())
+    store = house.runner().store
+    await store.create(house.new(), Budget())
     mode = stat.S_IMODE((house.home / "tasks.db").stat().st_mode)
     assert mode == 0o600
 
     said: list[str] = []
-    await record._clerk.do(lambda db: db.set_trace_callback(said.append), "read")
-    held, _ = await record.create(house.new(), Budget())
-    await record.sending(held, 1.0)
-    await record.change(held, note="x")
+    await store._writer.do(lambda db: db.set_trace_callback(said.append), "read")
+    lease, _ = await store.create(house.new(), Budget())
+    await store.sending(lease, 1.0)
+    await store.change(lease, note="x")
     levels = [line for line in said if line.startswith("PRAGMA synchronous")]
     assert levels == ["PRAGMA synchronous = FULL", "PRAGMA synchronous = FULL", "PRAGMA synchronous = NORMAL"]
 
 
 async def test_changes_that_come_together_are_one_transaction_and_keep_their_own_fate(house: House) -> None:
-    record = house.desk().record
-    await record.create(house.new(), Budget())
+    store = house.runner().store
+    await store.create(house.new(), Budget())
     said: list[str] = []
-    await record._clerk.do(lambda db: db.set_trace_callback(said.append), "read")
+    await store._writer.do(lambda db: db.set_trace_callback(said.append), "read")
 
     results = await asyncio.gather(
-        *(record.create(house.new(), Budget(daily_usd=Decimal("2.80"))) for _ in range(10)), return_exceptions=True
+        *(store.create(house.new(), Budget(daily_usd=Decimal("2.80"))) for _ in range(10)), return_exceptions=True
     )
 
     assert sum(isinstance(result, BudgetError) for result in results) == 6
     assert said.count("COMMIT") <= 3
-    assert len(await record.find(Filter())) == 5
+    assert len(await store.find(Filter())) == 5
 
 
 def test_a_budget_holds_across_processes(tmp_path: Path) -> None:
@@ -130,11 +145,11 @@ def test_a_budget_holds_across_processes(tmp_path: Path) -> None:
         from support.stub_vendor import new_task
 
         async def main():
-            record = SqliteStore(Path({str(tmp_path)!r}) / "tasks.db", now=time.time)
+            store = SqliteStore(Path({str(tmp_path)!r}) / "tasks.db")
             made = 0
             for _ in range(30):
                 try:
-                    await record.create(new_task(new_id(time.time())), Budget(daily_usd=Decimal("11.20")))
+                    await store.create(new_task(new_id(time.time())), Budget(daily_usd=Decimal("11.20")))
                     made += 1
                 except BudgetError:
                     pass
@@ -158,21 +173,21 @@ async def test_a_file_of_a_later_version_is_left_alone(house: House) -> None:
     db.close()
 
     with pytest.raises(LocalError, match="later version"):
-        await house.desk().record.create(house.new(), Budget())
+        await house.runner().store.create(house.new(), Budget())
 
 
 async def test_a_file_of_an_earlier_version_grows(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    desk = house.desk()
-    held, _ = await desk.record.create(house.new(), Budget())
-    await desk.close(grace_s=0)
+    runner = house.runner()
+    lease, _ = await runner.store.create(house.new(), Budget())
+    await runner.close(grace_s=0)
     monkeypatch.setattr(
         schema, "MIGRATIONS", (*schema.MIGRATIONS, "CREATE TABLE later (x); ALTER TABLE tasks ADD COLUMN y")
     )
 
-    again = house.desk().record
+    again = house.runner().store
 
-    assert (await again.get(held.task.id)).id == held.task.id
-    version = await again._clerk.do(lambda db: db.execute("PRAGMA user_version").fetchone()[0], "read")
+    assert (await again.get(lease.task.id)).id == lease.task.id
+    version = await again._writer.do(lambda db: db.execute("PRAGMA user_version").fetchone()[0], "read")
     assert version == len(schema.MIGRATIONS)
 
 
@@ -180,7 +195,7 @@ async def test_a_file_that_is_no_database_is_said_and_not_replaced(house: House)
     (house.home / "tasks.db").write_bytes(b"this is a letter to my aunt" * 100)
 
     with pytest.raises(LocalError, match="cannot be used"):
-        await house.desk().record.create(house.new(), Budget())
+        await house.runner().store.create(house.new(), Budget())
 
     assert (house.home / "tasks.db").read_bytes().startswith(b"this is a letter")
     if (listed := Path("/proc/self/fd")).exists():
@@ -189,47 +204,47 @@ async def test_a_file_that_is_no_database_is_said_and_not_replaced(house: House)
 
 
 async def test_a_foreign_writer_is_waited_for(house: House) -> None:
-    record = house.desk().record
-    held, _ = await record.create(house.new(), Budget())
+    store = house.runner().store
+    lease, _ = await store.create(house.new(), Budget())
     other = sqlite3.connect(house.home / "tasks.db", isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
-    waiting = asyncio.create_task(record.change(held, note="after"))
+    waiting = asyncio.create_task(store.change(lease, note="after"))
     await asyncio.sleep(0.05)
     assert not waiting.done()
-    assert (await house.desk().record.get(held.task.id)).note == "", "reading waits for nobody"
+    assert (await house.runner().store.get(lease.task.id)).note == "", "reading waits for nobody"
     other.execute("COMMIT")
     other.close()
 
     assert (await waiting).note == "after"  # type: ignore[union-attr]
 
 
-async def test_a_claim_of_an_older_holder_is_worth_nothing(house: House) -> None:
-    one, two = house.desk().record, house.desk().record
-    held, _ = await one.create(house.new(), Budget())
-    await one.release([held.task.id])
-    (taken,) = await two.claim()
+async def test_a_lease_of_an_older_holder_is_worth_nothing(house: House) -> None:
+    one, two = house.runner().store, house.runner().store
+    lease, _ = await one.create(house.new(), Budget())
+    await one.release([lease.task.id])
+    (taken,) = await two.take_over()
 
-    assert (taken.claim, await one.change(held, note="mine")) == (2, None)
+    assert (taken.number, await one.change(lease, note="mine")) == (2, None)
     assert await two.change(Lease(taken.task, 1), note="old") is None
     assert (await two.change(taken, note="mine")).note == "mine"  # type: ignore[union-attr]
 
 
-def test_a_process_lives_while_its_beat_moves_or_is_young(house: House) -> None:
-    living = Heartbeats(house.clock.monotonic)
+def test_a_process_lives_while_its_heartbeat_moves_or_is_young(house: House) -> None:
+    heartbeats = Heartbeats(house.clock.monotonic)
 
     def row(beat: int, pid: int = os.getpid(), where: str = place()) -> sqlite3.Row:
         return {"id": "p", "beat": beat, "pid": pid, "place": where}  # type: ignore[return-value]
 
-    assert living.lives(row(1))
+    assert heartbeats.alive(row(1))
     house.clock.passed += 5
-    assert living.lives(row(1))
+    assert heartbeats.alive(row(1))
     house.clock.passed += 2
-    assert not living.lives(row(1)), "a beat that stands still"
-    assert living.lives(row(2))
+    assert not heartbeats.alive(row(1)), "a heartbeat that stands still"
+    assert heartbeats.alive(row(2))
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    assert not living.lives(row(3, gone.pid)), "a process that is not there"
-    assert living.lives(row(4, gone.pid, "another machine")), "numbers of another machine mean nothing here"
+    assert not heartbeats.alive(row(3, gone.pid)), "a process that is not there"
+    assert heartbeats.alive(row(4, gone.pid, "another machine")), "numbers of another machine mean nothing here"
 
 
 def test_ids_sort_by_day_and_are_safe_everywhere() -> None:
@@ -248,9 +263,9 @@ def test_importing_the_package_costs_nothing() -> None:
 
 
 async def test_reading_and_listing_make_no_file(tmp_path: Path) -> None:
-    record = SqliteStore(tmp_path / "none" / "tasks.db", now=lambda: 0.0)
+    store = SqliteStore(tmp_path / "none" / "tasks.db")
 
-    assert await record.many(["x"]) == await record.find(Filter()) == await record.claim() == []
-    assert await record.version() == -1
+    assert await store.many(["x"]) == await store.find(Filter()) == await store.take_over() == []
+    assert await store.version() == -1
     assert not (tmp_path / "none").exists()
     assert new_task().id

@@ -157,7 +157,7 @@ async def test_cancelled_during_the_upload_nothing_is_ordered(shop: Shop, pictur
 
     cancelled = await buyer.cancel(ordered.task_id)
     shop.open.set()
-    await asyncio.gather(*buyer.desk._submitting.values())
+    await asyncio.gather(*buyer.runner.dispatcher.submitting.values())
     await buyer.close()
 
     assert cancelled.state == "cancelled"
@@ -195,7 +195,7 @@ async def test_other_bytes_than_were_ordered_are_never_sent(
     assert recorded(shop, "reserved_usd") == "0"
 
 
-async def _never(self: Any, held: Any) -> None:
+async def _never(self: Any, lease: Any) -> None:
     await asyncio.Event().wait()
 
 
@@ -274,7 +274,7 @@ async def test_bytes_that_go_into_the_order_are_not_in_the_record_of_the_call(
     ordered = await buyer.generate(wish(uri if inline else picture, provider="runcomfy"))
     task = await ended(buyer, ordered.task_id)
     again = await buyer.again(ordered.task_id, {})
-    stored = await buyer.desk.get(ordered.task_id)
+    stored = await buyer.runner.store.get(ordered.task_id)
     await buyer.close()
 
     (sent,) = shop.orders

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from support.stub_vendor import House, quiet, with_files
+from support.task_events import history
 
 from mcp_server.errors import ProviderError, RequestError
 from mcp_server.providers.accounts import Account
@@ -27,23 +28,23 @@ def pending() -> asyncio.Future[Any]:
 async def test_the_row_stands_and_says_what_goes_on_while_a_file_is_handed_over(house: House) -> None:
     slow = pending()
     house.shelf.answers = [slow]
-    desk, other = house.desk(), house.desk()
+    runner, other = house.runner(), house.runner()
     await other.start()
 
-    task, created = await desk.buy(house.new(**with_files("first.png")), wait_s=0.02)
+    task, created = await runner.buy(house.new(**with_files("first.png")), wait_s=0.02)
     await house.clock.advance(outcome.UNSENT_LIFE_S + 100)
 
     assert created
-    task = await desk.get(task.id)
+    task = await runner.store.get(task.id)
     assert (task.state, task.sent_at) == ("submitting", None), "its holder lives: nobody else thinks it late"
     assert task.note == "Handing over first.png to Stub"
     assert house.vendor.submits == []
     slow.set_result(None)
     await quiet()
-    task = await desk.get(task.id)
+    task = await runner.store.get(task.id)
     assert (task.state, task.note) == ("queued", "")
     assert [body["pictures"] for _, body in house.vendor.submits] == [["https://stub.test/files/1"]]
-    assert [event.what for event in await desk.history(task.id)] == [
+    assert history(house.home / "tasks.db", task.id) == [
         "ordered",
         "Handing over first.png to Stub",
         "Stub has first.png",
@@ -56,42 +57,42 @@ async def test_the_row_stands_and_says_what_goes_on_while_a_file_is_handed_over(
 async def test_cancelled_while_handing_over_it_is_never_sent(house: House, elsewhere: bool) -> None:
     slow = pending()
     house.shelf.answers = [slow]
-    desk = house.desk()
-    task, _ = await desk.buy(house.new(**with_files("first.png")), wait_s=0.02)
+    runner = house.runner()
+    task, _ = await runner.buy(house.new(**with_files("first.png")), wait_s=0.02)
 
-    cancelled = await (house.desk() if elsewhere else desk).cancel(task.id)
+    cancelled = await (house.runner() if elsewhere else runner).control.cancel(task.id)
     await house.clock.advance(2)
 
     assert cancelled.done
     assert "before anything was sent" in cancelled.words
     assert slow.cancelled(), "nobody waits for a file that nobody wants"
     await house.clock.advance(60)
-    task = await desk.get(task.id)
+    task = await runner.store.get(task.id)
     assert (task.state, task.reserved_usd, house.vendor.submits) == ("cancelled", 0, [])
 
 
 async def test_cancelled_just_as_the_file_arrives_it_is_never_sent(house: House) -> None:
     slow = pending()
     house.shelf.answers = [slow]
-    desk = house.desk()
-    task, _ = await desk.buy(house.new(**with_files("first.png")), wait_s=0.02)
+    runner = house.runner()
+    task, _ = await runner.buy(house.new(**with_files("first.png")), wait_s=0.02)
 
     slow.set_result(None)
-    assert (await desk.record.withdraw(task.id)) is not None
+    assert (await runner.store.withdraw(task.id)) is not None
     await house.clock.advance(60)
 
-    assert (await desk.get(task.id)).state == "cancelled"
+    assert (await runner.store.get(task.id)).state == "cancelled"
     assert house.vendor.submits == []
 
 
 async def test_a_file_that_did_not_arrive_is_handed_over_again(house: House) -> None:
     house.shelf.answers = [NO_ROUTE, LOST, DOWN]
-    desk = house.desk()
+    runner = house.runner()
 
-    task, _ = await desk.buy(house.new(**with_files("first.png")), wait_s=0.02)
+    task, _ = await runner.buy(house.new(**with_files("first.png")), wait_s=0.02)
     await quiet()
-    assert (await desk.get(task.id)).note == "first.png did not arrive (no route); trying again (1)"
-    await house.until(desk, task.id, "queued", limit_s=60)
+    assert (await runner.store.get(task.id)).note == "first.png did not arrive (no route); trying again (1)"
+    await house.until(runner, task.id, "queued", limit_s=60)
 
     assert house.shelf.got == ["first.png"]
     assert len(house.vendor.submits) == 1
@@ -112,10 +113,10 @@ async def test_a_file_that_cannot_be_handed_over_ends_the_order_and_nothing_was_
     house: House, answers: list[Exception], words: str
 ) -> None:
     house.shelf.answers = list(answers)
-    desk = house.desk()
+    runner = house.runner()
 
-    task, _ = await desk.buy(house.new(**with_files("first.png")), wait_s=0.02)
-    task = await house.until(desk, task.id, "failed", limit_s=100)
+    task, _ = await runner.buy(house.new(**with_files("first.png")), wait_s=0.02)
+    task = await house.until(runner, task.id, "failed", limit_s=100)
 
     assert words in task.error["what"]
     assert task.error["money"] == "not_spent"
@@ -125,11 +126,11 @@ async def test_a_file_that_cannot_be_handed_over_ends_the_order_and_nothing_was_
 
 async def test_what_the_vendor_has_is_not_handed_over_again_after_a_crash(house: House) -> None:
     house.shelf.answers = [None, pending()]
-    dead = house.desk()
+    dead = house.runner()
     task, _ = await dead.buy(house.new(**with_files("first.png", "second.png")), wait_s=0.02)
     await quiet()
     await dead.close(grace_s=0)
-    heir = house.desk()
+    heir = house.runner()
     await heir.start()
 
     await house.until(heir, task.id, "queued", limit_s=20)
@@ -142,7 +143,7 @@ async def test_what_the_vendor_has_is_not_handed_over_again_after_a_crash(house:
 
 async def test_another_account_hands_over_for_itself(house: House) -> None:
     house.shelf.answers = [None, pending()]
-    dead = house.desk()
+    dead = house.runner()
     task, _ = await dead.buy(house.new(**with_files("first.png", "second.png")), wait_s=0.02)
     await quiet()
     await dead.close(grace_s=0)
@@ -151,7 +152,7 @@ async def test_another_account_hands_over_for_itself(house: House) -> None:
         known = house.providers[0]
         return Account(facts=known, base_urls=known.base_urls, secret=Secret("other", "test"), simulated=simulated)
 
-    heir = house.desk(account=theirs)
+    heir = house.runner(account=theirs)
     await heir.start()
     await house.until(heir, task.id, "queued", limit_s=20)
 
@@ -161,11 +162,11 @@ async def test_another_account_hands_over_for_itself(house: House) -> None:
 
 async def test_an_order_left_while_its_file_went_up_is_not_sent_much_later(house: House) -> None:
     house.shelf.answers = [pending()]
-    dead = house.desk()
+    dead = house.runner()
     task, _ = await dead.buy(house.new(**with_files("first.png")), wait_s=0.02)
     await dead.close(grace_s=0)
     await house.clock.advance(outcome.UNSENT_LIFE_S + 30)
-    heir = house.desk()
+    heir = house.runner()
     await heir.start()
 
     task = await house.until(heir, task.id, "failed", limit_s=20)
@@ -176,11 +177,11 @@ async def test_an_order_left_while_its_file_went_up_is_not_sent_much_later(house
 
 async def test_a_lost_answer_is_asked_for_with_the_same_body_and_no_new_file(house: House) -> None:
     house.vendor.answers = ["lost", "lost"]
-    desk = house.desk()
+    runner = house.runner()
     new = house.new(**with_files("first.png", key="k-1"))
 
-    await desk.buy(new, wait_s=0)
-    await house.until(desk, new.id, "queued", limit_s=60)
+    await runner.buy(new, wait_s=0)
+    await house.until(runner, new.id, "queued", limit_s=60)
 
     assert house.shelf.got == ["first.png"]
     assert len(house.vendor.submits) == 3
@@ -190,19 +191,19 @@ async def test_a_lost_answer_is_asked_for_with_the_same_body_and_no_new_file(hou
 
 @pytest.mark.parametrize("changed", [False, True])
 async def test_after_a_crash_in_the_middle_the_same_body_goes_or_none(house: House, changed: bool) -> None:
-    dead = house.desk()
-    held, _ = await dead.record.create(house.new(**with_files("first.png", key="k-1")), Budget())
-    assert await dead.record.sending(held, house.clock.now())
-    await dead.record.release()
+    dead = house.runner()
+    lease, _ = await dead.store.create(house.new(**with_files("first.png", key="k-1")), Budget())
+    assert await dead.store.sending(lease, house.clock.now())
+    await dead.store.release()
 
     async def body(_: Any) -> Any:
         raise RequestError("first.png was changed after it was ordered")
 
     if changed:
         house.shelf.body = body  # type: ignore[method-assign]
-    heir = house.desk()
+    heir = house.runner()
     await heir.start()
-    task = await house.until(heir, held.task.id, "queued", "uncertain", limit_s=20)
+    task = await house.until(heir, lease.task.id, "queued", "uncertain", limit_s=20)
 
     assert house.shelf.got == [], "what left once is not handed over anew"
     assert task.state == ("uncertain" if changed else "queued")
@@ -210,9 +211,9 @@ async def test_after_a_crash_in_the_middle_the_same_body_goes_or_none(house: Hou
 
 
 async def test_what_is_handed_over_comes_back_as_it_was_written(house: House) -> None:
-    record = house.desk().record
+    store = house.runner().store
     new = house.new(**with_files("a.png", "b.png"))
-    held, _ = await record.create(new, Budget())
+    lease, _ = await store.create(new, Budget())
 
-    assert held.task.local_media == new.local_media
-    assert (await record.get(new.id)).local_media == new.local_media
+    assert lease.task.local_media == new.local_media
+    assert (await store.get(new.id)).local_media == new.local_media

@@ -20,24 +20,24 @@ FACTS = catalog.load()
 
 
 def real(house: House) -> TaskRunner:
-    """A desk that reads answers as the real vendors' adapters do."""
+    """A runner that reads answers as the real vendors' adapters do."""
 
     async def account(provider: str, simulated: bool) -> Account:
         known = FACTS.providers[provider]
         return Account(facts=known, base_urls=known.base_urls, secret=Secret("k", "test"), simulated=simulated)
 
-    return house.desk(account=account, catalog=FACTS, wire=providers.wire)
+    return house.runner(account=account, catalog=FACTS, wire=providers.wire)
 
 
 async def ordered(house: House, provider: str, *answers: Any) -> Any:
     house.vendor.answers = list(answers)
-    desk = real(house)
+    runner = real(house)
     offer = next(each for each in FACTS.offers if each.provider == provider)
     new = house.new(
         provider=provider, offer_id=offer.id, keyed=provider == "runapi", quote_currency="USD", mode=offer.mode
     )
-    await desk.buy(new, wait_s=0)
-    return await house.until(desk, new.id, "queued", "running", "failed", "uncertain", limit_s=600)
+    await runner.buy(new, wait_s=0)
+    return await house.until(runner, new.id, "queued", "running", "failed", "uncertain", limit_s=600)
 
 
 DOCUMENTED: list[tuple[str, int, Any, str]] = [

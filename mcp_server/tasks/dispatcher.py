@@ -1,0 +1,91 @@
+"""The work of one process: orders being sent, tasks being followed, and their end when the process is told to go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+from mcp_server.domain.task import Task
+from mcp_server.tasks.follow.poller import Poller
+from mcp_server.tasks.follow.scheduler import Scheduler
+from mcp_server.tasks.runtime import TaskRuntime
+from mcp_server.tasks.store.base import Lease
+from mcp_server.tasks.submit.submitter import Submitter
+
+T = TypeVar("T")
+POLLED_AT_ONCE: Final = 200
+"""Up to so many tasks, one that is taken over is polled at once; among more, if its clip could be ready."""
+
+
+@dataclass
+class Dispatcher:
+    """Gives every leased task to who works on it: an unsent order to the submitter, all others to the scheduler."""
+
+    runtime: TaskRuntime
+    submitter: Submitter
+    poller: Poller
+    scheduler: Scheduler
+    closed: bool = field(default=False, init=False)
+    """Nothing is begun any more; what is under way may end."""
+    submitting: dict[str, asyncio.Task[Task | None]] = field(
+        default_factory=dict[str, asyncio.Task["Task | None"]], init=False
+    )
+    """Orders this process is sending, by task id."""
+    _work: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]], init=False)
+
+    async def poll(self) -> None:
+        """Do what the scheduler says is due, until this is cancelled."""
+        await self.scheduler.run(self.poller.step)
+
+    def submit(self, lease: Lease) -> None:
+        """Send the order, and follow what the vendor took."""
+        task_id = lease.task.id
+        self.submitting[task_id] = self.spawn(self._submitted(lease))
+        self.submitting[task_id].add_done_callback(lambda _: self.submitting.pop(task_id, None))
+
+    async def go_on(self, leases: Iterable[Lease]) -> None:
+        """Go on with tasks that were taken over."""
+        taken = list(leases)
+        at_once = len(self.scheduler) + len(taken) <= POLLED_AT_ONCE
+        for lease in taken:
+            if lease.task.state == "submitting":
+                self.submit(lease)
+            else:
+                self._follow(lease, 0.0 if at_once else await self.poller.pacing.gap_after_absence(lease.task))
+
+    def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """The work as a task of this process, which goes on when the caller who waits for it is cut off."""
+        made = asyncio.create_task(work)
+        self._work.add(made)
+        made.add_done_callback(self._work.discard)
+        return made
+
+    async def close(self, grace_s: float) -> None:
+        """Wait so long for answers that cost money, and break off the rest."""
+        self.scheduler.clear()
+        self.scheduler.cancel()
+        await self._answers(grace_s)
+        for work in list(self._work):
+            work.cancel()
+        await asyncio.gather(*self._work, return_exceptions=True)
+        await self.scheduler.settle()
+
+    async def _submitted(self, lease: Lease) -> Task | None:
+        task = await self.submitter.submit(lease)
+        if task is not None and not task.finished:
+            self._follow(Lease(task, lease.number), await self.poller.pacing.gap(task))
+        return task
+
+    def _follow(self, lease: Lease, after_s: float) -> None:
+        if not self.closed:
+            self.scheduler.follow(lease, after_s)
+
+    async def _answers(self, grace_s: float) -> None:
+        """Wait for the answers to paid calls that are on their way; nothing else is worth waiting for."""
+        end = self.runtime.clock.monotonic() + grace_s
+        unanswered = self.submitter.unanswered
+        while unanswered and self.runtime.clock.monotonic() < end:
+            waiting = [self.submitting[task_id] for task_id in unanswered if task_id in self.submitting]
+            await asyncio.wait(waiting, timeout=min(0.2, grace_s)) if waiting else await asyncio.sleep(0.01)
