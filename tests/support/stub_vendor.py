@@ -423,3 +423,11 @@ class House:
             await runner.close(grace_s=0)
         PENDING.clear()
         SAVING.clear()
+
+
+async def bought(house: House, runner: TaskRunner | None = None, **changes: Any) -> tuple[TaskRunner, Any]:
+    """A process, and a task it has bought."""
+    runner = runner or house.runner()
+    task, _ = await runner.buy(house.new(**changes))
+    assert task.state == "queued"
+    return runner, task
