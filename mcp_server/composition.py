@@ -90,19 +90,19 @@ class _Parts:
 
         if self._sandbox is None:
             self.settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-            box = Sandbox(
+            sandbox = Sandbox(
                 self.settings.home / "sandbox.db",
                 now=self.clock.now,
                 sleep=self.clock.sleep,
                 seconds=self.settings.sandbox_seconds,
                 fault_text=self.settings.sandbox_faults,
             )
-            self._sandbox = SandboxServer(box)
+            self._sandbox = SandboxServer(sandbox)
         return self._sandbox
 
     async def close(self) -> None:
         """End what was begun, the sandbox last: tasks may still be asking it."""
         if self._sandbox is not None:
             await self._sandbox.stop()
-            self._sandbox.box.close()
+            self._sandbox.sandbox.close()
             self._sandbox = None

@@ -1,7 +1,7 @@
 """Reads the fact files, checks them and freezes them.
 
-Models: `catalog/models.toml`. Per provider: `providers/<id>/provider.toml`, `offers.toml`, `prices.toml`.
-Facts only: no provider code is imported here.
+Models: `catalog/models.toml`. Per provider: `providers/<id>/provider.toml`, `offers.toml`, `prices.toml`, and for the
+sandbox `exchanges.json`. Facts only: no provider code is imported here.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ _OFFER_FIELDS = frozenset(f.name for f in fields(Offer))
 _RULE_FIELDS = frozenset(f.name for f in fields(Rule))
 _PRICE_FIELDS = frozenset(f.name for f in fields(Price))
 _PROVIDER_FIELDS = frozenset(f.name for f in fields(Provider))
+_BY_FILES = frozenset({"id", "rehearsable"})
+"""What a provider's files say by being there."""
 _CONDITIONS = frozenset((*INPUTS, "duration", "aspect_ratio", "resolution", "audio"))
 """What a rule may ask about."""
 
@@ -78,8 +80,10 @@ def _provider(folder: Path) -> Provider:
     path = folder / "provider.toml"
     row = _read(path)
     with _entry(path, "provider"):
+        _known(row, _PROVIDER_FIELDS - _BY_FILES, "field")
         row["id"] = folder.name
-        _known(row, _PROVIDER_FIELDS, "field")
+        protocol = folder.parents[1] / "sandbox" / "vendors" / f"{folder.name}.py"
+        row["rehearsable"] = protocol.exists() or (folder / "exchanges.json").exists()
         _dated(row, "checked")
         for name in ("media_inputs", "media_hosts", "open_price_options", "unknown"):
             row[name] = tuple(row.get(name, ()))

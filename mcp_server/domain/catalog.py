@@ -188,6 +188,8 @@ class Provider:
     """What is known of it besides, as the skill's page of vendors says it."""
     concurrency: int
     """Our own limit on calls in flight to this vendor; no vendor publishes one."""
+    rehearsable: bool = False
+    """Whether the sandbox can play this vendor: its protocol is written out there, or its exchanges are recorded."""
     unknown: tuple[str, ...]
     """What nobody has found out, in words."""
     disagreements: tuple[Disagreement, ...]

@@ -63,7 +63,7 @@ class HttpReply:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cancelled:
+class Cancellation:
     """A vendor's answer to "please stop"."""
 
     done: bool
@@ -189,7 +189,7 @@ class Wire(Protocol):
         """The call that asks to stop; None where the vendor has none."""
         ...
 
-    def read_cancel(self, reply: HttpReply) -> Cancelled:
+    def read_cancel(self, reply: HttpReply) -> Cancellation:
         """Whether it stopped."""
         ...
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 
 from mcp_server.domain.catalog import Provider
 from mcp_server.domain.task import Job, JobReport
-from mcp_server.providers.base import Balance, Cancelled, HttpCall, HttpReply
+from mcp_server.providers.base import Balance, Cancellation, HttpCall, HttpReply
 from mcp_server.providers.reading import refusal
 
 
@@ -34,7 +34,7 @@ class StatusOnly(ABC):
         del job
         return None
 
-    def read_cancel(self, reply: HttpReply) -> Cancelled:
+    def read_cancel(self, reply: HttpReply) -> Cancellation:
         """Never asked, so any answer is a refusal."""
         raise refusal(self.facts, reply)
 

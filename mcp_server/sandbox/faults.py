@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from mcp_server.errors import ArgumentError
-
-VENDORS: Final = ("runapi", "kling3api", "octopusx", "uniall", "runcomfy")
+from mcp_server.sandbox import vendors
 
 KINDS: Final[Mapping[str, str]] = {
     "drop_before_accept": "the connection closes without an answer and nothing was bought",
@@ -83,7 +82,7 @@ class Armed:
     def clear(self) -> None:
         self._left.clear()
 
-    def told(self) -> list[dict[str, object]]:
+    def rows(self) -> list[dict[str, object]]:
         """What is armed, in the store's shape."""
         return [
             {"vendor": fault.vendor, "kind": fault.kind, "remaining": fault.count, "value": fault.value}
@@ -103,10 +102,11 @@ def parse(text: str) -> Iterator[Fault]:
 
 def checked(vendor: str, kind: str, count: str, value: str, *, said: str) -> Fault:
     """The fault, if there is such a vendor, kind and count."""
-    if vendor not in (*VENDORS, "*") or kind not in KINDS or not said:
+    known = vendors.names()
+    if vendor not in (*known, "*") or kind not in KINDS or not said:
         raise ArgumentError(
             f"{said or vendor!r} is no fault the sandbox can play",
-            why=f"vendors: {', '.join(VENDORS)} or *; kinds: {', '.join(KINDS)}",
+            why=f"vendors: {', '.join(known)} or *; kinds: {', '.join(KINDS)}",
             next_step="Write it as vendor=kind, vendor=kind:2 or vendor=kind:always",
         )
     if count not in ("", "always") and not (count.isdecimal() and int(count) > 0):

@@ -9,8 +9,6 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any, Final, Literal
 
-from mcp_server.sandbox.video.render import Shot
-
 Phase = Literal["queued", "running", "done", "failed", "cancelled"]
 Ending = Literal["done", "failed", "moderated"]
 
@@ -23,7 +21,15 @@ QUEUED_SHARE: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class Scene:
+    """What one shot of a clip shows, and for how long."""
+
+    prompt: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipOrder:
     """One clip as a vendor understood it."""
 
     vendor: str
@@ -45,7 +51,7 @@ class Order:
     references: tuple[str, ...] = ()
     video: str = ""
     source_task: str = ""
-    shots: tuple[Shot, ...] = ()
+    shots: tuple[Scene, ...] = ()
     off_peak: bool = False
 
     def given(self, name: str) -> bool:
@@ -56,19 +62,19 @@ class Order:
         return json.dumps(asdict(self), ensure_ascii=False)
 
     @classmethod
-    def from_json(cls, text: str) -> Order:
+    def from_json(cls, text: str) -> ClipOrder:
         row: dict[str, Any] = json.loads(text)
-        row["shots"] = tuple(Shot(**shot) for shot in row["shots"])
+        row["shots"] = tuple(Scene(**shot) for shot in row["shots"])
         row["references"] = tuple(row["references"])
         return cls(**row)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class SandboxJob:
     """An accepted order: what the vendor would look up when asked."""
 
     id: str
-    order: Order
+    order: ClipOrder
     account: str
     accepted: float
     starts: float
@@ -99,20 +105,20 @@ class Job:
         return min(99, int(100 * (now - self.starts) / (self.ends - self.starts)))
 
 
-def listed(items: Any, seconds: float) -> tuple[Shot, ...]:
+def listed(items: Any, seconds: float) -> tuple[Scene, ...]:
     """Shots from a vendor's list; where the look of its items is not documented, what can be seen in them counts."""
     shots = [_item(item) for item in items] if isinstance(items, list) else []  # type: ignore[reportUnknownVariableType]
     return _timed(shots, seconds)
 
 
-def numbered(prompt: str, seconds: float) -> tuple[Shot, ...]:
+def numbered(prompt: str, seconds: float) -> tuple[Scene, ...]:
     """Shots written into a prompt as docs 004 advises ("Shot 1: … Shot 2: …"); a prompt without them is one shot."""
     parts = _NUMBERED.split(prompt)
     shots = [
         (words.strip(), float(length) if length else None)
         for length, words in zip(parts[1::2], parts[2::2], strict=True)
     ]
-    return _timed(shots, seconds) if len(shots) > 1 else (Shot(prompt=prompt, seconds=seconds),)
+    return _timed(shots, seconds) if len(shots) > 1 else (Scene(prompt=prompt, seconds=seconds),)
 
 
 def _item(item: Any) -> tuple[str, float | None]:
@@ -124,32 +130,32 @@ def _item(item: Any) -> tuple[str, float | None]:
     return str(row.get("prompt", "")), float(length) if known else None  # type: ignore[reportArgumentType]
 
 
-def _timed(shots: list[tuple[str, float | None]], seconds: float) -> tuple[Shot, ...]:
+def _timed(shots: list[tuple[str, float | None]], seconds: float) -> tuple[Scene, ...]:
     """With their own lengths where these fill the clip, else in equal parts."""
     lengths = [length for _, length in shots if length is not None]
     fitting = len(lengths) == len(shots) and sum(lengths) == seconds
     each = seconds / len(shots) if shots else 0.0
-    return tuple(Shot(prompt=words, seconds=(length or each) if fitting else each) for words, length in shots)
+    return tuple(Scene(prompt=words, seconds=(length or each) if fitting else each) for words, length in shots)
 
 
-def weight(order: Order) -> float:
+def weight(order: ClipOrder) -> float:
     """How heavy a clip is, 0 to 1: longer, bigger and louder takes longer."""
     length = min(max((order.seconds - 3) / 12, 0.0), 1.0)
     size = {"standard": 0.0, "pro": 0.5, "4k": 1.0}.get(order.tier, 0.0)
     return 0.5 * length + 0.3 * size + 0.2 * order.audio
 
 
-def life_seconds(order: Order) -> float:
+def life_seconds(order: ClipOrder) -> float:
     """What it would take in life: 30 to 120 seconds (docs 000)."""
     return 30 + 90 * weight(order)
 
 
-def sandbox_seconds(order: Order, seconds: float) -> float:
+def sandbox_seconds(order: ClipOrder, seconds: float) -> float:
     """What it takes here: about `seconds`, a heavy clip a little more; off-peak waits twice as long."""
     return seconds * (0.75 + 0.5 * weight(order)) * (2 if order.off_peak else 1)
 
 
-def pixels(order: Order, picture: tuple[int, int] | None = None) -> tuple[int, int]:
+def pixels(order: ClipOrder, picture: tuple[int, int] | None = None) -> tuple[int, int]:
     """Width and height: the short side by resolution, the shape by ratio or by the picture that goes in."""
     short = SHORT_SIDE[order.resolution or OF_TIER.get(order.tier, "720p")]
     wide, _, high = order.ratio.partition(":")

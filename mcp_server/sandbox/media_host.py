@@ -12,8 +12,8 @@ from starlette.routing import BaseRoute
 from starlette.types import Message, Receive, Scope, Send
 
 from mcp_server.sandbox import faults
-from mcp_server.sandbox.jobs import Job
-from mcp_server.sandbox.vendors.base import DROP, PAGE, Dropped, Vendor, Visit
+from mcp_server.sandbox.jobs import SandboxJob
+from mcp_server.sandbox.vendors.base import DROP, PAGE, Dropped, Exchange, Vendor
 
 if TYPE_CHECKING:
     from mcp_server.sandbox.sandbox import Sandbox
@@ -24,38 +24,40 @@ FAULTS: Final = ("file_cut", "file_expired", "file_gone", "file_html")
 def routes(vendor: Vendor) -> list[BaseRoute]:
     """The vendor's media host, under its prefix."""
 
-    async def clip(visit: Visit) -> Response:
-        job = vendor.box.store.find(vendor.name, str(visit.request.path_params["id"]))
-        now = vendor.box.now()
+    async def clip(exchange: Exchange) -> Response:
+        job = vendor.sandbox.store.find(vendor.name, str(exchange.request.path_params["id"]))
+        now = vendor.sandbox.now()
         if job is None or job.phase(now) != "done":
             return _denied(404, "NoSuchKey")
-        visit.job = job.id
-        asked = visit.request.query_params
-        if "authorization" in visit.request.headers:
+        exchange.job = job.id
+        asked = exchange.request.query_params
+        if "authorization" in exchange.request.headers:
             # A signed link is an authorisation of its own; a key has no business here.
-            visit.facts["key_sent"] = True
+            exchange.facts["key_sent"] = True
             return _denied(400, "InvalidArgument: only one authorization mechanism is allowed")
-        expires, signature = vendor.box.link(job, float(asked.get("Expires", "0")) if _number(asked) else 0)
+        expires, signature = vendor.sandbox.link(job, float(asked.get("Expires", "0")) if _number(asked) else 0)
         if not compare_digest(signature, asked.get("Signature", "")):
             return _denied(403, "SignatureDoesNotMatch")
         if now > float(expires):
             return _denied(403, "AccessDenied: Request has expired")
-        return await clip_response(vendor, visit, job)
+        return await clip_response(vendor, exchange, job)
 
     return [vendor.route("/files/{id}/{name}", "file", clip, methods=("GET", "HEAD"), signed_in=False)]
 
 
-async def clip_response(vendor: Vendor, visit: Visit, job: Job, headers: Mapping[str, str] | None = None) -> Response:
+async def clip_response(
+    vendor: Vendor, exchange: Exchange, job: SandboxJob, headers: Mapping[str, str] | None = None
+) -> Response:
     """The clip, or the fault that is armed for downloads."""
-    box = vendor.box
-    slow = box.take_fault(vendor.name, ("file_slow",))
+    sandbox = vendor.sandbox
+    slow = sandbox.take_fault(vendor.name, ("file_slow",))
     if slow is not None:
-        visit.fault = slow[0]
-        await box.sleep(faults.seconds(slow[1], 5))
-    taken = box.take_fault(vendor.name, FAULTS)
+        exchange.fault = slow[0]
+        await sandbox.sleep(faults.seconds(slow[1], 5))
+    taken = sandbox.take_fault(vendor.name, FAULTS)
     kind = taken[0] if taken is not None else ""
-    visit.fault = kind or visit.fault
-    visit.facts["range"] = visit.request.headers.get("range", "")
+    exchange.fault = kind or exchange.fault
+    exchange.facts["range"] = exchange.request.headers.get("range", "")
     match kind:
         case "file_expired":
             return _denied(403, "AccessDenied: Request has expired")
@@ -64,11 +66,11 @@ async def clip_response(vendor: Vendor, visit: Visit, job: Job, headers: Mapping
         case "file_html":
             return HTMLResponse(PAGE)
         case _:
-            drawn = await box.clips.of(job, _uploaded(box, job))
+            drawn = await sandbox.clips.of(job, _uploaded(sandbox, job))
             more = {**(headers or {}), "ETag": drawn.etag, "X-Simulated": "true"}
             if drawn.prebuilt:
                 more["X-Simulated-Prebuilt"] = "true"
-                visit.facts["notice"] = box.notice
+                exchange.facts["notice"] = sandbox.notice
             response = Cut if kind == "file_cut" else FileResponse
             return response(drawn.path, media_type="video/mp4", headers=more)
 
@@ -106,12 +108,12 @@ def _without_path_send(scope: Scope) -> Scope:
     return {**scope, "extensions": extensions}
 
 
-def _uploaded(box: Sandbox, job: Job) -> dict[str, bytes]:
+def _uploaded(sandbox: Sandbox, job: SandboxJob) -> dict[str, bytes]:
     """The pictures that came as uploads, by address; every other address stays unfetched."""
     found: dict[str, bytes] = {}
     for address in (job.order.image, job.order.end_image):
         _, here, rest = address.partition("/uploads/")
-        upload = box.store.upload(rest.partition("/")[0]) if here else None
+        upload = sandbox.store.upload(rest.partition("/")[0]) if here else None
         if upload is not None and upload.confirmed and upload.data:
             found[address] = upload.data
     return found

@@ -15,7 +15,7 @@ from jsonschema.protocols import Validator
 
 from mcp_server import catalog, places
 from mcp_server.domain.catalog import Offer, Price
-from mcp_server.sandbox.jobs import Order
+from mcp_server.sandbox.jobs import ClipOrder
 
 
 @cache
@@ -59,7 +59,7 @@ def _validator(vendor: str, stem: str) -> Validator:
     return Draft202012Validator(schema)
 
 
-def cost(order: Order, now: float) -> Decimal | None:
+def cost(order: ClipOrder, now: float) -> Decimal | None:
     """What the order costs in the vendor's currency today; None where nobody publishes it."""
     price = price_of(order, datetime.fromtimestamp(now, UTC).date())
     if price is None:
@@ -76,7 +76,7 @@ def cost(order: Order, now: float) -> Decimal | None:
             return None
 
 
-def price_of(order: Order, day: date) -> Price | None:
+def price_of(order: ClipOrder, day: date) -> Price | None:
     """The rate in force: the newest, and of those the one that looks closest at what was given."""
     fitting = [
         price
@@ -91,5 +91,5 @@ def price_of(order: Order, day: date) -> Price | None:
     return max(fitting, key=lambda price: (len(price.when), price.effective_from), default=None)
 
 
-def _conditions(when: Mapping[str, bool], order: Order) -> bool:
+def _conditions(when: Mapping[str, bool], order: ClipOrder) -> bool:
     return all(order.given(name) is wanted for name, wanted in when.items())

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mcp_server.sandbox import faults, jobs, offers
-from mcp_server.sandbox.jobs import Job, Order
+from mcp_server.sandbox.jobs import ClipOrder, SandboxJob
 from mcp_server.sandbox.store import Store
 from mcp_server.sandbox.video.cache import Clips
 from mcp_server.sandbox.video.render import can_render
@@ -24,7 +24,7 @@ MODERATED: Final = "The content was refused by moderation: ContentModerationFail
 
 
 class Sandbox:
-    """Five vendors in one box."""
+    """Every vendor's jobs, accounts and clips, over one store."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Sandbox:
         self.clips.close()
 
     def take_fault(self, vendor: str, kinds: Iterable[str]) -> tuple[str, str] | None:
-        """Use up one fault of these kinds: this process's own, then one ordered at the desk, which all share."""
+        """Use up one fault of these kinds: this process's own, then one armed over the control API, which all share."""
         wanted = tuple(kinds)
         return self.armed.take(vendor, wanted) or self.store.take_fault(vendor, wanted)
 
@@ -77,14 +77,14 @@ class Sandbox:
         return BROKE if name == BROKE else sha256(name.encode()).hexdigest()[:16]
 
     def accept(
-        self, job_id: str, order: Order, account: str, *, key: str = "", digest: str = "", defects: bool = True
-    ) -> tuple[Job, bool]:
+        self, job_id: str, order: ClipOrder, account: str, *, key: str = "", digest: str = "", defects: bool = True
+    ) -> tuple[SandboxJob, bool]:
         """Take the order on; with a key that is known, the job it stands for. Whether the job is new."""
         now = self.now()
         ending = self.take_fault(order.vendor, faults.ENDINGS)
         defect = self.take_fault(order.vendor, faults.DEFECTS) if defects else None
         length = jobs.sandbox_seconds(order, self.seconds)
-        job = Job(
+        job = SandboxJob(
             id=job_id,
             order=order,
             account=account,
@@ -144,7 +144,7 @@ class Sandbox:
             "notice": self.notice,
         }
 
-    def link(self, job: Job, at: float) -> tuple[str, str]:
+    def link(self, job: SandboxJob, at: float) -> tuple[str, str]:
         """The query of a signed link: until when, and the signature."""
         expires = str(int(at))
         return expires, sha256(f"{self.store.secret}{job.id}{expires}".encode()).hexdigest()[:32]

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from mcp_server.sandbox.app import VENDORS, create_app
+from mcp_server.sandbox import vendors
+from mcp_server.sandbox.app import create_app
 from mcp_server.sandbox.vendors.base import DROP
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ class _Guest(uvicorn.Server):
 class SandboxServer:
     """The sandbox served from this process, on a port nobody has to choose."""
 
-    def __init__(self, box: Sandbox, *, host: str = HOST, port: int = 0) -> None:
-        self.box = box
+    def __init__(self, sandbox: Sandbox, *, host: str = HOST, port: int = 0) -> None:
+        self.sandbox = sandbox
         self._address = (host, port)
         self._server: uvicorn.Server | None = None
         self._serving: asyncio.Task[None] | None = None
@@ -72,7 +73,7 @@ class SandboxServer:
 
     async def _start(self) -> Mapping[str, str]:
         listener = listen(*self._address)
-        self._server = _Guest(configuration(self.box))
+        self._server = _Guest(configuration(self.sandbox))
         self._serving = asyncio.create_task(self._server.serve([listener]), name="sandbox")
         while not self._server.started:
             if self._serving.done():
@@ -91,10 +92,10 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def configuration(box: Sandbox) -> uvicorn.Config:
+def configuration(sandbox: Sandbox) -> uvicorn.Config:
     """A silent server for the sandbox."""
     return uvicorn.Config(
-        create_app(box),
+        create_app(sandbox),
         http=_Protocol,
         ws="none",
         loop="none",
@@ -112,7 +113,7 @@ def configuration(box: Sandbox) -> uvicorn.Config:
 def urls(listener: socket.socket) -> Mapping[str, str]:
     """Each provider's base URL on this socket."""
     host, port = listener.getsockname()[:2]
-    return {vendor.name: f"http://{host}:{port}/{vendor.name}" for vendor in VENDORS}
+    return {name: f"http://{host}:{port}/{name}" for name in vendors.names()}
 
 
 def variables(base_urls: Mapping[str, str]) -> Mapping[str, str]:
@@ -126,9 +127,9 @@ def variables(base_urls: Mapping[str, str]) -> Mapping[str, str]:
     return made
 
 
-def serve(box: Sandbox, host: str = HOST, port: int = 0, *, announce: Any = print) -> None:
+def serve(sandbox: Sandbox, host: str = HOST, port: int = 0, *, announce: Any = print) -> None:
     """Serve until interrupted; first says which variables to set."""
     listener = listen(host, port)
     for name, value in variables(urls(listener)).items():
         announce(f"export {name}={value}")
-    asyncio.run(uvicorn.Server(configuration(box)).serve([listener]))
+    asyncio.run(uvicorn.Server(configuration(sandbox)).serve([listener]))

@@ -1,4 +1,4 @@
-"""What the five vendors remember, in one SQLite file: it outlives the process, and several may share it."""
+"""What the vendors remember, in one SQLite file: it outlives the process, and several may share it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from time import sleep
 from typing import Any, Final
 
-from mcp_server.sandbox.jobs import Job, Order
+from mcp_server.sandbox.jobs import ClipOrder, SandboxJob
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -87,7 +87,7 @@ class Store:
     def close(self) -> None:
         self._db.close()
 
-    def add(self, job: Job, *, key: str = "", digest: str = "") -> tuple[Job, bool]:
+    def add(self, job: SandboxJob, *, key: str = "", digest: str = "") -> tuple[SandboxJob, bool]:
         """Accept the job, or find the one this key already stands for; whether it is new."""
         with self._transaction():
             if key:
@@ -133,7 +133,7 @@ class Store:
         ).fetchone()
         return Decimal(row[0]) if row is not None else Decimal(0)
 
-    def find(self, vendor: str, job_id: str, account: str | None = None) -> Job | None:
+    def find(self, vendor: str, job_id: str, account: str | None = None) -> SandboxJob | None:
         """A vendor's job; with `account`, only its owner's."""
         row = self._db.execute("SELECT * FROM jobs WHERE id = ? AND vendor = ?", (job_id, vendor)).fetchone()
         if row is None or (account is not None and row["account"] != account):
@@ -235,7 +235,7 @@ class Store:
     def clear_journal(self) -> None:
         self._db.execute("DELETE FROM journal")
 
-    def _job(self, job_id: str) -> Job:
+    def _job(self, job_id: str) -> SandboxJob:
         return _job(self._db.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone())
 
     def _tidy(self, now: float) -> None:
@@ -268,10 +268,10 @@ def _use_wal(db: sqlite3.Connection) -> None:
             return
 
 
-def _job(row: sqlite3.Row) -> Job:
-    return Job(
+def _job(row: sqlite3.Row) -> SandboxJob:
+    return SandboxJob(
         id=row["id"],
-        order=Order.from_json(row["order"]),
+        order=ClipOrder.from_json(row["order"]),
         account=row["account"],
         accepted=row["accepted"],
         starts=row["starts"],

@@ -216,11 +216,11 @@ async def test_a_fault_for_all_vendors_hits_whoever_comes_first() -> None:
 
 async def test_faults_of_the_settings_end_with_the_process_and_those_of_the_desk_do_not(tmp_path: Path) -> None:
     protocol = BY_VENDOR["runapi"]
-    async with bench(tmp_path / "box.db", fault_text="runapi=429:always,runapi=status_500") as b:
+    async with bench(tmp_path / "sandbox.db", fault_text="runapi=429:always,runapi=status_500") as b:
         await b.fault("kling3api=429")
         assert [(await order(b, protocol)).status_code for _ in range(2)] == [429, 429]
         assert len((await b.client.get(f"{b.host}/control/faults")).json()["faults"]) == 3
-    async with bench(tmp_path / "box.db") as b:
+    async with bench(tmp_path / "sandbox.db") as b:
         assert (await order(b, protocol)).status_code == 200
         assert (await order(b, BY_VENDOR["kling3api"])).status_code == 429
         assert (await b.client.delete(f"{b.host}/control/faults")).json()["faults"] == []

@@ -57,22 +57,22 @@ class Town:
 
     async def _run(self) -> None:
         self._loop, self._done = asyncio.get_running_loop(), asyncio.Event()
-        box = Sandbox(self._store, now=time.time, seconds=0.1, rendering=False)
-        self.box = box
-        embedded = SandboxServer(box)
+        sandbox = Sandbox(self._store, now=time.time, seconds=0.1, rendering=False)
+        self.sandbox = sandbox
+        embedded = SandboxServer(sandbox)
         self.urls = await embedded.start()
         self._up.set()
         await self._done.wait()
         await embedded.stop()
-        box.close()
+        sandbox.close()
 
     def fault(self, vendor: str, kind: str, count: int = 1, value: str = "") -> None:
-        self.box.store.set_fault(vendor, kind, count, value)
+        self.sandbox.store.set_fault(vendor, kind, count, value)
 
 
 @pytest.fixture
 def town(tmp_path: Path) -> Iterator[Town]:
-    with Town(tmp_path / "box.db") as town:
+    with Town(tmp_path / "sandbox.db") as town:
         yield town
 
 
@@ -206,7 +206,7 @@ def test_runapis_sdk_resends_under_its_key_and_buys_once(town: Town) -> None:
     again = client.text_to_video.create(model="kling-3.0", prompt="x", options=options)
 
     assert created.id == again.id
-    lines = town.box.store.journal(vendor="runapi", action="submit")
+    lines = town.sandbox.store.journal(vendor="runapi", action="submit")
     assert [line["accepted"] for line in lines] == [True, False, False]
     with pytest.raises(core.ConflictError):
         client.text_to_video.create(model="kling-3.0", prompt="another", options=options)

@@ -58,8 +58,8 @@ def wait_for(address: str) -> None:
 
 
 async def test_it_starts_once_answers_and_stops_without_a_trace() -> None:
-    box = Sandbox(":memory:", now=Clock())
-    embedded = SandboxServer(box)
+    sandbox = Sandbox(":memory:", now=Clock())
+    embedded = SandboxServer(sandbox)
     before = signal.getsignal(signal.SIGINT)
 
     urls = await embedded.start()
@@ -77,42 +77,42 @@ async def test_it_starts_once_answers_and_stops_without_a_trace() -> None:
             await client.get(urls["runapi"])
     assert await embedded.start() != {}
     await embedded.stop()
-    box.close()
+    sandbox.close()
 
 
 async def test_two_starts_at_once_are_one() -> None:
-    box = Sandbox(":memory:", now=Clock())
-    embedded = SandboxServer(box)
+    sandbox = Sandbox(":memory:", now=Clock())
+    embedded = SandboxServer(sandbox)
 
     one, other = await asyncio.gather(embedded.start(), embedded.start())
 
     assert one == other
     await embedded.stop()
-    box.close()
+    sandbox.close()
 
 
 async def test_jobs_outlive_the_box_that_took_them(tmp_path: Path) -> None:
     clock = Clock()
     jobs = {}
-    async with bench(tmp_path / "box.db", clock=clock) as b:
+    async with bench(tmp_path / "sandbox.db", clock=clock) as b:
         for protocol in PROTOCOLS:
             jobs[protocol.vendor] = await bought(b, protocol)
         await b.fault("runapi=429:2")
     clock.now += 20
-    async with bench(tmp_path / "box.db", clock=clock) as b:
+    async with bench(tmp_path / "sandbox.db", clock=clock) as b:
         for protocol in PROTOCOLS:
             status = (await look(b, protocol, jobs[protocol.vendor])).json()
             assert protocol.at(status, protocol.word) == protocol.words[1]
         assert (await order(b, BY_VENDOR["runapi"])).status_code == 429
     clock.now += 1_000
-    async with bench(tmp_path / "box.db", clock=clock, rendering=False) as b:
+    async with bench(tmp_path / "sandbox.db", clock=clock, rendering=False) as b:
         for protocol in PROTOCOLS:
             address = await link(b, protocol, jobs[protocol.vendor])
             assert (await b.stranger.get(address)).status_code == 200
 
 
 def test_a_job_goes_on_after_its_process_was_killed(tmp_path: Path) -> None:
-    store = tmp_path / "box.db"
+    store = tmp_path / "sandbox.db"
     body = {"type": "pro-text-to-video", "prompt": "x"}
     with process(store, seconds=1) as (running, variables):
         base = variables["KLING3API_BASE_URL"]
@@ -133,7 +133,7 @@ def test_a_job_goes_on_after_its_process_was_killed(tmp_path: Path) -> None:
 
 
 def test_several_processes_serve_one_store(tmp_path: Path) -> None:
-    store = tmp_path / "box.db"
+    store = tmp_path / "sandbox.db"
     body = {"model": "kling-3.0", "prompt": "x"}
     path = "/api/v1/kling/text_to_video"
     with process(store) as (_, one), process(store) as (_, other), process(store) as (_, third):
@@ -153,20 +153,20 @@ def test_several_processes_serve_one_store(tmp_path: Path) -> None:
 OPEN = """
 import sys
 from decimal import Decimal
-from mcp_server.sandbox.jobs import Job, Order
+from mcp_server.sandbox.jobs import SandboxJob, ClipOrder
 from mcp_server.sandbox.store import Store
 print("ready", flush=True)
 sys.stdin.readline()
 store = Store(sys.argv[1], now=1.0)
-order = Order(vendor="runapi", endpoint="x", vendor_model="x")
+order = ClipOrder(vendor="runapi", endpoint="x", vendor_model="x")
 for number in range(50):
-    store.add(Job(id=f"{sys.argv[2]}-{number}", order=order, account="a", accepted=1.0, starts=1.0, ends=1.0,
+    store.add(SandboxJob(id=f"{sys.argv[2]}-{number}", order=order, account="a", accepted=1.0, starts=1.0, ends=1.0,
                   ending="done", words="", price=Decimal("0.1")))
 """
 
 
 def test_a_new_store_may_be_opened_by_several_processes_at_once(tmp_path: Path) -> None:
-    store = str(tmp_path / "box.db")
+    store = str(tmp_path / "sandbox.db")
     pipes: dict[str, Any] = {
         "stdin": subprocess.PIPE,
         "stdout": subprocess.PIPE,
@@ -190,7 +190,7 @@ def test_what_serve_prints_is_understood_by_our_own_settings(tmp_path: Path) -> 
     from mcp_server import catalog
     from mcp_server.providers.accounts import account
 
-    with process(tmp_path / "box.db") as (_, variables):
+    with process(tmp_path / "sandbox.db") as (_, variables):
         settings = Settings.read({"HOME": str(tmp_path), **variables})
         for facts in catalog.load().providers.values():
             mine = account(facts, settings)
@@ -222,7 +222,7 @@ def everything_under(folder: Path) -> bytes:
 
 async def test_no_key_is_written_down_anywhere(tmp_path: Path) -> None:
     marked = "sandbox-MARKED-a7f3"
-    async with bench(tmp_path / "box.db", rendering=False) as b:
+    async with bench(tmp_path / "sandbox.db", rendering=False) as b:
         b.client.headers["Authorization"] = f"Bearer {marked}"
         said = []
         for protocol in PROTOCOLS:

@@ -70,7 +70,7 @@ async def test_a_link_works_without_the_key_and_not_with_it(protocol: Protocol) 
 async def test_a_clip_is_not_there_before_it_is_done(protocol: Protocol) -> None:
     async with bench() as b:
         job = await bought(b, protocol)
-        expires, signature = b.box.link(b.box.store.find(protocol.vendor, job), b.clock.now + 60)
+        expires, signature = b.sandbox.link(b.sandbox.store.find(protocol.vendor, job), b.clock.now + 60)
         address = f"{b.host}/{protocol.vendor}/files/{job}/clip.mp4?Expires={expires}&Signature={signature}"
 
         assert (await b.stranger.get(address)).status_code == 404

@@ -12,10 +12,10 @@ import av
 import pytest
 from support.sandboxes import BY_VENDOR, bench, bought, link
 
-from mcp_server.sandbox.jobs import Order, life_seconds, listed, numbered, pixels, sandbox_seconds
+from mcp_server.sandbox.jobs import ClipOrder, Scene, life_seconds, listed, numbered, pixels, sandbox_seconds
 from mcp_server.sandbox.video.cache import PREBUILT
 from mcp_server.sandbox.video.font import drawable, wrap
-from mcp_server.sandbox.video.render import Clip, Shot, render
+from mcp_server.sandbox.video.render import Clip, render
 from release.prebuilt_clip import CLIP
 
 
@@ -201,15 +201,15 @@ async def test_a_silent_clip_can_come_with_sound() -> None:
 
 async def test_the_same_order_is_drawn_once_and_the_folder_stays_bounded(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr("mcp_server.sandbox.video.cache.KEPT", 2)
-    async with bench(tmp_path / "box.db") as b:
+    async with bench(tmp_path / "sandbox.db") as b:
         for prompt in ("one", "one", "two", "three"):
             await fetched(b, BY_VENDOR["runapi"], prompt=prompt)
 
-        assert len(list((tmp_path / "box.db.clips").iterdir())) == 2
+        assert len(list((tmp_path / "sandbox.db.clips").iterdir())) == 2
 
 
 def test_the_same_clip_is_the_same_bytes(tmp_path: Path) -> None:
-    clip = Clip(width=640, height=360, audio=True, title="x", shots=(Shot(prompt="雨 in the Café", seconds=1),))
+    clip = Clip(width=640, height=360, audio=True, title="x", shots=(Scene(prompt="雨 in the Café", seconds=1),))
     for name in ("a", "b"):
         render(clip, tmp_path / name)
 
@@ -220,7 +220,8 @@ def test_drawing_is_cheap(tmp_path: Path) -> None:
     """CPU seconds, with room for a slow machine: 5 s of 720p take about 0.3 here, 10 s of 4k about 2.5."""
     began = time.process_time()
     render(
-        Clip(width=1280, height=720, audio=True, title="x", shots=(Shot(prompt="x", seconds=5),)), tmp_path / "720p.mp4"
+        Clip(width=1280, height=720, audio=True, title="x", shots=(Scene(prompt="x", seconds=5),)),
+        tmp_path / "720p.mp4",
     )
 
     assert time.process_time() - began < 2
@@ -271,7 +272,7 @@ def test_words_fit_and_keep_their_letters() -> None:
 
 def test_pixels_follow_the_ratio_or_the_picture() -> None:
     def size(picture: tuple[int, int] | None = None, **facts: Any) -> tuple[int, int]:
-        return pixels(Order(vendor="x", endpoint="x", vendor_model="x", **facts), picture)
+        return pixels(ClipOrder(vendor="x", endpoint="x", vendor_model="x", **facts), picture)
 
     assert size(ratio="9:16", tier="pro") == (1080, 1920)
     assert size(ratio="21:9", resolution="720p") == (1680, 720)
@@ -281,10 +282,10 @@ def test_pixels_follow_the_ratio_or_the_picture() -> None:
 
 
 def test_heavy_clips_take_longer_and_life_takes_half_a_minute_to_two() -> None:
-    light = Order(vendor="x", endpoint="x", vendor_model="x", seconds=3)
-    heavy = Order(vendor="x", endpoint="x", vendor_model="x", seconds=15, tier="4k", audio=True)
+    light = ClipOrder(vendor="x", endpoint="x", vendor_model="x", seconds=3)
+    heavy = ClipOrder(vendor="x", endpoint="x", vendor_model="x", seconds=15, tier="4k", audio=True)
 
     assert (life_seconds(light), life_seconds(heavy)) == (30, 120)
     assert 1 < sandbox_seconds(light, 2) < 2 < sandbox_seconds(heavy, 2) < 3
-    night = Order(vendor="x", endpoint="x", vendor_model="x", seconds=3, off_peak=True)
+    night = ClipOrder(vendor="x", endpoint="x", vendor_model="x", seconds=3, off_peak=True)
     assert sandbox_seconds(night, 2) == 2 * sandbox_seconds(light, 2)

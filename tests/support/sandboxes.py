@@ -19,7 +19,7 @@ from mcp_server.sandbox.server import SandboxServer
 
 EPOCH = 1_798_000_000.0
 """Late in December 2026: after every price here was published."""
-HOST = "http://box"
+HOST = "http://sandbox"
 SIGNED_IN = {"Authorization": "Bearer sandbox"}
 
 
@@ -40,9 +40,9 @@ class Clock:
 
 @dataclass
 class Bench:
-    """A box, its clock, and two clients: one with a good key, one without any."""
+    """A sandbox, its clock, and two clients: one with a good key, one without any."""
 
-    box: Sandbox
+    sandbox: Sandbox
     clock: Clock
     host: str
     client: httpx.AsyncClient
@@ -64,28 +64,28 @@ class Bench:
 async def bench(store: Path | str = ":memory:", *, clock: Clock | None = None, **more: Any) -> AsyncIterator[Bench]:
     """Without sockets: fast, but a dropped connection is only an exception."""
     clock = clock or Clock()
-    box = Sandbox(store, now=clock, sleep=clock.sleep, seconds=more.pop("seconds", 40), **more)
-    transport = httpx.ASGITransport(create_app(box))
+    sandbox = Sandbox(store, now=clock, sleep=clock.sleep, seconds=more.pop("seconds", 40), **more)
+    transport = httpx.ASGITransport(create_app(sandbox))
     async with (
         httpx.AsyncClient(transport=transport, headers=SIGNED_IN) as client,
         httpx.AsyncClient(transport=transport) as stranger,
     ):
-        yield Bench(box, clock, HOST, client, stranger)
-    box.close()
+        yield Bench(sandbox, clock, HOST, client, stranger)
+    sandbox.close()
 
 
 @asynccontextmanager
 async def served(store: Path | str = ":memory:", *, clock: Clock | None = None, **more: Any) -> AsyncIterator[Bench]:
     """Over a real port."""
     clock = clock or Clock()
-    box = Sandbox(store, now=clock, sleep=clock.sleep, seconds=more.pop("seconds", 40), **more)
-    embedded = SandboxServer(box)
+    sandbox = Sandbox(store, now=clock, sleep=clock.sleep, seconds=more.pop("seconds", 40), **more)
+    embedded = SandboxServer(sandbox)
     urls = await embedded.start()
     host = urls["runapi"].removesuffix("/runapi")
     async with httpx.AsyncClient(headers=SIGNED_IN) as client, httpx.AsyncClient() as stranger:
-        yield Bench(box, clock, host, client, stranger)
+        yield Bench(sandbox, clock, host, client, stranger)
     await embedded.stop()
-    box.close()
+    sandbox.close()
 
 
 @dataclass(frozen=True)

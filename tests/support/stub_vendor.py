@@ -17,7 +17,7 @@ from mcp_server.domain.task import Job, JobReport, LocalMedium, Task
 from mcp_server.errors import KlingError
 from mcp_server.providers import reading
 from mcp_server.providers.accounts import Account
-from mcp_server.providers.base import Cancelled, HttpCall, HttpReply
+from mcp_server.providers.base import Cancellation, HttpCall, HttpReply
 from mcp_server.providers.downloads import Taker
 from mcp_server.providers.transport import LostAnswerError, UnreachableError
 from mcp_server.settings import Secret
@@ -91,8 +91,8 @@ class Wire:
     def cancel(self, job: Job) -> HttpCall | None:
         return HttpCall(method="POST", path=f"/jobs/{job.id}/cancel") if self.facts.cancel == "queued" else None
 
-    def read_cancel(self, reply: HttpReply) -> Cancelled:
-        return Cancelled(done=self._body(reply)["outcome"] == "cancelled", words=self._body(reply)["outcome"])
+    def read_cancel(self, reply: HttpReply) -> Cancellation:
+        return Cancellation(done=self._body(reply)["outcome"] == "cancelled", words=self._body(reply)["outcome"])
 
     def _body(self, reply: HttpReply) -> Any:
         if reply.status >= 400 or (isinstance(reply.body, dict) and "refused" in reply.body):

@@ -29,19 +29,19 @@ def run(argv: list[str]) -> int:
 
     try:
         store.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        box = Sandbox(
+        sandbox = Sandbox(
             store,
             now=time.time,
             seconds=settings.sandbox_seconds if given.seconds is None else given.seconds,
             fault_text=settings.sandbox_faults if given.faults is None else given.faults,
         )
         try:
-            serve(box, given.host, given.port, announce=_say)
+            serve(sandbox, given.host, given.port, announce=_say)
         except KeyboardInterrupt:
             # The server has ended in good order before it passes this on.
             return 0
         finally:
-            box.close()
+            sandbox.close()
     except OSError as error:
         raise LocalError(
             f"The sandbox cannot be served: {error.strerror}", next_step="Choose another --port"

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from mcp_server.domain.catalog import Offer, Provider
 from mcp_server.domain.request import CheckedRequest
 from mcp_server.domain.task import Job, JobReport, VendorFailure
-from mcp_server.providers.base import Balance, Cancelled, HttpCall, HttpReply
+from mcp_server.providers.base import Balance, Cancellation, HttpCall, HttpReply
 from mcp_server.providers.reading import (
     address,
     failure,
@@ -101,13 +101,13 @@ class Wire:
         """Asks to stop; only a queued request does."""
         return HttpCall(method="POST", path=_path(job, "cancel"))
 
-    def read_cancel(self, reply: HttpReply) -> Cancelled:
+    def read_cancel(self, reply: HttpReply) -> Cancellation:
         """Whether it stopped, by `outcome` or else by `status`."""
         body = self._answer(reply)
         words = text(body.get("outcome")) or text(body.get("status"))
         if not words:
             raise unreadable(self.facts, reply, "an outcome")
-        return Cancelled(done=state_of(self.facts, words) == "cancelled", words=words)
+        return Cancellation(done=state_of(self.facts, words) == "cancelled", words=words)
 
     def balance(self) -> HttpCall | None:
         """Asked on the vendor's other host."""

@@ -1,4 +1,4 @@
-"""What all five vendors' counters do alike: look at the key, play the faults that are armed, write the journal."""
+"""What every vendor's protocol does alike: look at the key, play the faults that are armed, write the journal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from mcp_server.sandbox import faults
-from mcp_server.sandbox.jobs import Job, Order
+from mcp_server.sandbox.jobs import ClipOrder, SandboxJob
 from mcp_server.sandbox.sandbox import Sandbox
 
 DROP: Final = "kling_sandbox.drop"
@@ -46,8 +46,8 @@ class Dropped(Response):
 
 
 @dataclass(slots=True, kw_only=True)
-class Visit:
-    """One request at a vendor's counter, as the journal will tell it."""
+class Exchange:
+    """One request and what the journal will say of it."""
 
     request: Request
     action: str
@@ -58,18 +58,18 @@ class Visit:
     facts: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
-Handler = Callable[[Visit], Awaitable[Response]]
+Handler = Callable[[Exchange], Awaitable[Response]]
 
 
 class Vendor(ABC):
-    """One vendor's protocol under its own prefix."""
+    """One vendor's protocol, under its id as a prefix."""
 
-    name: ClassVar[str]
-    refunds_failures: ClassVar[bool]
+    refunds_failures: bool
     """Whether a failed job costs nothing; where that is not documented, it is charged here."""
 
-    def __init__(self, box: Sandbox) -> None:
-        self.box = box
+    def __init__(self, sandbox: Sandbox, name: str) -> None:
+        self.sandbox = sandbox
+        self.name = name
 
     @abstractmethod
     def routes(self) -> list[BaseRoute]:
@@ -80,53 +80,53 @@ class Vendor(ABC):
         """This vendor's envelope for a refusal: auth, no_money, bad_input, rate_limited, server, not_found and more."""
 
     @abstractmethod
-    def word(self, job: Job, now: float) -> str:
+    def word(self, job: SandboxJob, now: float) -> str:
         """This vendor's status word."""
 
     def route(
         self, path: str, action: str, handler: Handler, *, methods: tuple[str, ...] = ("GET",), signed_in: bool = True
     ) -> Route:
-        """An address with the counter's manners around its handler."""
+        """An address whose handler is asked after the key and the faults, and whose answer is journaled."""
 
         async def endpoint(request: Request) -> Response:
-            visit = Visit(request=request, action=action)
-            response = await self._serve(visit, handler, signed_in=signed_in)
-            self._note(visit, response)
+            exchange = Exchange(request=request, action=action)
+            response = await self._serve(exchange, handler, signed_in=signed_in)
+            self._note(exchange, response)
             return response
 
         return Route(path, endpoint, methods=list(methods))
 
-    async def _serve(self, visit: Visit, handler: Handler, *, signed_in: bool) -> Response:
+    async def _serve(self, exchange: Exchange, handler: Handler, *, signed_in: bool) -> Response:
         try:
-            await self._slow(visit)
-            early = self._take(visit, _BEFORE)
+            await self._slow(exchange)
+            early = self._take(exchange, _BEFORE)
             if early is not None:
                 return self._early(*early)
             if signed_in:
-                visit.account = self._signed_in(visit.request)
-            response = await handler(visit)
+                exchange.account = self._signed_in(exchange.request)
+            response = await handler(exchange)
         except RefusedError as refused:
             return refused.response
-        late = self._take(visit, _AFTER) if response.status_code < 300 else None
+        late = self._take(exchange, _AFTER) if response.status_code < 300 else None
         return response if late is None else self._late(*late)
 
     def _signed_in(self, request: Request) -> str:
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        account = self.box.account(key.strip()) if scheme.lower() == "bearer" else None
+        account = self.sandbox.account(key.strip()) if scheme.lower() == "bearer" else None
         if account is None:
             raise RefusedError(self.refusal("auth", "Invalid API key"))
         return account
 
-    def _take(self, visit: Visit, kinds: Mapping[str, tuple[str, ...]]) -> tuple[str, str] | None:
-        taken = self.box.take_fault(self.name, kinds.get(visit.action, ()))
+    def _take(self, exchange: Exchange, kinds: Mapping[str, tuple[str, ...]]) -> tuple[str, str] | None:
+        taken = self.sandbox.take_fault(self.name, kinds.get(exchange.action, ()))
         if taken is not None:
-            visit.fault = taken[0]
+            exchange.fault = taken[0]
         return taken
 
-    async def _slow(self, visit: Visit) -> None:
-        taken = self._take(visit, _SLOW)
+    async def _slow(self, exchange: Exchange) -> None:
+        taken = self._take(exchange, _SLOW)
         if taken is not None:
-            await self.box.sleep(faults.seconds(taken[1], 5))
+            await self.sandbox.sleep(faults.seconds(taken[1], 5))
 
     def _early(self, kind: str, value: str) -> Response:
         match kind.removeprefix("status_"):
@@ -155,72 +155,74 @@ class Vendor(ABC):
             case _:
                 return Dropped()
 
-    def _note(self, visit: Visit, response: Response) -> None:
-        request = visit.request
-        self.box.store.note(
+    def _note(self, exchange: Exchange, response: Response) -> None:
+        request = exchange.request
+        self.sandbox.store.note(
             {
-                "at": self.box.now(),
+                "at": self.sandbox.now(),
                 "vendor": self.name,
-                "action": visit.action,
+                "action": exchange.action,
                 "method": request.method,
                 # Without the query: a signed link's signature is a secret.
                 "path": request.url.path,
                 "status": None if isinstance(response, Dropped) else response.status_code,
-                "job": visit.job,
-                "accepted": visit.accepted,
-                "fault": visit.fault,
-                "facts": visit.facts,
+                "job": exchange.job,
+                "accepted": exchange.accepted,
+                "fault": exchange.fault,
+                "facts": exchange.facts,
             }
         )
 
-    async def body(self, visit: Visit) -> dict[str, Any]:
+    async def body(self, exchange: Exchange) -> dict[str, Any]:
         """The JSON object that was sent."""
-        raw = await read(visit.request)
+        raw = await read(exchange.request)
         try:
             sent: Any = json.loads(raw)
         except ValueError:
             raise RefusedError(self.refusal("bad_input", "The request body is not valid JSON")) from None
         if not isinstance(sent, dict):
             raise RefusedError(self.refusal("bad_input", "The request body must be a JSON object"))
-        visit.facts["body"] = told(sent)
+        exchange.facts["body"] = redacted(sent)
         return sent  # type: ignore[reportUnknownVariableType]
 
-    def affordable(self, visit: Visit) -> None:
+    def affordable(self, exchange: Exchange) -> None:
         """Refuse an account with nothing left."""
-        if not self.box.can_pay(self.name, visit.account, refunds=self.refunds_failures):
+        if not self.sandbox.can_pay(self.name, exchange.account, refunds=self.refunds_failures):
             raise RefusedError(self.refusal("no_money", "Insufficient balance"))
 
-    def accept(self, visit: Visit, job_id: str, order: Order, *, key: str = "", digest: str = "") -> Job:
+    def accept(
+        self, exchange: Exchange, job_id: str, order: ClipOrder, *, key: str = "", digest: str = ""
+    ) -> SandboxJob:
         """Take the order on and say so in the journal."""
-        job, new = self.box.accept(job_id, order, visit.account, key=key, digest=digest)
-        visit.job, visit.accepted = job.id, new
-        if not self.box.rendering:
-            visit.facts["notice"] = self.box.notice
+        job, new = self.sandbox.accept(job_id, order, exchange.account, key=key, digest=digest)
+        exchange.job, exchange.accepted = job.id, new
+        if not self.sandbox.rendering:
+            exchange.facts["notice"] = self.sandbox.notice
         return job
 
-    def owned(self, visit: Visit, job_id: str) -> Job:
+    def owned(self, exchange: Exchange, job_id: str) -> SandboxJob:
         """The job, if this account ordered it from this vendor."""
-        job = self.box.store.find(self.name, job_id, visit.account)
-        visit.job = job_id
-        missing = self.box.take_fault(self.name, ("status_missing",)) if visit.action in _LOOKS else None
+        job = self.sandbox.store.find(self.name, job_id, exchange.account)
+        exchange.job = job_id
+        missing = self.sandbox.take_fault(self.name, ("status_missing",)) if exchange.action in _LOOKS else None
         if missing is not None:
-            visit.fault = missing[0]
+            exchange.fault = missing[0]
         if job is None or missing is not None:
             raise RefusedError(self.refusal("not_found", job_id))
         return job
 
-    def said(self, visit: Visit, job: Job) -> str:
+    def said(self, exchange: Exchange, job: SandboxJob) -> str:
         """The status word, unless an unknown one is ordered."""
-        unknown = self.box.take_fault(self.name, ("status_unknown",))
+        unknown = self.sandbox.take_fault(self.name, ("status_unknown",))
         if unknown is not None:
-            visit.fault = unknown[0]
+            exchange.fault = unknown[0]
             return unknown[1] or "reviewing"
-        return self.word(job, self.box.now())
+        return self.word(job, self.sandbox.now())
 
-    def link(self, visit: Visit, job: Job) -> str:
+    def link(self, exchange: Exchange, job: SandboxJob) -> str:
         """The clip's signed address, good for a week."""
-        expires, signature = self.box.link(job, job.ends + LINK_LIFE_S)
-        base = str(visit.request.base_url).rstrip("/")
+        expires, signature = self.sandbox.link(job, job.ends + LINK_LIFE_S)
+        base = str(exchange.request.base_url).rstrip("/")
         return f"{base}/{self.name}/files/{job.id}/clip.mp4?Expires={expires}&Signature={signature}"
 
 
@@ -245,12 +247,12 @@ async def read(request: Request) -> bytes:
     return b"".join(parts)
 
 
-def told(value: Any) -> Any:
+def redacted(value: Any) -> Any:
     """What the journal keeps of a body: no file contents, no signatures of links."""
     if isinstance(value, dict):
-        return {key: told(part) for key, part in value.items()}  # type: ignore[reportUnknownVariableType]
+        return {key: redacted(part) for key, part in value.items()}  # type: ignore[reportUnknownVariableType]
     if isinstance(value, list):
-        return [told(part) for part in value]  # type: ignore[reportUnknownVariableType]
+        return [redacted(part) for part in value]  # type: ignore[reportUnknownVariableType]
     if isinstance(value, str):
         if value.startswith("data:"):
             return f"{value.partition(',')[0]},… ({len(value)} characters)"

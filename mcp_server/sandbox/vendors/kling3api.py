@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from secrets import token_hex
-from typing import Any, ClassVar, Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
 from mcp_server.sandbox import offers
-from mcp_server.sandbox.jobs import Job, Order
-from mcp_server.sandbox.vendors.base import RefusedError, Vendor, Visit
+from mcp_server.sandbox.jobs import ClipOrder, SandboxJob
+from mcp_server.sandbox.vendors.base import Exchange, RefusedError, Vendor
 
 REFUSALS: Final[Mapping[str, tuple[int, str | int]]] = {
     "auth": (401, "INVALID_API_KEY"),
@@ -51,11 +51,10 @@ BY_FIELD: Final[Mapping[str, str]] = {
 }
 
 
-class Kling3Api(Vendor):
-    """kling3api.com."""
+class Api(Vendor):
+    """One route to order by `type`, one to look."""
 
-    name: ClassVar[str] = "kling3api"
-    refunds_failures: ClassVar[bool] = False
+    refunds_failures = False
 
     def routes(self) -> list[BaseRoute]:
         return [
@@ -72,23 +71,23 @@ class Kling3Api(Vendor):
         said = "Task not found" if fault == "not_found" else words
         return JSONResponse({"code": code, "message": said, "data": None}, status or http)
 
-    def word(self, job: Job, now: float) -> str:
+    def word(self, job: SandboxJob, now: float) -> str:
         return WORDS[job.phase(now)]
 
-    async def generate(self, visit: Visit) -> Response:
-        order = self.order(await self.body(visit))
-        self.affordable(visit)
-        job = self.accept(visit, f"n{token_hex(12)}kling3", order)
+    async def generate(self, exchange: Exchange) -> Response:
+        order = self.order(await self.body(exchange))
+        self.affordable(exchange)
+        job = self.accept(exchange, f"n{token_hex(12)}kling3", order)
         data: dict[str, Any] = {"task_id": job.id, "status": "IN_PROGRESS", **_credits(job)}
         return JSONResponse({"code": 200, "message": "success", "data": data})
 
-    async def status(self, visit: Visit) -> Response:
-        job = self.owned(visit, visit.request.query_params.get("task_id", ""))
-        phase, word = job.phase(self.box.now()), self.said(visit, job)
+    async def status(self, exchange: Exchange) -> Response:
+        job = self.owned(exchange, exchange.request.query_params.get("task_id", ""))
+        phase, word = job.phase(self.sandbox.now()), self.said(exchange, job)
         data: dict[str, Any] = {
             "task_id": job.id,
             "status": word,
-            "response": [self.link(visit, job)] if word == "SUCCESS" else None,
+            "response": [self.link(exchange, job)] if word == "SUCCESS" else None,
             "request": {"type": job.order.endpoint, "prompt": job.order.prompt},
             **_credits(job),
             # Without a time zone, as the engine's own docs show it.
@@ -98,7 +97,7 @@ class Kling3Api(Vendor):
         }
         return JSONResponse({"code": 200, "message": "success", "data": data})
 
-    def order(self, body: Mapping[str, Any]) -> Order:
+    def order(self, body: Mapping[str, Any]) -> ClipOrder:
         """What was ordered; refuses with the code the page gives for it."""
         kind = str(body.get("type", ""))
         sold = offers.offers(self.name, kind)
@@ -111,7 +110,7 @@ class Kling3Api(Vendor):
         for where, words in offers.problems(self.name, offer.schema, dict(body)):
             named = where.partition(".")[0] or ("prompt" if "prompt" not in body else "")
             self._refuse(named, f"{named}: {words}" if named else words, BY_FIELD.get(named))
-        return Order(
+        return ClipOrder(
             vendor=self.name,
             endpoint=kind,
             vendor_model=kind,
@@ -133,7 +132,7 @@ class Kling3Api(Vendor):
         raise RefusedError(self.refusal("bad_input", words or f"{field} is invalid", **more))
 
 
-def _credits(job: Job) -> dict[str, Any]:
+def _credits(job: SandboxJob) -> dict[str, Any]:
     if job.price is None:
         return {}
     whole = job.price == job.price.to_integral_value()

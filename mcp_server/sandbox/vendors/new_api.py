@@ -16,9 +16,9 @@ from starlette.routing import BaseRoute
 
 from mcp_server.domain.catalog import Offer
 from mcp_server.sandbox import offers
-from mcp_server.sandbox.jobs import Job, Order
+from mcp_server.sandbox.jobs import ClipOrder, SandboxJob
 from mcp_server.sandbox.media_host import clip_response
-from mcp_server.sandbox.vendors.base import RefusedError, Vendor, Visit
+from mcp_server.sandbox.vendors.base import Exchange, RefusedError, Vendor
 
 BUSY: Final = "当前分组上游负载已饱和，请稍后再试"
 """What the gateway says for every 429 (new-api source controller/relay.go)."""
@@ -35,7 +35,7 @@ RAW: Final[Mapping[str, str]] = {
 class NewApi(Vendor):
     """A vendor behind this gateway."""
 
-    refunds_failures: ClassVar[bool] = True  # new-api source: quota of a failed task goes back
+    refunds_failures = True  # new-api source: quota of a failed task goes back
     words: ClassVar[Mapping[str, str]]
     """Status words of `/v1/videos/{id}`."""
     object_name: ClassVar[str]
@@ -48,14 +48,14 @@ class NewApi(Vendor):
         ]
 
     @abstractmethod
-    def order(self, body: Mapping[str, Any], offer: Offer) -> Order:
+    def order(self, body: Mapping[str, Any], offer: Offer) -> ClipOrder:
         """The body in plain words; the schema took it already."""
 
     @abstractmethod
-    def named(self, job: Job) -> str:
+    def named(self, job: SandboxJob) -> str:
         """The model's name in answers."""
 
-    def word(self, job: Job, now: float) -> str:
+    def word(self, job: SandboxJob, now: float) -> str:
         return self.words[job.phase(now)]
 
     def refusal(self, fault: str, words: str, *, status: int | None = None, **more: Any) -> Response:
@@ -80,8 +80,8 @@ class NewApi(Vendor):
             case _:
                 return _task(400, str(more.get("code", "invalid_request")), words)
 
-    async def submit(self, visit: Visit) -> Response:
-        body = await self._sent(visit)
+    async def submit(self, exchange: Exchange) -> Response:
+        body = await self._sent(exchange)
         model = str(body.get("model") or "")
         if not model:
             raise RefusedError(self.refusal("bad_input", "model field is required", code="missing_model"))
@@ -93,29 +93,29 @@ class NewApi(Vendor):
         for where, words in offers.accepts_any(self.name, (offer.schema for offer in sold), body):
             raise RefusedError(self.refusal("bad_input", f"{where}: {words}" if where else words))
         order = self.order(body, sold[0])
-        self.affordable(visit)
-        job = self.accept(visit, f"task_{_random(32)}", order)
+        self.affordable(exchange)
+        job = self.accept(exchange, f"task_{_random(32)}", order)
         return JSONResponse({**self._task(job), "status": "queued", "progress": 0})
 
     def prompt_needed(self, body: Mapping[str, Any]) -> bool:  # noqa: ARG002 - one vendor looks at it
         """Whether the gateway insists on a prompt here."""
         return True
 
-    async def status(self, visit: Visit) -> Response:
-        job = self.owned(visit, str(visit.request.path_params["id"]))
-        now = self.box.now()
-        phase, word = job.phase(now), self.said(visit, job)
+    async def status(self, exchange: Exchange) -> Response:
+        job = self.owned(exchange, str(exchange.request.path_params["id"]))
+        now = self.sandbox.now()
+        phase, word = job.phase(now), self.said(exchange, job)
         reply = {**self._task(job), "status": word, "progress": job.progress(now)}
         if word == self.words["done"]:
-            address = self.link(visit, job)
+            address = self.link(exchange, job)
             reply |= {"completed_at": int(job.ends), "video_url": address, "metadata": {"url": address}}
         elif phase == "failed":
             reply |= {"completed_at": int(job.ends), "error": {"message": job.words, "code": _code(job)}}
         return JSONResponse(reply)
 
-    async def raw_status(self, visit: Visit) -> Response:
-        job = self.owned(visit, str(visit.request.path_params["id"]))
-        now = self.box.now()
+    async def raw_status(self, exchange: Exchange) -> Response:
+        job = self.owned(exchange, str(exchange.request.path_params["id"]))
+        now = self.sandbox.now()
         phase = job.phase(now)
         data: dict[str, Any] = {
             "task_id": job.id,
@@ -126,36 +126,36 @@ class NewApi(Vendor):
         }
         if phase == "done":
             # The newer records; older ones carry the address in fail_reason.
-            data |= {"result_url": self.link(visit, job), "finish_time": int(job.ends)}
+            data |= {"result_url": self.link(exchange, job), "finish_time": int(job.ends)}
         return JSONResponse({"code": "success", "message": "", "data": data})
 
-    async def content(self, visit: Visit) -> Response:
-        job = self.box.store.find(self.name, str(visit.request.path_params["id"]), visit.account)
+    async def content(self, exchange: Exchange) -> Response:
+        job = self.sandbox.store.find(self.name, str(exchange.request.path_params["id"]), exchange.account)
         if job is None:
             return _gateway(404, "Task not found", None, "invalid_request_error")
-        visit.job = job.id
-        phase = job.phase(self.box.now())
+        exchange.job = job.id
+        phase = job.phase(self.sandbox.now())
         if phase != "done":
             words = f"Task is not completed yet, current status: {RAW[phase]}"
             return _gateway(400, words, None, "invalid_request_error")
-        return await clip_response(self, visit, job, {"Cache-Control": "public, max-age=86400"})
+        return await clip_response(self, exchange, job, {"Cache-Control": "public, max-age=86400"})
 
-    async def _sent(self, visit: Visit) -> dict[str, Any]:
+    async def _sent(self, exchange: Exchange) -> dict[str, Any]:
         """The body as JSON, or the form the gateway takes as well (new-api source relay_utils.go)."""
-        if not visit.request.headers.get("content-type", "").startswith("multipart/"):
-            return await self.body(visit)
+        if not exchange.request.headers.get("content-type", "").startswith("multipart/"):
+            return await self.body(exchange)
         made: dict[str, Any] = {}
-        async with visit.request.form(max_part_size=4 * 1024 * 1024) as form:
+        async with exchange.request.form(max_part_size=4 * 1024 * 1024) as form:
             for name, value in form.multi_items():
                 if isinstance(value, UploadFile):
                     data = b64encode(await value.read()).decode()
-                    visit.facts["uploaded"] = f"{name}: {len(data)} characters of base64"
+                    exchange.facts["uploaded"] = f"{name}: {len(data)} characters of base64"
                 elif value:
                     made[name] = value
-        visit.facts["body"] = made
+        exchange.facts["body"] = made
         return made
 
-    def _task(self, job: Job) -> dict[str, Any]:
+    def _task(self, job: SandboxJob) -> dict[str, Any]:
         return {
             "id": job.id,
             "task_id": job.id,
@@ -174,7 +174,7 @@ def _gateway(status: int, words: str, code: str | None, kind: str = "new_api_err
     return JSONResponse({"error": error if code is None else {**error, "code": code}}, status)
 
 
-def _code(job: Job) -> str:
+def _code(job: SandboxJob) -> str:
     return "ContentModerationFailed" if job.ending == "moderated" else "ModelGenerateFailed"
 
 

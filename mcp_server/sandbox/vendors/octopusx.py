@@ -10,9 +10,9 @@ from starlette.routing import BaseRoute
 
 from mcp_server.domain.catalog import Offer
 from mcp_server.sandbox import offers
-from mcp_server.sandbox.jobs import Job, Order
+from mcp_server.sandbox.jobs import ClipOrder, SandboxJob
 from mcp_server.sandbox.sandbox import BROKE, OPENING
-from mcp_server.sandbox.vendors.base import Visit
+from mcp_server.sandbox.vendors.base import Exchange
 from mcp_server.sandbox.vendors.new_api import NewApi
 
 SCENES: Final[Mapping[str, str]] = {
@@ -24,10 +24,9 @@ SCENES: Final[Mapping[str, str]] = {
 TIERS: Final[Mapping[str, str]] = {"720p": "standard", "1080p": "pro"}
 
 
-class OctopusX(NewApi):
-    """OctopusX."""
+class Api(NewApi):
+    """The gateway with orders in `metadata`, and a balance."""
 
-    name: ClassVar[str] = "octopusx"
     object_name: ClassVar[str] = "video"
     words: ClassVar[Mapping[str, str]] = {
         "queued": "queued",
@@ -46,7 +45,7 @@ class OctopusX(NewApi):
             self.route("/api/usage/token", "balance", self.balance),
         ]
 
-    def order(self, body: Mapping[str, Any], offer: Offer) -> Order:
+    def order(self, body: Mapping[str, Any], offer: Offer) -> ClipOrder:
         extra: dict[str, Any] = body.get("metadata") or {}
         wanted: dict[str, Any] = extra.get("output_config") or {}
         wide, high = _size(str(body.get("size", "")))
@@ -60,7 +59,7 @@ class OctopusX(NewApi):
         # Scenes are priced by the scene; the page names no model for them.
         sold = offers.offers(self.name, str(body["model"]), (mode,)) or offers.offers_of(self.name, mode)
         model = sold[0].model if sold else offer.model
-        return Order(
+        return ClipOrder(
             vendor=self.name,
             endpoint=scene or "videos",
             vendor_model=str(body["model"]),
@@ -80,7 +79,7 @@ class OctopusX(NewApi):
             off_peak=extra.get("offpeak") is True,
         )
 
-    def named(self, job: Job) -> str:
+    def named(self, job: SandboxJob) -> str:
         """The billing name, which is not the one that was ordered (docs 002)."""
         order = job.order
         if order.mode == "motion-control":
@@ -89,9 +88,9 @@ class OctopusX(NewApi):
         ref = "ref" if order.image or order.video or order.references else "noref"
         return f"{order.vendor_model.lower()}-{order.resolution}-{ref}-{'audio' if order.audio else 'mute'}"
 
-    async def balance(self, visit: Visit) -> Response:
-        granted = 0 if visit.account == BROKE else int(OPENING)
-        left = int(self.box.left(self.name, visit.account, refunds=True))
+    async def balance(self, exchange: Exchange) -> Response:
+        granted = 0 if exchange.account == BROKE else int(OPENING)
+        left = int(self.sandbox.left(self.name, exchange.account, refunds=True))
         data = {
             "object": "token_usage",
             "name": "sandbox",

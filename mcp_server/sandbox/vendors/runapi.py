@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 from uuid import uuid4
 
 from starlette.responses import JSONResponse, Response
@@ -14,11 +14,10 @@ from starlette.routing import BaseRoute
 
 from mcp_server.domain.catalog import Offer
 from mcp_server.sandbox import offers
-from mcp_server.sandbox.jobs import Job, Order
+from mcp_server.sandbox.jobs import ClipOrder, SandboxJob, Scene
 from mcp_server.sandbox.store import KeyTakenError
-from mcp_server.sandbox.vendors.base import RefusedError, Vendor, Visit
-from mcp_server.sandbox.vendors.runapi_account import Account
-from mcp_server.sandbox.video.render import Shot
+from mcp_server.sandbox.vendors.base import Exchange, RefusedError, Vendor
+from mcp_server.sandbox.vendors.runapi_account import AccountRoutes
 
 OTHER_MODES: Final[Mapping[str, str]] = {
     "motion_control": "motion-control",
@@ -51,18 +50,17 @@ _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNOR
 _TIER: Final = {"720p": "standard", "1080p": "pro", "4k": "4k", "std": "standard", "pro": "pro"}
 
 
-class RunApi(Vendor):
-    """RunAPI."""
+class Api(Vendor):
+    """Six actions, one task shape, and the routes of the account."""
 
-    name: ClassVar[str] = "runapi"
-    refunds_failures: ClassVar[bool] = True  # docs 000
+    refunds_failures = True  # docs 000
 
     def routes(self) -> list[BaseRoute]:
         return [
             self.route("/api/v1/kling/{action}", "submit", self.submit, methods=("POST",)),
             self.route("/api/v1/kling/{action}/{id}", "status", self.status),
             self.route("/api/v1/kling/{id}", "status", self.status),
-            *Account(self).routes(),
+            *AccountRoutes(self, self.order).routes(),
         ]
 
     def refusal(self, fault: str, words: str, *, status: int | None = None, **more: Any) -> Response:
@@ -73,47 +71,47 @@ class RunApi(Vendor):
             body["errors"] = more["errors"]
         return self._labelled(JSONResponse(body, status or STATUS[fault]))
 
-    def word(self, job: Job, now: float) -> str:
+    def word(self, job: SandboxJob, now: float) -> str:
         return WORDS[job.phase(now)]
 
-    async def submit(self, visit: Visit) -> Response:
-        action = str(visit.request.path_params["action"])
+    async def submit(self, exchange: Exchange) -> Response:
+        action = str(exchange.request.path_params["action"])
         if action not in ACTIONS:
             raise RefusedError(self.refusal("not_found", action))
-        body = await self.body(visit)
+        body = await self.body(exchange)
         order = self.order(action, body)
-        self._source_is_usable(visit, order)
-        self.affordable(visit)
-        key = visit.request.headers.get("idempotency-key", "").strip()[:512]
-        visit.facts["idempotency_key"] = key
+        self._source_is_usable(exchange, order)
+        self.affordable(exchange)
+        key = exchange.request.headers.get("idempotency-key", "").strip()[:512]
+        exchange.facts["idempotency_key"] = key
         digest = sha256(json.dumps([action, body], sort_keys=True).encode()).hexdigest()
         try:
-            job = self.accept(visit, str(uuid4()), order, key=key, digest=digest)
+            job = self.accept(exchange, str(uuid4()), order, key=key, digest=digest)
         except KeyTakenError:
             words = "Idempotency-Key was already used with a different request"
             raise RefusedError(self.refusal("conflict", words)) from None
         # `task_id` is what docs 000 shows, `id` what the SDK requires.
         reply = {"id": job.id, "task_id": job.id, "status": WORDS["queued"], "model": order.vendor_model}
-        return self._labelled(JSONResponse(reply), visit, job)
+        return self._labelled(JSONResponse(reply), exchange, job)
 
-    async def status(self, visit: Visit) -> Response:
-        named = visit.request.path_params
+    async def status(self, exchange: Exchange) -> Response:
+        named = exchange.request.path_params
         if not _UUID.fullmatch(str(named["id"])):
             raise RefusedError(self.refusal("bad_input", "Invalid task id", status=400, code="invalid_resource_id"))
-        job = self.owned(visit, str(named["id"]))
+        job = self.owned(exchange, str(named["id"]))
         if named.get("action", job.order.endpoint) != job.order.endpoint:
             raise RefusedError(self.refusal("not_found", job.id))
-        phase = job.phase(self.box.now())
-        reply: dict[str, Any] = {"id": job.id, "status": self.said(visit, job), "model": job.order.vendor_model}
+        phase = job.phase(self.sandbox.now())
+        reply: dict[str, Any] = {"id": job.id, "status": self.said(exchange, job), "model": job.order.vendor_model}
         if reply["status"] == WORDS["done"]:
-            reply["videos"] = [{"url": self.link(visit, job)}]
+            reply["videos"] = [{"url": self.link(exchange, job)}]
             if job.price is not None:
                 reply["usage"] = {"cost": float(job.price)}
         elif phase == "failed":
             reply["error"] = job.words
-        return self._labelled(JSONResponse(reply), visit, job)
+        return self._labelled(JSONResponse(reply), exchange, job)
 
-    def order(self, action: str, body: Mapping[str, Any]) -> Order:
+    def order(self, action: str, body: Mapping[str, Any]) -> ClipOrder:
         """What was ordered; refuses what the contract refuses."""
         self._refuse(offers.problems(self.name, f"{action}_request", dict(body)))
         model = str(body.get("model") or (EXTENDED if action == "extend_video" else ""))
@@ -123,7 +121,7 @@ class RunApi(Vendor):
         modes = _modes(action, body)
         offer = _best(sold, modes, str(body.get("output_resolution") or body.get("mode") or ""))
         shots = tuple(_shots(body))
-        return Order(
+        return ClipOrder(
             vendor=self.name,
             endpoint=action,
             vendor_model=model,
@@ -150,12 +148,12 @@ class RunApi(Vendor):
                 fields.setdefault(field or "base", []).append(words)
             raise RefusedError(self.refusal("bad_input", problems[0][1], errors=fields))
 
-    def _source_is_usable(self, visit: Visit, order: Order) -> None:
+    def _source_is_usable(self, exchange: Exchange, order: ClipOrder) -> None:
         """A task that is continued must be ours, finished and of the kind that can go on."""
         if not order.source_task:
             return
-        source = self.box.store.find(self.name, order.source_task, visit.account)
-        phase = source.phase(self.box.now()) if source else "failed"
+        source = self.sandbox.store.find(self.name, order.source_task, exchange.account)
+        phase = source.phase(self.sandbox.now()) if source else "failed"
         if phase in ("queued", "running"):
             words, status, code = "Source task is not completed yet", 409, "source_task_not_ready"
         elif source is None or phase != "done":
@@ -166,11 +164,13 @@ class RunApi(Vendor):
             return
         raise RefusedError(self.refusal("bad_input", words, status=status, code=code))
 
-    def _labelled(self, response: Response, visit: Visit | None = None, job: Job | None = None) -> Response:
+    def _labelled(
+        self, response: Response, exchange: Exchange | None = None, job: SandboxJob | None = None
+    ) -> Response:
         response.headers["x-request-id"] = str(uuid4())
         if job is not None:
             response.headers["X-RunAPI-Task-Id"] = job.id
-        if visit is not None and (said := visit.request.headers.get("x-client-request-id")):
+        if exchange is not None and (said := exchange.request.headers.get("x-client-request-id")):
             response.headers["X-Client-Request-Id"] = said[:512]
         return response
 
@@ -201,6 +201,6 @@ def _picture(body: Mapping[str, Any]) -> str:
     return str(body.get("first_frame_image_url") or body.get("source_image_url") or "")
 
 
-def _shots(body: Mapping[str, Any]) -> Iterator[Shot]:
+def _shots(body: Mapping[str, Any]) -> Iterator[Scene]:
     for shot in body.get("multi_prompt", ()) if body.get("multi_shots") else ():
-        yield Shot(prompt=str(shot.get("prompt", "")), seconds=float(shot.get("duration_seconds", 5)))
+        yield Scene(prompt=str(shot.get("prompt", "")), seconds=float(shot.get("duration_seconds", 5)))

@@ -1,16 +1,16 @@
-"""RunAPI's other counters: balance, price lists and quotes, and the three steps of an upload."""
+"""RunAPI's routes beside its tasks: balance, price lists and quotes, and the three steps of an upload."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import ROUND_CEILING, Decimal
 from hashlib import md5, sha256
 from mimetypes import guess_type
 from secrets import token_urlsafe
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import quote
 
 from starlette.responses import JSONResponse, Response
@@ -19,13 +19,10 @@ from starlette.routing import BaseRoute
 from mcp_server import catalog
 from mcp_server.domain.catalog import Offer
 from mcp_server.sandbox import offers
-from mcp_server.sandbox.jobs import Order
+from mcp_server.sandbox.jobs import ClipOrder
 from mcp_server.sandbox.store import Upload
-from mcp_server.sandbox.vendors.base import RefusedError, Visit, read
+from mcp_server.sandbox.vendors.base import Exchange, RefusedError, Vendor, read
 from mcp_server.sandbox.video.cache import decoded
-
-if TYPE_CHECKING:
-    from mcp_server.sandbox.vendors.runapi import RunApi
 
 DAY_S: Final = 24 * 3600.0
 UPLOAD_LIFE_S: Final = 3 * DAY_S
@@ -34,12 +31,13 @@ UPLOAD_LIMIT: Final = 50 * 1024 * 1024
 """Ours; no limit is published."""
 
 
-class Account:
-    """What belongs to an account rather than to a task."""
+class AccountRoutes:
+    """What belongs to an account rather than to a task; `order` reads the body of an action."""
 
-    def __init__(self, vendor: RunApi) -> None:
+    def __init__(self, vendor: Vendor, order: Callable[[str, Mapping[str, Any]], ClipOrder]) -> None:
         self.vendor = vendor
-        self.box = vendor.box
+        self.order = order
+        self.sandbox = vendor.sandbox
 
     def routes(self) -> list[BaseRoute]:
         route = self.vendor.route
@@ -56,32 +54,32 @@ class Account:
             route("/uploads/{id}/{name}", "file", self.serve, signed_in=False),
         ]
 
-    async def me(self, _visit: Visit) -> Response:
+    async def me(self, _visit: Exchange) -> Response:
         account = {"id": 1, "name": "Sandbox"}
         return JSONResponse({"id": 1, "name": "Sandbox", "email": "sandbox@example.com", "account": account})
 
-    async def balance(self, visit: Visit) -> Response:
-        now = self.box.now()
-        name, account = self.vendor.name, visit.account
-        left = _cents(self.box.left(name, account, refunds=True))
+    async def balance(self, exchange: Exchange) -> Response:
+        now = self.sandbox.now()
+        name, account = self.vendor.name, exchange.account
+        left = _cents(self.sandbox.left(name, account, refunds=True))
         spent = {
-            "spent_cents_today": _cents(self.box.spent(name, account, refunds=True, since=now - now % DAY_S)),
-            "spent_cents_total": _cents(self.box.spent(name, account, refunds=True)),
+            "spent_cents_today": _cents(self.sandbox.spent(name, account, refunds=True, since=now - now % DAY_S)),
+            "spent_cents_total": _cents(self.sandbox.spent(name, account, refunds=True)),
         }
         return JSONResponse({"balance_cents": left, "paid_balance_cents": left, "bonus_balance_cents": 0, **spent})
 
-    async def schedules(self, visit: Visit) -> Response:
-        asked = visit.request.query_params
-        day = datetime.fromtimestamp(self.box.now(), UTC).date()
+    async def schedules(self, exchange: Exchange) -> Response:
+        asked = exchange.request.query_params
+        day = datetime.fromtimestamp(self.sandbox.now(), UTC).date()
         rows = [
             row
             for row in self._schedules(day)
             if all(asked.get(name) in (None, row[name]) for name in ("service", "action", "model"))
         ]
         etag = f'"{sha256(repr(rows).encode()).hexdigest()[:16]}"'
-        if visit.request.headers.get("if-none-match") == etag:
+        if exchange.request.headers.get("if-none-match") == etag:
             return Response(status_code=304, headers={"ETag": etag})
-        return JSONResponse({"as_of": _iso(self.box.now()), "price_schedules": rows}, headers={"ETag": etag})
+        return JSONResponse({"as_of": _iso(self.sandbox.now()), "price_schedules": rows}, headers={"ETag": etag})
 
     def _schedules(self, day: date) -> Iterator[dict[str, Any]]:
         """One row for each model and action."""
@@ -103,14 +101,14 @@ class Account:
                 "billing_config": _billing(rates, by_mode=not any(offer.resolutions for offer in sold)),
             }
 
-    async def quote(self, visit: Visit) -> Response:
-        body = await self.vendor.body(visit)
+    async def quote(self, exchange: Exchange) -> Response:
+        body = await self.vendor.body(exchange)
         action, model = str(body.get("action", "")), str(body.get("model", ""))
         if body.get("service") != "kling" or action not in _ACTIONS:
             raise RefusedError(self.vendor.refusal("bad_input", "Unknown service or action"))
         params = body.get("params")
-        order = self.vendor.order(action, {"model": model, **(params if isinstance(params, dict) else {})})  # type: ignore[reportUnknownArgumentType]
-        amount = offers.cost(order, self.box.now())
+        order = self.order(action, {"model": model, **(params if isinstance(params, dict) else {})})  # type: ignore[reportUnknownArgumentType]
+        amount = offers.cost(order, self.sandbox.now())
         if amount is None:
             raise RefusedError(self.vendor.refusal("bad_input", "No price is available for this request"))
         quote = {
@@ -121,84 +119,84 @@ class Account:
             "currency": "USD",
             "reservation_amount_cents": _cents(amount),
             "estimate_basis": f"{order.seconds:g} seconds",
-            "as_of": _iso(self.box.now()),
+            "as_of": _iso(self.sandbox.now()),
         }
         return JSONResponse({"price_quote": quote})
 
-    async def register(self, visit: Visit) -> Response:
-        source = (await self.vendor.body(visit)).get("source")
+    async def register(self, exchange: Exchange) -> Response:
+        source = (await self.vendor.body(exchange)).get("source")
         source = source if isinstance(source, dict) else {}  # type: ignore[reportUnknownVariableType]
         kind, address = source.get("type"), str(source.get("url", ""))  # type: ignore[reportUnknownMemberType]
         if kind == "url" and address.startswith("https://"):
             # Nothing is fetched: the file stands for its address.
-            upload = self._new(visit, address.rpartition("/")[2] or "file", 0, "", data=b"", source=address)
+            upload = self._new(exchange, address.rpartition("/")[2] or "file", 0, "", data=b"", source=address)
         elif kind == "base64" and (data := _base64(str(source.get("data", "")))):  # type: ignore[reportUnknownMemberType]
-            upload = self._new(visit, "file", len(data), "", data=data)
+            upload = self._new(exchange, "file", len(data), "", data=data)
         else:
             raise RefusedError(self.vendor.refusal("bad_input", "source must be a url or base64 data"))
         upload = replace(upload, confirmed=True)
-        self.box.store.put_upload(upload)
-        return JSONResponse(self._told(visit, upload), 201)
+        self.sandbox.store.put_upload(upload)
+        return JSONResponse(self._told(exchange, upload), 201)
 
-    async def prepare(self, visit: Visit) -> Response:
-        body = await self.vendor.body(visit)
+    async def prepare(self, exchange: Exchange) -> Response:
+        body = await self.vendor.body(exchange)
         name, size, checksum = body.get("filename"), body.get("byte_size"), body.get("checksum")
         if not (isinstance(name, str) and name and isinstance(checksum, str) and checksum):
             raise RefusedError(self.vendor.refusal("bad_input", "filename and checksum are required"))
         if not isinstance(size, int) or not 0 < size <= UPLOAD_LIMIT:
             raise RefusedError(self.vendor.refusal("bad_input", "byte_size is missing or too large"))
-        upload = self._new(visit, name, size, checksum, data=None)
-        self.box.store.put_upload(upload)
-        base = str(visit.request.base_url).rstrip("/")
+        upload = self._new(exchange, name, size, checksum, data=None)
+        self.sandbox.store.put_upload(upload)
+        base = str(exchange.request.base_url).rstrip("/")
         headers = {"Content-MD5": checksum, "Content-Type": _type(name)}
         address = f"{base}/{self.vendor.name}/uploads/{upload.id}"
         return JSONResponse({"signed_id": upload.id, "upload_url": address, "headers": headers})
 
-    async def receive(self, visit: Visit) -> Response:
-        upload = self._upload(str(visit.request.path_params["id"]))
-        if "authorization" in visit.request.headers:
+    async def receive(self, exchange: Exchange) -> Response:
+        upload = self._upload(str(exchange.request.path_params["id"]))
+        if "authorization" in exchange.request.headers:
             return JSONResponse({"error": "Only one authorization mechanism is allowed"}, 400)
-        data = await read(visit.request)
+        data = await read(exchange.request)
         digest = base64.b64encode(md5(data, usedforsecurity=False).digest()).decode()
         if upload.data is not None or len(data) != upload.size or digest != upload.checksum:
             return JSONResponse({"error": "The upload does not match what was prepared"}, 422)
-        self.box.store.put_upload(replace(upload, data=data))
+        self.sandbox.store.put_upload(replace(upload, data=data))
         return Response(status_code=204)
 
-    async def confirm(self, visit: Visit) -> Response:
-        upload = self._upload(str((await self.vendor.body(visit)).get("signed_id", "")))
-        if upload.data is None or upload.account != visit.account:
+    async def confirm(self, exchange: Exchange) -> Response:
+        upload = self._upload(str((await self.vendor.body(exchange)).get("signed_id", "")))
+        if upload.data is None or upload.account != exchange.account:
             raise RefusedError(self.vendor.refusal("bad_input", "Nothing was uploaded under this id"))
         upload = replace(upload, confirmed=True)
-        self.box.store.put_upload(upload)
-        return JSONResponse(self._told(visit, upload), 201)
+        self.sandbox.store.put_upload(upload)
+        return JSONResponse(self._told(exchange, upload), 201)
 
-    async def serve(self, visit: Visit) -> Response:
-        upload = self._upload(str(visit.request.path_params["id"]))
+    async def serve(self, exchange: Exchange) -> Response:
+        upload = self._upload(str(exchange.request.path_params["id"]))
         return Response(upload.data or b"", media_type=_type(upload.name))
 
     def _upload(self, upload_id: str) -> Upload:
-        upload = self.box.store.upload(upload_id)
-        if upload is None or self.box.now() > upload.made + UPLOAD_LIFE_S:
+        upload = self.sandbox.store.upload(upload_id)
+        if upload is None or self.sandbox.now() > upload.made + UPLOAD_LIFE_S:
             raise RefusedError(self.vendor.refusal("not_found", upload_id))
         return upload
 
     def _new(
-        self, visit: Visit, name: str, size: int, checksum: str, *, data: bytes | None, source: str = ""
+        self, exchange: Exchange, name: str, size: int, checksum: str, *, data: bytes | None, source: str = ""
     ) -> Upload:
         return Upload(
             id=token_urlsafe(18),
-            account=visit.account,
+            account=exchange.account,
             name=name.replace("/", "_")[:120],
             size=size,
             checksum=checksum,
-            made=self.box.now(),
+            made=self.sandbox.now(),
             data=data,
             source=source,
         )
 
-    def _told(self, visit: Visit, upload: Upload) -> dict[str, Any]:
-        base = str(visit.request.base_url).rstrip("/")
+    def _told(self, exchange: Exchange, upload: Upload) -> dict[str, Any]:
+        base = str(exchange.request.base_url).rstrip("/")
         return {
             "file_name": upload.name,
             "url": f"{base}/{self.vendor.name}/uploads/{upload.id}/{quote(upload.name)}",
@@ -225,7 +223,7 @@ def _action(offer: Offer) -> str:
 
 def _rates(offer: Offer, action: str, day: date) -> Iterator[tuple[tuple[str, str], float]]:
     """Cents per second by sound and by resolution, or by `mode` where there is no resolution."""
-    order = Order(
+    order = ClipOrder(
         vendor=offer.provider,
         endpoint=action,
         vendor_model=offer.vendor_model,

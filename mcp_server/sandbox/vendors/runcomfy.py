@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from math import ceil
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 from uuid import uuid4
 
 from starlette.responses import JSONResponse, Response
@@ -15,8 +15,8 @@ from starlette.routing import BaseRoute
 from mcp_server import catalog
 from mcp_server.domain.catalog import Offer
 from mcp_server.sandbox import offers
-from mcp_server.sandbox.jobs import Job, Order, listed
-from mcp_server.sandbox.vendors.base import RefusedError, Vendor, Visit
+from mcp_server.sandbox.jobs import ClipOrder, SandboxJob, listed
+from mcp_server.sandbox.vendors.base import Exchange, RefusedError, Vendor
 
 REFUSALS: Final[Mapping[str, tuple[int, int | None]]] = {
     "auth": (401, 400004),
@@ -40,11 +40,10 @@ IMAGES: Final = ("start_image_url", "image")
 END_IMAGES: Final = ("end_image_url", "end_image")
 
 
-class RunComfy(Vendor):
-    """RunComfy."""
+class Api(Vendor):
+    """Orders by the model's path; status, result and cancelling by request."""
 
-    name: ClassVar[str] = "runcomfy"
-    refunds_failures: ClassVar[bool] = True  # only what ran is billed; a failed run's cost is answered as 0
+    refunds_failures = True  # only what ran is billed; a failed run's cost is answered as 0
 
     def routes(self) -> list[BaseRoute]:
         return [
@@ -66,77 +65,77 @@ class RunComfy(Vendor):
         # Some of its refusals come as HTTP 200 (the vendor's own client looks for them there).
         return JSONResponse(body, 200 if more.get("inside_200") else status or http)
 
-    def word(self, job: Job, now: float) -> str:
+    def word(self, job: SandboxJob, now: float) -> str:
         return WORDS[job.phase(now)]
 
-    async def submit(self, visit: Visit) -> Response:
-        model = str(visit.request.path_params["model"])
+    async def submit(self, exchange: Exchange) -> Response:
+        model = str(exchange.request.path_params["model"])
         sold = offers.offers(self.name, model)
         if not sold:
             raise RefusedError(self.refusal("bad_id", f"Invalid model_id: {model}"))
-        body = await self.body(visit)
+        body = await self.body(exchange)
         found = offers.problems(self.name, sold[0].schema, body)
         if found:
             detail = [{"loc": where.split("."), "msg": words} for where, words in found]
             raise RefusedError(self.refusal("bad_input", found[0][1], detail=detail))
         order = _order(model, sold[0], body)
-        self.affordable(visit)
-        job = self.accept(visit, str(uuid4()), order)
-        cancel = f"{self._address(visit, job)}/cancel"
-        return JSONResponse({"request_id": job.id, **self._links(visit, job), "cancel_url": cancel})
+        self.affordable(exchange)
+        job = self.accept(exchange, str(uuid4()), order)
+        cancel = f"{self._address(exchange, job)}/cancel"
+        return JSONResponse({"request_id": job.id, **self._links(exchange, job), "cancel_url": cancel})
 
-    async def status(self, visit: Visit) -> Response:
-        job = self.owned(visit, str(visit.request.path_params["id"]))
-        now = self.box.now()
-        reply: dict[str, Any] = {"request_id": job.id, "status": self.said(visit, job), **self._links(visit, job)}
+    async def status(self, exchange: Exchange) -> Response:
+        job = self.owned(exchange, str(exchange.request.path_params["id"]))
+        now = self.sandbox.now()
+        reply: dict[str, Any] = {"request_id": job.id, "status": self.said(exchange, job), **self._links(exchange, job)}
         if job.phase(now) == "queued":
             reply["queue_position"] = ceil(3 * (job.starts - now) / (job.starts - job.accepted))
         return JSONResponse(reply)
 
-    async def result(self, visit: Visit) -> Response:
-        job = self.owned(visit, str(visit.request.path_params["id"]))
-        phase = job.phase(self.box.now())
+    async def result(self, exchange: Exchange) -> Response:
+        job = self.owned(exchange, str(exchange.request.path_params["id"]))
+        phase = job.phase(self.sandbox.now())
         reply: dict[str, Any] = {
             "request_id": job.id,
             "model_id": job.order.vendor_model,
             "status": WORDS[phase],
             "created_at": _iso(job.accepted),
-            "output": self._output(visit, job) if phase == "done" else None,
+            "output": self._output(exchange, job) if phase == "done" else None,
         }
         if phase in ("done", "failed"):
             reply["finished_at"] = _iso(job.ends)
         if phase == "failed":
             reply["error"] = job.words
-        if visit.request.query_params.get("include_cost") == "true" and phase != "queued":
+        if exchange.request.query_params.get("include_cost") == "true" and phase != "queued":
             reply["cost"] = _cost(job, phase)
         return JSONResponse(reply)
 
-    async def cancel(self, visit: Visit) -> Response:
-        job = self.owned(visit, str(visit.request.path_params["id"]))
-        stopped = job.cancelled is not None or self.box.store.cancel(job.id, self.box.now())
+    async def cancel(self, exchange: Exchange) -> Response:
+        job = self.owned(exchange, str(exchange.request.path_params["id"]))
+        stopped = job.cancelled is not None or self.sandbox.store.cancel(job.id, self.sandbox.now())
         outcome = "cancelled" if stopped else "not_cancellable"
         return JSONResponse({"request_id": job.id, "outcome": outcome})
 
-    async def balance(self, visit: Visit) -> Response:
-        left = self.box.left(self.name, visit.account, refunds=self.refunds_failures)
+    async def balance(self, exchange: Exchange) -> Response:
+        left = self.sandbox.left(self.name, exchange.account, refunds=self.refunds_failures)
         return JSONResponse({"balance_usd": float(left), "currency": "USD"})
 
-    async def models(self, visit: Visit) -> Response:
-        asked = visit.request.query_params
+    async def models(self, exchange: Exchange) -> Response:
+        asked = exchange.request.query_params
         names = sorted({offer.vendor_model for offer in catalog.load().offers if offer.provider == self.name})
         names = [name for name in names if asked.get("search", "") in name]
         first, limit = _number(asked.get("offset"), 0), min(100, _number(asked.get("limit"), 100))
         rows = [{"model_id": name} for name in names[first : first + limit]]
         return JSONResponse({"models": rows, "total": len(names)})
 
-    async def model(self, visit: Visit) -> Response:
-        model = str(visit.request.path_params["model"])
+    async def model(self, exchange: Exchange) -> Response:
+        model = str(exchange.request.path_params["model"])
         sold = offers.offers(self.name, model)
         if not sold:
             raise RefusedError(self.refusal("not_found", model))
         offer = sold[0]
         order = _order(model, offer, {})
-        price = offers.price_of(order, datetime.fromtimestamp(self.box.now(), UTC).date())
+        price = offers.price_of(order, datetime.fromtimestamp(self.sandbox.now(), UTC).date())
         known = price is not None and price.unit == "second" and price.silent is not None
         return JSONResponse(
             {
@@ -147,20 +146,20 @@ class RunComfy(Vendor):
             }
         )
 
-    def _output(self, visit: Visit, job: Job) -> dict[str, Any]:
+    def _output(self, exchange: Exchange, job: SandboxJob) -> dict[str, Any]:
         """One string or a list: the vendor's client knows both shapes."""
-        address = self.link(visit, job)
+        address = self.link(exchange, job)
         return {"videos": [address]} if job.order.mode == "reference-to-video" else {"video": address}
 
-    def _address(self, visit: Visit, job: Job) -> str:
-        return f"{str(visit.request.base_url).rstrip('/')}/{self.name}/v1/requests/{job.id}"
+    def _address(self, exchange: Exchange, job: SandboxJob) -> str:
+        return f"{str(exchange.request.base_url).rstrip('/')}/{self.name}/v1/requests/{job.id}"
 
-    def _links(self, visit: Visit, job: Job) -> dict[str, str]:
-        address = self._address(visit, job)
+    def _links(self, exchange: Exchange, job: SandboxJob) -> dict[str, str]:
+        address = self._address(exchange, job)
         return {"status_url": f"{address}/status", "result_url": f"{address}/result"}
 
 
-def _order(model: str, offer: Offer, body: Mapping[str, Any]) -> Order:
+def _order(model: str, offer: Offer, body: Mapping[str, Any]) -> ClipOrder:
     """What was ordered, with the vendor's own defaults.
 
     They are costly: unless the body says otherwise, kling-3.0 has its sound on, and its image-to-video lasts ten
@@ -169,8 +168,8 @@ def _order(model: str, offer: Offer, body: Mapping[str, Any]) -> Order:
     main_line = model.startswith("kling/kling-3.0/")
     from_image = offer.mode == "image-to-video"
     seconds = int(body.get("duration", 10 if main_line and from_image else 5))
-    return Order(
-        vendor="runcomfy",
+    return ClipOrder(
+        vendor=offer.provider,
         endpoint=model,
         vendor_model=model,
         model=offer.model,
@@ -192,7 +191,7 @@ def _first(body: Mapping[str, Any], names: tuple[str, ...]) -> str:
     return next((str(body[name]) for name in names if body.get(name)), "")
 
 
-def _cost(job: Job, phase: str) -> float | None:
+def _cost(job: SandboxJob, phase: str) -> float | None:
     if phase in ("failed", "cancelled"):
         return 0.0
     return None if job.price is None else float(Decimal(job.price))

@@ -8,14 +8,13 @@ from typing import Any, ClassVar
 from starlette.routing import BaseRoute
 
 from mcp_server.domain.catalog import Offer
-from mcp_server.sandbox.jobs import Job, Order, listed
+from mcp_server.sandbox.jobs import ClipOrder, SandboxJob, listed
 from mcp_server.sandbox.vendors.new_api import NewApi
 
 
-class UniAll(NewApi):
-    """UniAll."""
+class Api(NewApi):
+    """The gateway with tier and sound in the name of the model."""
 
-    name: ClassVar[str] = "uniall"
     object_name: ClassVar[str] = "video.generation.job"
     words: ClassVar[Mapping[str, str]] = {
         "queued": "queued",
@@ -36,11 +35,11 @@ class UniAll(NewApi):
         extra = body.get("extra_body")
         return not (body.get("image") and isinstance(extra, dict) and extra.get("multi_prompt"))  # type: ignore[reportUnknownMemberType]
 
-    def order(self, body: Mapping[str, Any], offer: Offer) -> Order:
+    def order(self, body: Mapping[str, Any], offer: Offer) -> ClipOrder:
         extra: dict[str, Any] = body.get("extra_body") or {}
         model, image = str(body["model"]), str(body.get("image", ""))
         seconds = int(body.get("duration", 5))
-        return Order(
+        return ClipOrder(
             vendor=self.name,
             endpoint="generations",
             vendor_model=model,
@@ -58,5 +57,5 @@ class UniAll(NewApi):
             shots=listed(extra.get("multi_prompt"), seconds),
         )
 
-    def named(self, job: Job) -> str:
+    def named(self, job: SandboxJob) -> str:
         return job.order.vendor_model

@@ -16,7 +16,7 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from mcp_server.sandbox import jobs
-from mcp_server.sandbox.jobs import Job
+from mcp_server.sandbox.jobs import SandboxJob
 from mcp_server.sandbox.video.drawing import size_of
 from mcp_server.sandbox.video.render import Clip, Still, render
 
@@ -52,7 +52,7 @@ class Clips:
         if self._own and self._folder is not None:
             rmtree(self._folder, ignore_errors=True)
 
-    async def of(self, job: Job, pictures: Mapping[str, bytes]) -> Drawn:
+    async def of(self, job: SandboxJob, pictures: Mapping[str, bytes]) -> Drawn:
         """The job's clip. `pictures` are the ones that were uploaded, by address."""
         if not self._rendering:
             return Drawn(PREBUILT, _etag(PREBUILT.name), prebuilt=True)
@@ -95,7 +95,7 @@ class Clips:
                 path.unlink(missing_ok=True)
 
 
-def plan(job: Job, pictures: Mapping[str, bytes]) -> Clip:
+def plan(job: SandboxJob, pictures: Mapping[str, bytes]) -> Clip:
     """What will be drawn for a job, with the defect it was given."""
     order = job.order
     first = _still(order.image, "image", pictures)

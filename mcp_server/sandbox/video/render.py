@@ -11,6 +11,7 @@ from math import pi, sin
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from mcp_server.sandbox.jobs import Scene
 from mcp_server.sandbox.video import font
 from mcp_server.sandbox.video.drawing import BLACK, INK, Picture, Still, av, flat, put, scene, stamp, still
 
@@ -25,14 +26,6 @@ Look = Literal["normal", "black", "frozen"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shot:
-    """One scene and how long it lasts."""
-
-    prompt: str
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Clip:
     """A clip as it will be drawn."""
 
@@ -41,7 +34,7 @@ class Clip:
     audio: bool
     title: str
     """Vendor, model, tier."""
-    shots: tuple[Shot, ...]
+    shots: tuple[Scene, ...]
     first: Still | None = None
     last: Still | None = None
     look: Look = "normal"
