@@ -77,12 +77,15 @@ class _Parts:
     async def account(self, provider: str, simulated: bool) -> Account:  # noqa: FBT001 - two answers, one question
         """How to reach a provider; the sandbox begins to play when it is first asked for."""
         from mcp_server.providers.accounts import account, sandbox_account
+        from mcp_server.providers.reading import not_rehearsable
 
         facts = self.load().providers[provider]
         if not simulated:
             return account(facts, self.settings)
-        urls = await self._play().start()
-        return sandbox_account(facts, urls[provider])
+        base = (await self._play().start()).get(provider)
+        if base is None:
+            raise not_rehearsable(facts)
+        return sandbox_account(facts, base)
 
     def _play(self) -> SandboxServer:
         from mcp_server.sandbox.sandbox import Sandbox

@@ -28,13 +28,13 @@ def models(
     known = names(catalog)
     known.certain_provider(provider, SANDBOX)
     wanted = {"tier": tier, "mode": mode}
-    # The sandbox plays them all.
     wanted |= {"provider": provider} if provider != SANDBOX else {}
     fixed = dict(known.certain_model(model).sets) if model is not None else {}
     found = [
         offer
         for offer in catalog.offers
-        if all(value is None or getattr(offer, name) == value for name, value in wanted.items())
+        if (provider != SANDBOX or catalog.providers[offer.provider].rehearsable)
+        and all(value is None or getattr(offer, name) == value for name, value in wanted.items())
         and _goes_by(offer, fixed)
     ]
     keys = {name: "key set" if name in signed_in else "no key" for name in catalog.providers}

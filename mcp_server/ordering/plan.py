@@ -19,7 +19,7 @@ from mcp_server.domain.vocabulary import SANDBOX
 from mcp_server.errors import NotAnOrderError, RequestError
 from mcp_server.ordering import pricing, validation
 from mcp_server.providers import media_inputs
-from mcp_server.providers.reading import not_signed_in
+from mcp_server.providers.reading import not_rehearsable, not_signed_in
 from mcp_server.routing import choose
 from mcp_server.routing.request import most_of, request_from
 
@@ -86,6 +86,10 @@ class Planner:
             if self.settings.secret(facts.key_variable, facts.token_file)
         )
 
+    @property
+    def _rehearsable(self) -> frozenset[str]:
+        return frozenset(facts.id for facts in self.catalog.providers.values() if facts.rehearsable)
+
     def plan(
         self,
         arguments: VideoArguments,
@@ -102,15 +106,19 @@ class Planner:
         if rehearsal:
             request = replace(request, provider=None)
         signed_in = self.signed_in
-        simulated = rehearsal or not signed_in or (source is not None and source.simulated)
         unread = "" if rehearsal else self._unread()
-        usable = frozenset(self.catalog.providers) if simulated else signed_in
+        simulated = rehearsal or not signed_in or (source is not None and source.simulated)
+        usable = self._rehearsable if simulated else signed_in
         if request.provider and request.provider not in usable:
+            facts = self.catalog.providers[request.provider]
             if buying:
-                raise not_signed_in(self.catalog.providers[request.provider], why=unread)
-            usable |= {request.provider}
+                raise not_rehearsable(facts) if simulated else not_signed_in(facts, why=unread)
+            # What something costs can be asked of anybody.
+            usable, simulated = usable | {facts.id}, False
         given = media_inputs.inspect(request, simulated=simulated)
-        usable_quotes, other_quotes, misfits = self._shortlist(request, usable, given, day, whole=not buying)
+        usable_quotes, other_quotes, misfits = self._shortlist(
+            request, usable, given, day, simulated=simulated, whole=not buying
+        )
         route = choose.choose(request, usable_quotes, misfits, self.catalog)
         fitting = sorted((*usable_quotes, *other_quotes), key=lambda quote: quote.price_rank)
         warnings = (unread, arguments.pasted, *notes, *route.quote.checked.warnings, *route.warnings)
@@ -174,6 +182,7 @@ class Planner:
         given: Mapping[str, media_inputs.Kind],
         day: date,
         *,
+        simulated: bool,
         whole: bool,
     ) -> tuple[list[Quote], list[Quote], list[Misfit]]:
         """Quotes to choose from, quotes only to compare with, and why the rest cannot; `whole` compares with all."""
@@ -189,7 +198,7 @@ class Planner:
                 for later in groups if whole else ():
                     others += self._priced(request, later, given, day)[0]
                 return mine, others, misfits
-            misfits += [_without_key(quote.checked.offer, self.catalog) for quote in quotes]
+            misfits += [_out_of_reach(quote.checked.offer, self.catalog, simulated=simulated) for quote in quotes]
         return [], [], misfits
 
     def _priced(
@@ -219,8 +228,8 @@ class Planner:
         return Misfit(offer=offer, problems=(*known, *refused))
 
 
-def _without_key(offer: Offer, catalog: Catalog) -> Misfit:
+def _out_of_reach(offer: Offer, catalog: Catalog, *, simulated: bool) -> Misfit:
     facts = catalog.providers[offer.provider]
-    return Misfit(
-        offer=offer, problems=(f"{offer.id} fits, but there is no key for {facts.name} ({facts.key_variable})",)
-    )
+    missing = f"there is no key for {facts.name} ({facts.key_variable})"
+    why = f"the sandbox cannot play {facts.name}, and {missing}" if simulated else missing
+    return Misfit(offer=offer, problems=(f"{offer.id} fits, but {why}",))

@@ -127,6 +127,15 @@ def not_signed_in(facts: Provider, *, why: str = "") -> NotSignedInError:
     return NotSignedInError(f"There is no key for {facts.name}", why=why, next_step=_sign_in(facts))
 
 
+def not_rehearsable(facts: Provider) -> NotSignedInError:
+    """The error for a provider that can only be bought from: nobody taught the sandbox to play it."""
+    return NotSignedInError(
+        f"The sandbox cannot play {facts.name}",
+        why="no exchanges with it are recorded here, and nobody wrote its protocol",
+        next_step=f"{_sign_in(facts)}, or name another provider",
+    )
+
+
 def no_key(facts: Provider, origin: str) -> NotSignedInError:
     """The error for a key that no vendor can have given out; it is not shown."""
     return NotSignedInError(

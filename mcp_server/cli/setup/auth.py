@@ -106,7 +106,7 @@ def _status(settings: Settings, providers: Mapping[str, Provider], *, as_json: b
         print(f"{name:10}  {'key from ' + origin if origin else 'no key'}")
     _readable(settings.key_file, settings.credentials_file)
     if not any(found.values()):
-        print("No key at all: the sandbox plays every vendor, for free. `kling-video auth PROVIDER` stores a key.")
+        print("No key at all: the sandbox plays the vendors, for free. `kling-video auth PROVIDER` stores a key.")
     return 0
 
 

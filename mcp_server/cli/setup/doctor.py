@@ -61,7 +61,7 @@ async def _look(service: Service, *, offline: bool) -> list[Finding]:
     transport = Transport(now=time.time)
     try:
         keys = await asyncio.gather(*(_key(service, transport, facts, offline=offline) for facts in providers))
-        sandbox = await _sandbox(service, transport, providers[0])
+        sandbox = await _sandbox(service, transport, next(facts for facts in providers if facts.rehearsable))
     finally:
         await transport.aclose()
         await service.close()
@@ -126,7 +126,7 @@ def _nobody(service: Service, trouble: KlingError | None) -> Finding:
         about="keys",
         name="sandbox",
         level="good",
-        what="answers; without any key it plays every vendor, for free, and says so",
+        what="answers; without any key it plays the vendors, for free, and says so",
         next_step="`kling-video auth PROVIDER` stores a key for the real thing",
     )
 
