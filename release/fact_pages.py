@@ -92,7 +92,7 @@ _SOUND = {
 
 def _providers(catalog: Catalog) -> str:
     parts = [
-        "# The five vendors\n",
+        "# The vendors\n",
         "Generated from the fact files. What nobody has found out is written as unknown.\n",
     ]
     for provider in catalog.providers.values():

@@ -14,6 +14,7 @@ from mcp_server.cli.setup.clients import NAME as SERVER
 from mcp_server.cli.setup.install import CALL_MS, START_S
 from mcp_server.cli.setup.skill import files
 from mcp_server.cli.setup.variables import Variable, variables
+from mcp_server.server.player import CLIP_ORIGINS
 from mcp_server.server.tools.declarations import HOMEPAGE, NAME, TITLE, TOOLS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,6 +37,7 @@ def pages() -> dict[Path, bytes]:
         ROOT / "server.json": registry(),
         ROOT / "gemini-extension.json": gemini(),
         ROOT / "release" / "mcpb" / "manifest.json": bundle(),
+        CLIP_ORIGINS: [f"https://{host}" for host in _media_hosts()],
     }
     found |= {path: (json.dumps(page, indent=2, ensure_ascii=False) + "\n").encode() for path, page in made.items()}
     found[PLUGIN / "README.md"] = _PLUGIN_PAGE.encode()
@@ -163,6 +165,10 @@ def bundle() -> dict[str, Any]:
 
 def _variables() -> list[Variable]:
     return list(variables(catalog.load()))
+
+
+def _media_hosts() -> list[str]:
+    return [host for provider in catalog.load().providers.values() for host in provider.media_hosts]
 
 
 def _everyday() -> list[Variable]:

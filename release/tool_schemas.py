@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from mcp_server import places
+from mcp_server.catalog import REGISTRY
 from mcp_server.server.tools import arguments as shapes
 from mcp_server.server.tools import declarations
 
@@ -24,7 +25,7 @@ def pages() -> dict[Path, bytes]:
     """Every schema and what should stand in it."""
     made: dict[str, dict[str, Any]] = {}
     for tool in declarations.TOOLS:
-        made[f"{tool.name}.input.json"] = _input(tool.name)
+        made[f"{tool.name}.input.json"] = _with_vendors(_input(tool.name))
         made[f"{tool.name}.output.json"] = _output(tool.name)
     return {_folder() / name: _text(schema).encode() for name, schema in made.items()}
 
@@ -58,6 +59,11 @@ def _output(name: str) -> dict[str, Any]:
     properties = {key: _shallow(part) for key, part in schema["properties"].items()}
     properties.setdefault("error", {"type": "object"})
     return {"type": "object", "properties": properties}
+
+
+def _with_vendors(schema: dict[str, Any]) -> dict[str, Any]:
+    """The vendors' ids where a description leaves room for them: the shapes are below the catalog."""
+    return json.loads(json.dumps(schema).replace("{vendors}", ", ".join(REGISTRY)))
 
 
 def _plain(node: Any, defs: dict[str, Any]) -> Any:

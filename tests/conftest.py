@@ -9,7 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from mcp_server import catalog
+
 _CONNECT = socket.socket.connect
+VENDORS = tuple(facts.key_variable.partition("_")[0] for facts in catalog.load().providers.values())
+"""What the vendors' variables begin with."""
 LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -33,7 +37,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import os
 
     for name in list(os.environ):
-        if name.startswith(("KLING", "RUNAPI", "OCTOPUSX", "UNIALL", "RUNCOMFY")) or name.lower().endswith("_proxy"):
+        if name.startswith(("KLING", *VENDORS)) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path / "user"))
     monkeypatch.setenv("KLING_HOME", str(tmp_path / "home"))

@@ -22,7 +22,7 @@ FAULTS = ("", "drop_after_accept", "500_after_accept", "no_money", "content_refu
 
 @pytest.fixture
 async def vendors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """All five vendors on loopback, as a server of their own."""
+    """All vendors on loopback, as a server of their own."""
     monkeypatch.setattr("mcp_server.sandbox.sandbox.can_render", lambda: False)
     (tmp_path / "vendors").mkdir()
     clock = hurried()

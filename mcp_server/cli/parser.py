@@ -52,6 +52,8 @@ def command(name: str, more: str = "", *, epilog: str = "", as_json: bool = True
 
 def add_video_flags(parser: Parser) -> None:
     """Words, and a flag for every argument of `generate_video`."""
+    from mcp_server.catalog import REGISTRY
+
     add = parser.add_argument
     add("words", nargs="*", metavar="WORDS", help='the order in your words: "kling 4k, vertical, 10s: a neon city"')
     add("--input", metavar="FILE", help="the arguments as a JSON object; - reads standard input; flags go first")
@@ -60,7 +62,7 @@ def add_video_flags(parser: Parser) -> None:
     add("--mode", choices=MODES)
     add("--tier", choices=TIERS)
     add("--model", help="kling-3.0, kling-o3, … or any vendor's own id")
-    add("--provider", help="runapi, kling3api, octopusx, uniall, runcomfy; sandbox rehearses for free")
+    add("--provider", help=f"{', '.join(REGISTRY)}; sandbox rehearses for free")
     add("--duration", type=_seconds, metavar="SECONDS")
     add("--aspect-ratio", metavar="W:H", help="16:9, 9:16 or 1:1")
     add("--resolution", choices=("720p", "1080p", "4k"))

@@ -52,7 +52,7 @@ class VideoArguments(_Strict):
     model: str | type_none = None
     """kling-3.0, kling-o3, … or any vendor's own id."""
     provider: str | type_none = None
-    """runapi, kling3api, octopusx, uniall, runcomfy; sandbox = free rehearsal."""
+    """{vendors}; sandbox = free rehearsal."""
     duration: Seconds | type_none = None
     """Seconds."""
     aspect_ratio: str | type_none = None

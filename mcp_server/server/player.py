@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from mcp.server.apps import APP_MIME_TYPE, Apps
 from mcp.server.mcpserver.resources import FileResource
 
-from mcp_server.server.tools.declarations import CLIP_ORIGINS, PLAYER
+from mcp_server.server.tools.declarations import PLAYER
 
 PAGE = Path(__file__).with_name("player.html")
+CLIP_ORIGINS = Path(__file__).with_name("clip_origins.json")
+"""Where vendors say their clips lie, generated from their facts: read there, a start would take 3 ms longer."""
 
 
 def player() -> Apps:
@@ -25,7 +28,12 @@ def player() -> Apps:
             encoding="utf-8",
             path=PAGE,
             # Small clips come through `resources/read`; large ones play from where they are, as far as that is known.
-            meta={"ui": {"csp": {"resourceDomains": list(CLIP_ORIGINS)}, "prefersBorder": True}},
+            meta={
+                "ui": {
+                    "csp": {"resourceDomains": json.loads(CLIP_ORIGINS.read_text(encoding="utf-8"))},
+                    "prefersBorder": True,
+                }
+            },
         )
     )
     return apps

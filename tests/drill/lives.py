@@ -17,22 +17,17 @@ from typing import Any
 
 import httpx
 
-from mcp_server.sandbox.app import VENDORS
+from mcp_server import catalog
+from mcp_server.sandbox import vendors as played
 from mcp_server.tasks.failpoints import POINTS
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
-PROVIDERS = tuple(vendor.name for vendor in VENDORS)
-IDEMPOTENT = {"runapi"}
-CANCELS = {"runcomfy"}
-MODELS = {
-    "runapi": "kling-3.0",
-    "kling3api": "kling-3.0",
-    "octopusx": "kling-o3",
-    "uniall": "kling-3.0",
-    "runcomfy": "kling-3.0",
-}
-PICTURES = {"runapi", "runcomfy"}
+FACTS = catalog.load()
+PROVIDERS = played.names()
+IDEMPOTENT = {name for name in PROVIDERS if FACTS.providers[name].idempotent}
+CANCELS = {name for name in PROVIDERS if FACTS.providers[name].cancel != "none"}
+PICTURES = {name for name in PROVIDERS if {"data", "upload"} & {*FACTS.providers[name].media_inputs}}
 """Who takes files of this machine: every order goes there with one."""
 PROMPT = "a paper boat in the rain"
 PICTURE = base64.b64decode(
@@ -40,9 +35,15 @@ PICTURE = base64.b64decode(
 )
 
 
+def model(provider: str) -> str:
+    """What this provider is asked for: Kling 3.0 where it sells it."""
+    sold = [offer.model for offer in FACTS.offers if (offer.provider, offer.mode) == (provider, "text-to-video")]
+    return next((name for name in ("kling-3.0", "kling-o3") if name in sold), sold[0])
+
+
 @dataclass
 class Vendors:
-    """The five vendors, in a process of their own that outlives every crash."""
+    """The vendors, in a process of their own that outlives every crash."""
 
     variables: dict[str, str]
     control: str
@@ -111,7 +112,7 @@ def crash(home: Path, vendors: Vendors, provider: str, *points: str) -> Outcome:
     home.mkdir(parents=True)
     vendors.clear()
     orders: dict[str, Any] = {
-        "buy": {"prompt": PROMPT, "provider": provider, "model": MODELS[provider], "duration": 5, "audio": False},
+        "buy": {"prompt": PROMPT, "provider": provider, "model": model(provider), "duration": 5, "audio": False},
         "cancel": points[0].startswith("cancel."),
     }
     if provider in PICTURES:

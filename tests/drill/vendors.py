@@ -1,4 +1,4 @@
-"""A process that plays the five vendors until it is ended: `python vendors.py STORE SECONDS`."""
+"""A process that plays the vendors until it is ended: `python vendors.py STORE SECONDS`."""
 
 from __future__ import annotations
 

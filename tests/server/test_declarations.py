@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from mcp_server.catalog import REGISTRY
 from mcp_server.server.server import build_server
 from mcp_server.server.tools import arguments, declarations
 
@@ -38,6 +39,8 @@ def test_the_six_tools_in_a_fixed_order() -> None:
 async def test_a_tool_is_announced_as_its_snapshot_says(name: str) -> None:
     path = SNAPSHOTS / f"{name}.json"
     found = json.dumps((await listed())[name], ensure_ascii=False, indent=2) + "\n"
+    # A vendor that is added changes no surface but its own name in this list.
+    found = found.replace(", ".join(REGISTRY), "{vendors}")
     if os.environ.get("UPDATE_SNAPSHOTS") == "1":
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(found, encoding="utf-8")

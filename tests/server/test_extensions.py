@@ -29,6 +29,7 @@ from pydantic import ConfigDict
 from support.mcp_world import ERAS, Vendors, client, ordered, vendors
 
 from mcp_server import places
+from mcp_server.catalog import REGISTRY
 from mcp_server.server.frontmatter import frontmatter
 from mcp_server.server.tools import replies
 
@@ -134,7 +135,7 @@ async def test_names_complete(shops: Vendors, era: str) -> None:
         assert (await complete(models, "model", "kling-3"))[0].startswith("kling-3.0")
         assert await complete(models, "model", "o3") == ["kling-o3"]
         assert await complete(prompt, "mode", "text") == ["text-to-video"]
-        assert await complete(prompt, "provider", "") == ["runapi", "kling3api", "octopusx", "uniall", "runcomfy"]
+        assert await complete(prompt, "provider", "") == list(REGISTRY)
         assert await complete(prompt, "tier", "4") == ["4k"]
         assert await complete(tasks, "task_id", task_id[:4]) == [task_id]
         assert await complete(prompt, "prompt", "a") == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,8 +14,8 @@ from support.mcp_world import ERAS, Vendors, client, ordered, vendors
 
 from mcp_server import catalog
 from mcp_server.media import WITHOUT
-from mcp_server.server.player import PAGE
-from mcp_server.server.tools.declarations import CLIP_ORIGINS, PLAYER
+from mcp_server.server.player import CLIP_ORIGINS, PAGE
+from mcp_server.server.tools.declarations import PLAYER
 
 both = pytest.mark.parametrize("era", ERAS)
 
@@ -76,12 +77,12 @@ async def test_the_order_names_the_player_and_the_player_can_be_read(shops: Vend
     assert [name for name, tool in tools.items() if tool.meta] == ["generate_video"]
     assert listed[PLAYER].mime_type == read.mime_type == "text/html;profile=mcp-app"
     assert read.text == PAGE.read_text(encoding="utf-8")
-    assert read.meta["ui"]["csp"] == {"resourceDomains": list(CLIP_ORIGINS)}
+    assert read.meta["ui"]["csp"] == {"resourceDomains": json.loads(CLIP_ORIGINS.read_text())}
 
 
 def test_the_player_may_load_clips_from_where_vendors_say_they_lie() -> None:
     hosts = [host for provider in catalog.load().providers.values() for host in provider.media_hosts]
-    assert list(CLIP_ORIGINS) == [f"https://{host}" for host in hosts]
+    assert json.loads(CLIP_ORIGINS.read_text()) == [f"https://{host}" for host in hosts]
 
 
 def test_the_player_is_one_small_page_that_loads_nothing() -> None:

@@ -1,4 +1,4 @@
-"""For tests of the MCP server: five vendors played in this process, the real service before them, and clients."""
+"""For tests of the MCP server: the vendors played in this process, the real service before them, and clients."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Vendors:
 
 @asynccontextmanager
 async def vendors(folder: Path, *, seconds: float = 0.2) -> AsyncIterator[Vendors]:
-    """All five, on loopback, with keys that open them."""
+    """All of them, on loopback, with keys that open them."""
     box = Sandbox(folder / "vendors.db", now=time.time, seconds=seconds, rendering=False)
     embedded = SandboxServer(box)
     urls = await embedded.start()

@@ -15,11 +15,9 @@ ICON: Final = f"{HOMEPAGE}/raw/main/mcp_server/server/icon.svg"
 """An address and no data: every 2026 response repeats it."""
 
 PLAYER: Final = "ui://kling/player.html"
-CLIP_ORIGINS: Final = ("https://*.runcomfy.net", "https://*.runcomfy.com")
-"""Where vendors say their clips lie (`media_hosts` in provider.toml): read there, a start would take 3 ms longer."""
 
 INSTRUCTIONS: Final = """\
-Buys Kling videos (4K, text to video, image to video, …) from five vendors and saves them to disk.
+Buys Kling videos (4K, text to video, image to video, …) from several vendors and saves them to disk.
 1. Pass the user's own words as `request`; explicit arguments only for what the user said explicitly.
 2. estimate_cost is free: show the price before anything the user did not ask for outright.
 3. generate_video spends money and answers at once with a task_id. Keep it. Calling again to "check" buys twice.

@@ -26,8 +26,7 @@ _SURE_WORDS: Final = frozenset(
     {"auth", "no_funds", "bad_input", "content_policy", "not_found", "conflict", "rate_limited", "blocked_network"}
 )
 """What a refusal in the body of a 2xx must be to be one. The documents behind each `faults` table say of these codes
-that the order did not begin: kling3api.com's error table, RunComfy's error codes (its own client reads them inside
-HTTP 200), RunAPI's clients, and new-api's source for OctopusX and UniAll, whose codes name the reason. No vendor says
+that the order did not begin; each table names its source. No vendor says
 what a code means that stands in none of these tables: it may come before the purchase or after it."""
 _NOBODY_READ_IT: Final = frozenset({408, 499})
 """From a machine between us and the vendor that stopped listening; the order may have passed it before."""
