@@ -12,10 +12,11 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 from support.readme_command import commands
 
-from mcp_server import __version__
+from mcp_server import __version__, catalog
 from mcp_server.__main__ import main
 from mcp_server.cli import COMMANDS
 from mcp_server.cli.setup import install, skill
+from mcp_server.cli.setup.variables import variables
 from mcp_server.server.tools.declarations import TOOLS
 from release import manifests, mcpb, picture, readme
 
@@ -40,7 +41,7 @@ def test_the_registry_entry_keeps_the_registrys_rules() -> None:
     assert package["transport"] == {"type": "stdio"}
     secret = {row["name"] for row in package["environmentVariables"] if row["isSecret"]}
     assert all(name.endswith(("_API_KEY", "_TOKEN")) for name in secret)
-    assert len(secret) == 6
+    assert secret == {variable.name for variable in variables(catalog.load()) if variable.secret}
     assert f"<!-- mcp-name: {entry['name']} -->" in README
 
 

@@ -11,8 +11,10 @@ from typing import Any
 
 import httpx
 from jsonschema import Draft202012Validator
+from support import recorded_vendors
 
 from mcp_server import places
+from mcp_server.sandbox import vendors
 from mcp_server.sandbox.app import create_app
 from mcp_server.sandbox.sandbox import Sandbox
 from mcp_server.sandbox.server import SandboxServer
@@ -114,7 +116,7 @@ class Protocol:
         return reply
 
 
-PROTOCOLS = (
+WRITTEN_OUT = (
     Protocol(
         vendor="runapi",
         path="/api/v1/kling/text_to_video",
@@ -197,7 +199,15 @@ PROTOCOLS = (
         result="/v1/requests/{id}/result?include_cost=true",
     ),
 )
-BY_VENDOR = {protocol.vendor: protocol for protocol in PROTOCOLS}
+BY_VENDOR = {protocol.vendor: protocol for protocol in WRITTEN_OUT}
+
+
+def protocol(vendor: str) -> Protocol:
+    """The one written here, else what the vendor's cases show."""
+    return BY_VENDOR.get(vendor) or Protocol(**recorded_vendors.protocol(vendor))
+
+
+PROTOCOLS = tuple(protocol(name) for name in vendors.names())
 
 
 async def order(bench: Bench, protocol: Protocol, **changes: Any) -> httpx.Response:
