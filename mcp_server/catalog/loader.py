@@ -89,6 +89,7 @@ def _provider(folder: Path) -> Provider:
             row[name] = tuple(row.get(name, ()))
         for name in ("statuses", "faults", "http_faults"):
             row[name] = {str(key).lower(): value for key, value in row.get(name, {}).items()}
+        row["field_names"] = {name: tuple(native) for name, native in row.get("field_names", {}).items()}
         row["disagreements"] = tuple(Disagreement(**entry) for entry in row.get("disagreements", ()))
         return Provider(**row)
 

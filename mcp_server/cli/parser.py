@@ -9,10 +9,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from mcp_server import places
 from mcp_server.cli import COMMANDS
-from mcp_server.domain.vocabulary import MODES, TIERS, UNSOLD
+from mcp_server.domain.vocabulary import UNSOLD
 from mcp_server.errors import ArgumentError, RequestError
 
 if TYPE_CHECKING:
@@ -51,36 +52,38 @@ def command(name: str, more: str = "", *, epilog: str = "", as_json: bool = True
 
 
 def add_video_flags(parser: Parser) -> None:
-    """Words, and a flag for every argument of `generate_video`."""
-    from mcp_server.catalog import REGISTRY
-
+    """Words, and a flag for every argument of `generate_video`, as its published schema describes it."""
     add = parser.add_argument
     add("words", nargs="*", metavar="WORDS", help='the order in your words: "kling 4k, vertical, 10s: a neon city"')
     add("--input", metavar="FILE", help="the arguments as a JSON object; - reads standard input; flags go first")
-    add("--prompt", help="only the scene")
-    add("--negative-prompt", metavar="TEXT", help="what must not be seen")
-    add("--mode", choices=MODES)
-    add("--tier", choices=TIERS)
-    add("--model", help="kling-3.0, kling-o3, … or any vendor's own id")
-    add("--provider", help=f"{', '.join(REGISTRY)}; sandbox rehearses for free")
-    add("--duration", type=_seconds, metavar="SECONDS")
-    add("--aspect-ratio", metavar="W:H", help="16:9, 9:16 or 1:1")
-    add("--resolution", choices=("720p", "1080p", "4k"))
-    add("--audio", action=argparse.BooleanOptionalAction, default=None, help="with sound; often costs more")
-    add("--cfg-scale", type=float, metavar="0..1")
-    add("--image", metavar="URL|FILE", help="first frame")
-    add("--end-image", metavar="URL|FILE", help="last frame")
-    add("--reference", dest="references", action="append", metavar="URL|FILE", help="whom or what to keep; repeatable")
-    add("--video", metavar="URL|FILE", help="clip to edit or to take motion from")
-    add("--audio-file", metavar="URL|FILE", help="voice, for avatar and lip-sync")
-    add("--source-task", metavar="TASK", help="an earlier task, to extend or edit")
-    add("--shot", dest="shots", action="append", metavar="[SECONDS:]TEXT", help="one scene of several; repeatable")
-    add("--off-peak", action=argparse.BooleanOptionalAction, default=None, help="cheaper, no time promised")
-    add("--option", dest="options", action="append", metavar="NAME=VALUE", help="a vendor's own field (value as JSON)")
-    add("--max-cost-usd", type=float, metavar="USD", help="refuse if it costs more, or nobody knows what it costs")
-    add("--accept-unknown-price", action="store_true", default=None, help="buy although no price is published")
-    add("--idempotency-key", metavar="KEY", help="the same key is never bought twice")
-    add("--output-dir", metavar="FOLDER", help="where the file goes")
+    for name, schema in _published_arguments().items():
+        spelled = _flag(name, schema)
+        add(f"--{spelled.pop('flag', name).replace('_', '-')}", dest=name, default=None, **spelled)
+
+
+def _published_arguments() -> dict[str, Any]:
+    path = places.schemas() / "tools" / "generate_video.input.json"
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["properties"]
+    del found["request"]
+    return found
+
+
+def _flag(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    """How argparse takes an argument of this type; a list is a flag in the singular that may be repeated."""
+    said = str(schema.get("description", "")).strip().rstrip(".")
+    made: dict[str, Any] = {"help": said[:1].lower() + said[1:] or None}
+    match schema["type"]:
+        case "array" | "object":
+            made |= {"flag": name.removesuffix("s"), "action": "append"}
+        case "boolean":
+            made["action"] = argparse.BooleanOptionalAction
+        case "number":
+            made |= {"type": float, "metavar": "NUMBER"}
+        case _ if "enum" in schema:
+            made["choices"] = tuple(schema["enum"])
+        case _:
+            made["metavar"] = "TEXT"
+    return made | _AT_A_TERMINAL.get(name, {})
 
 
 def add_buying_flags(parser: Parser) -> None:
@@ -136,6 +139,25 @@ def _seconds(text: str) -> int:
 
 
 _seconds.__name__ = "number of seconds"
+
+_MEDIUM: Final = {"metavar": "URL|FILE"}
+_AT_A_TERMINAL: Final[Mapping[str, dict[str, Any]]] = {
+    "prompt": {"help": "only the scene"},
+    "duration": {"type": _seconds, "metavar": "SECONDS"},
+    "aspect_ratio": {"metavar": "W:H"},
+    "image": _MEDIUM,
+    "end_image": _MEDIUM,
+    "video": _MEDIUM,
+    "audio_file": _MEDIUM,
+    "references": {**_MEDIUM, "help": "whom or what to keep; repeatable"},
+    "source_task": {"metavar": "TASK"},
+    "shots": {"metavar": "[SECONDS:]TEXT", "help": "one scene of several; repeatable"},
+    "options": {"metavar": "NAME=VALUE", "help": "a vendor's own field (value as JSON)"},
+    "max_cost_usd": {"metavar": "USD"},
+    "accept_unknown_price": {"action": "store_true"},
+    "output_dir": {"metavar": "FOLDER"},
+}
+"""What a person types otherwise than a program sends it; everything else follows from the schema."""
 
 
 def port(text: str) -> int:

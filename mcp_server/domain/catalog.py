@@ -169,6 +169,8 @@ class Provider:
     faults: Mapping[str, str]
     """The vendor's error code, lower case → our fault; asked before the HTTP status."""
     http_faults: Mapping[str, str]
+    field_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, "tuple[str, ...]"])
+    """Our argument → what this vendor and its pages call it."""
     media_inputs: tuple[str, ...]
     """`https`, `data`, `upload`: how pictures and clips get in."""
     open_price_options: tuple[str, ...] = ()

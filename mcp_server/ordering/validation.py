@@ -96,15 +96,15 @@ def _matches(request: VideoRequest, name: str, wanted: Wanted) -> bool:
 def _inputs(request: VideoRequest, offer: Offer, rules: Iterable[Rule], found: _Findings) -> None:
     for rule in rules:
         for name in filter(request.given, rule.forbids):
-            found.problem(f"{found.seller} does not take {_label(name)} here{_because(rule)}")
+            found.problem(f"{found.seller} does not take {label(name)} here{_because(rule)}")
     needs = _needed(request, offer, rules)
     for name in INPUTS:
         given = request.given(name)
         if given and name not in offer.takes:
-            found.problem(f"{found.seller} does not take {_label(name)}")
+            found.problem(f"{found.seller} does not take {label(name)}")
         elif not given and name in needs:
             found.missing.append(name)
-            found.problem(f"{found.seller} needs {_label(name)} (`{name}`)")
+            found.problem(f"{found.seller} needs {label(name)} (`{name}`)")
     for group in offer.one_of:
         _one_of(request, group, found)
     _native_fields(request, offer, found)
@@ -321,7 +321,8 @@ def _shot_seconds(request: VideoRequest) -> int | None:
     return sum(length for length in lengths if length is not None)
 
 
-def _label(name: str) -> str:
+def label(name: str) -> str:
+    """What an input is called in a sentence."""
     plain = name.replace("_", " ")
     return _LABEL.get(name) or f"{'an' if plain[0] in 'aeiou' else 'a'} {plain}"
 

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from mcp_server import places
+from mcp_server import catalog, places
 from mcp_server.errors import RequestError
 
 if TYPE_CHECKING:
@@ -18,44 +18,8 @@ if TYPE_CHECKING:
 
     from mcp_server.domain.catalog import Offer
 
-_ARGUMENTS: Final[Mapping[str, tuple[str, ...]]] = {
-    "prompt": ("prompt",),
-    "negative_prompt": ("negative_prompt",),
-    "duration": ("duration", "duration_seconds", "seconds"),
-    "aspect_ratio": ("aspect_ratio", "size"),
-    "resolution": ("resolution", "output_resolution"),
-    "audio": ("sound", "generate_audio", "enable_sound", "audio_generation"),
-    "cfg_scale": ("cfg_scale",),
-    "image": ("image", "image_url", "start_image_url", "first_frame_image_url", "source_image_url"),
-    "end_image": (
-        "end_image",
-        "end_image_url",
-        "tail_image_url",
-        "last_image",
-        "last_frame_url",
-        "last_frame_image_url",
-    ),
-    "references": ("images", "image_urls", "reference_image_urls"),
-    "video": ("video", "video_url", "source_video_url", "reference_video_url"),
-    "audio_file": ("source_audio_url",),
-    "source_task": ("source_task_id",),
-    "shots": ("multi_prompt", "multi_shots", "prompt_segments"),
-    "off_peak": ("offpeak", "off_peak"),
-    "tier": ("mode", "motion_level"),
-    "mode": ("type", "scene_type"),
-    "model": ("model",),
-}
-"""Our argument → what vendors and their pages call it, so that a refusal can name the way in."""
-
-_DECIDING: Final = frozenset(_ARGUMENTS) - {
-    "prompt",
-    "negative_prompt",
-    "aspect_ratio",
-    "cfg_scale",
-    "shots",
-}
-"""Arguments that decide the route, the checks or the price: said as a native field, they would pass all three by."""
-_ARGUMENT_OF: Final = {field: argument for argument, fields in _ARGUMENTS.items() for field in fields}
+_HARMLESS: Final = frozenset({"prompt", "negative_prompt", "aspect_ratio", "cfg_scale", "shots"})
+"""Arguments that decide neither the route nor the price; said as a native field, all others would pass both by."""
 _SHOWN = 60
 _CONDITIONAL = frozenset({"allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas"})
 _BOUNDS: Final[Mapping[str, str]] = {
@@ -78,11 +42,12 @@ def check_options(body: Mapping[str, Any], options: Mapping[str, Any], offer: Of
     """Nothing, or a RequestError when `options` say what an argument says, past its checks and its price."""
     wanted = {*offer.requires_options, *(name.removeprefix("options.") for rule in offer.rules for name in rule.when)}
     listed = "shots" in offer.takes and not offer.shots_in_prompt
-    deciding = _DECIDING | ({"shots"} if listed else frozenset[str]())
+    harmless = _HARMLESS - ({"shots"} if listed else frozenset[str]())
+    arguments = native_names(offer.provider)
     found = tuple(
         f"`options.{path}` decides what is made and billed{_instead(path.rpartition('.')[2])}"
         for path in _laid(body, options, "")
-        if path not in wanted and _ARGUMENT_OF.get(path.rpartition(".")[2]) in deciding
+        if path not in wanted and arguments.get(path.rpartition(".")[2], "prompt") not in harmless
     )
     if found:
         raise RequestError(
@@ -148,8 +113,21 @@ def _merged(body: Mapping[str, Any], options: Mapping[str, Any], where: str, tak
     return out
 
 
+@cache
+def native_names(provider: str = "") -> Mapping[str, str]:
+    """A native field → our argument for it: as this provider means it, else as any other does."""
+    providers = catalog.load().providers
+    own = [providers[provider]] if provider in providers else []
+    return {
+        native: argument
+        for facts in (*providers.values(), *own)
+        for argument, names in facts.field_names.items()
+        for native in names
+    }
+
+
 def _instead(field: str) -> str:
-    argument = _ARGUMENT_OF.get(field)
+    argument = native_names().get(field)
     return f": say it with the argument `{argument}`" if argument else ""
 
 

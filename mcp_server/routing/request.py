@@ -93,10 +93,9 @@ def _typed(name: str, value: Any) -> Any:
             return tuple(shot if isinstance(shot, Shot) else Shot(**shot) for shot in value)
         case "references":
             return tuple(value)
-        case "cfg_scale":
-            return Decimal(str(value))
         case _:
-            return value
+            # Exact from here on, as it was written.
+            return Decimal(str(value)) if isinstance(value, float) else value
 
 
 def most_of(explicit: Explicit, wishes: Wishes | None) -> Decimal | None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from support import new_vendor
-from support.new_vendor import FOLDERS, NAME, REGISTRY, python
+from support.new_vendor import FOLDERS, NAME, REGISTRY
+from support.repository_copy import changed, copied, generate, python, run
 
 VENDOR_FACING = ("catalog", "providers", "sandbox", "release", "server/test_declarations.py", "test_every_offer.py")
 STRUCTURAL = (
@@ -22,7 +23,7 @@ STRUCTURAL = (
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The repository with one vendor more."""
-    made = new_vendor.copied(tmp_path_factory.mktemp("house") / "copy")
+    made = copied(tmp_path_factory.mktemp("house") / "copy")
     new_vendor.add(made)
     return made
 
@@ -46,12 +47,12 @@ def bought(root: Path, *arguments: str, **variables: str) -> dict[str, Any]:
 
 
 def test_a_vendor_is_its_folders_and_one_line_and_all_else_is_generated(root: Path) -> None:
-    assert new_vendor.changed(root) == {REGISTRY, *(f"{folder}/{NAME}/" for folder in FOLDERS)}
-    lines = [line for line in new_vendor.run(root, "git", "diff", "-U0").splitlines() if line[:1] in "+-"]
+    assert changed(root) == {REGISTRY, *(f"{folder}/{NAME}/" for folder in FOLDERS)}
+    lines = [line for line in run(root, "git", "diff", "-U0").splitlines() if line[:1] in "+-"]
     assert [line[:10] for line in lines if not line.startswith(("+++", "---"))] == ["-REGISTRY:", "+REGISTRY:"]
 
-    new_vendor.generate(root)
-    new_vendor.generate(root, "--check")
+    generate(root)
+    generate(root, "--check")
     chosen = ["-k", " or ".join((NAME, *STRUCTURAL)), *(f"tests/{room}" for room in VENDOR_FACING)]
     report = python(root, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", "-vv", *chosen)
 
@@ -79,7 +80,7 @@ def test_without_its_exchanges_only_a_key_buys_there(root: Path, variables: dict
     exchanges.unlink()
     try:
         order = (sys.executable, "-m", "mcp_server", "generate", "a boat", "--provider", NAME, "--yes")
-        refused = new_vendor.run(root, *order, fails=77, PYTHONPATH=str(root), **variables)
+        refused = run(root, *order, fails=77, PYTHONPATH=str(root), **variables)
         other = bought(root, "--yes", **variables)
     finally:
         exchanges.write_bytes(recorded)

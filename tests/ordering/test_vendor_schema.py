@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcp_server import places
+from mcp_server import catalog, places
 from mcp_server.domain.request import VideoRequest
 from mcp_server.errors import RequestError
 from mcp_server.ordering import vendor_schema
@@ -87,7 +87,7 @@ def test_whatever_an_adapter_sends_cannot_be_changed_through_options(path: Path)
     for field, option in leaves(body):
         with pytest.raises(RequestError) as caught:
             vendor_schema.merge_options(body, option)
-        argument = vendor_schema._ARGUMENT_OF.get(field)
+        argument = vendor_schema.native_names().get(field)
         assert argument is None or f"`{argument}`" in str(caught.value)
 
 
@@ -103,9 +103,10 @@ def leaves(body: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 
 def test_our_arguments_in_refusals_are_arguments_we_have() -> None:
-    assert set(vendor_schema._ARGUMENTS) <= set(VideoRequest.__dataclass_fields__)
-    every = [field for fields in vendor_schema._ARGUMENTS.values() for field in fields]
-    assert len(every) == len(set(every)), "one field, one argument"
+    assert set(vendor_schema.native_names().values()) <= set(VideoRequest.__dataclass_fields__)
+    for facts in catalog.load().providers.values():
+        every = [native for names in facts.field_names.values() for native in names]
+        assert every and len(every) == len(set(every)), f"{facts.id}: one field, one argument"
 
 
 def test_a_body_the_documents_allow_passes() -> None:

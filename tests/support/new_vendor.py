@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
 MODEL, NAME = "uniall", "acme"
 FOLDERS = ("mcp_server/providers", "schemas", "tests/cases", "tests/examples")
 """Where a vendor has a folder of its own."""
@@ -37,19 +36,6 @@ checked = 2026-11-21
 """
 
 
-def copied(to: Path) -> Path:
-    """The repository as it stands, committed, so that every change shows."""
-    listed = run(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard", "-z")
-    for name in filter(None, listed.split("\0")):
-        if (source := ROOT / name).is_file():
-            target = to / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, target)
-    run(to, "git", "init", "-q")
-    commit(to)
-    return to
-
-
 def add(root: Path) -> None:
     """The vendor's folders and the one line; nothing else."""
     for folder in FOLDERS:
@@ -65,36 +51,6 @@ def add(root: Path) -> None:
     registry = root / REGISTRY
     line = re.compile(r'^(REGISTRY.*)"\)$', re.MULTILINE)
     registry.write_text(line.sub(rf'\1", "{NAME}")', registry.read_text(encoding="utf-8")), encoding="utf-8")
-
-
-def generate(root: Path, *more: str) -> None:
-    """What CONTRIBUTING says to run after a change of facts: everything that repeats them is written again."""
-    for module in ("release.fact_pages", "release.tool_schemas", "release.manifests"):
-        python(root, "-m", module, *more)
-
-
-def changed(root: Path) -> set[str]:
-    """What is not as it was committed, with the vendor's own folders as folders."""
-    return {line[3:] for line in run(root, "git", "status", "--porcelain").splitlines()}
-
-
-def commit(root: Path) -> None:
-    run(root, "git", "add", "--all")
-    run(root, "git", "-c", "user.name=a", "-c", "user.email=a@localhost", "commit", "-q", "-m", "as it stands")
-
-
-def python(root: Path, *arguments: str, **variables: str) -> str:
-    """This Python over the copy's own modules."""
-    return run(root, sys.executable, *arguments, PYTHONPATH=str(root), **variables)
-
-
-def run(folder: Path, *command: str, fails: int = 0, **variables: str) -> str:
-    """What it printed; with `fails` it must end with that code, and what it complained of counts too."""
-    done = subprocess.run(
-        command, cwd=folder, env={**os.environ, **variables}, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == fails, f"{' '.join(command)}\n{done.stdout[-6000:]}\n{done.stderr[-4000:]}"
-    return done.stdout + done.stderr if fails else done.stdout
 
 
 @contextmanager

@@ -133,9 +133,7 @@ def _inputs(offer: Offer) -> Iterator[Step]:
     base = ordinary(offer)
     for name in INPUTS:
         if name not in offer.takes:
-            yield Step(
-                f"{name} given", replace(base, **{name: GIVEN[name]}), ("does not take", validation._LABEL[name])
-            )
+            yield Step(f"{name} given", replace(base, **{name: GIVEN[name]}), ("does not take", validation.label(name)))
     for name in offer.requires:
         yield Step(f"{name} missing", replace(base, **{name: ABSENT[name]}), ("needs", f"`{name}`"))
     for group in offer.one_of:
@@ -202,7 +200,7 @@ def _ruled(offer: Offer, rule: Rule) -> Iterator[Step]:
         yield Step("references here", replace(base, references=many), (f"at most {rule.references_max}",))
     for name in rule.forbids:
         if name in offer.takes:
-            says = ("does not take", validation._LABEL[name], *why)
+            says = ("does not take", validation.label(name), *why)
             yield Step(f"{name} here", replace(base, **{name: GIVEN[name]}), says)
     for name in rule.requires:
         yield Step(f"no {name} here", replace(base, **{name: ABSENT[name]}), ("needs", f"`{name}`"))
