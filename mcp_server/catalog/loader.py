@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final, cast, get_args
 
 from mcp_server.domain.catalog import Catalog, Disagreement, Model, Offer, Price, PriceUnit, Provider, Rule
-from mcp_server.domain.vocabulary import INPUTS, MODES, TIERS, Audio
+from mcp_server.domain.vocabulary import CHOICES, INPUTS, MODES, TIERS, Audio
 from mcp_server.places import PACKAGE
 
 REGISTRY: Final = ("runapi", "kling3api", "octopusx", "uniall", "runcomfy")
@@ -27,7 +27,7 @@ _PRICE_FIELDS = frozenset(f.name for f in fields(Price))
 _PROVIDER_FIELDS = frozenset(f.name for f in fields(Provider))
 _BY_FILES = frozenset({"id", "rehearsable"})
 """What a provider's files say by being there."""
-_CONDITIONS = frozenset((*INPUTS, "duration", "aspect_ratio", "resolution", "audio"))
+_CONDITIONS = frozenset((*INPUTS, *CHOICES))
 """What a rule may ask about."""
 
 
@@ -175,7 +175,7 @@ def _prices(folder: Path, provider: Provider) -> Iterable[Price]:
 
 
 def _seconds(value: str | Iterable[int]) -> tuple[int, ...]:
-    """`"3-15"` or `[5, 10]`."""
+    """Every length that can be ordered, from `"3-15"` or `[5, 10]`."""
     if isinstance(value, str):
         low, high = (int(part) for part in value.split("-"))
         return tuple(range(low, high + 1))

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Literal, cast
+from typing import Any, Final, Literal, cast
 
 from mcp_server.domain.catalog import Offer
-from mcp_server.domain.vocabulary import Mode, Tier
+from mcp_server.domain.vocabulary import CHOICES, Mode, Tier
+
+SPOKEN: Final = ("tier", "mode", "model", "provider", *CHOICES, "off_peak")
+"""Wishes with one value each that are arguments by the same name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,12 +34,14 @@ Input = Literal[
     "cfg_scale",
     "off_peak",
 ]
-"""What an offer may take besides duration, aspect ratio, resolution and audio, which have tables of their own."""
+"""What an offer may take besides the `CHOICES`, which have tables of their own."""
 
 TIERS: Final = get_args(Tier)
 MODES: Final = get_args(Mode)
 INPUTS: Final = get_args(Input)
 UNSOLD: Final[Mapping[str, str]] = {"seed": "no Kling vendor takes one, so no clip can be made twice the same"}
 """What people ask for that cannot be bought anywhere, and why; an offer that takes it makes it an input."""
+CHOICES: Final = ("duration", "aspect_ratio", "resolution", "audio")
+"""What is chosen of every clip, where its offer leaves a choice."""
 SANDBOX: Final = "sandbox"
 """The provider that is none: it plays whichever vendor the order leads to, without money."""

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from mcp_server.domain.request import SPOKEN, Wishes
 from mcp_server.errors import ArgumentError
-
-if TYPE_CHECKING:
-    from mcp_server.domain.request import Wishes
-
-_WISHES = ("tier", "mode", "model", "provider", "duration", "aspect_ratio", "resolution", "audio", "off_peak")
 
 
 def amended(said: Mapping[str, Any], changes: Mapping[str, Any], wishes: Wishes | None = None) -> dict[str, Any]:
@@ -22,7 +18,7 @@ def amended(said: Mapping[str, Any], changes: Mapping[str, Any], wishes: Wishes 
                 f"{wishes.prompt.strip()!r} is no change that can be read from words",
                 next_step="Say tier, length, shape, sound, model or provider; give a new scene with --prompt",
             )
-        wished = {name: value for name in _WISHES if (value := getattr(wishes, name)) is not None}
+        wished = {name: value for name in SPOKEN if (value := getattr(wishes, name)) is not None}
         if wishes.max_cost_usd is not None:
             wished["max_cost_usd"] = float(wishes.max_cost_usd)
         if wishes.vendor_model is not None:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from mcp_server.answers.tasks import quote_answer
+from mcp_server.domain.vocabulary import CHOICES
 from mcp_server.ordering import vendor_schema
 from mcp_server.providers import media_inputs, wire
 from mcp_server.tasks.store.base import NewTask
@@ -103,10 +104,7 @@ def _checked_call(checked: CheckedRequest, facts: Provider, *, key: str) -> Http
 def _ordered(checked: CheckedRequest) -> dict[str, Any]:
     """What the delivered file is held against."""
     facts = {
-        "duration": checked.duration,
-        "aspect_ratio": checked.aspect_ratio,
-        "resolution": checked.resolution,
-        "audio": checked.audio,
+        **{name: getattr(checked, name) for name in CHOICES},
         "shots": len(checked.request.shots) or None,
     }
     return {name: value for name, value in facts.items() if value is not None}

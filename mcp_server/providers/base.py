@@ -109,11 +109,11 @@ class Uploads(Protocol):
     facts: Provider
 
     def prepare(self, name: str, content: bytes) -> HttpCall:
-        """The announcement."""
+        """The call that announces the file and asks where its bytes go."""
         ...
 
     def read_prepared(self, reply: HttpReply) -> Target:
-        """Where the bytes go."""
+        """Where the bytes go, once; or the refusal."""
         ...
 
     def put(self, target: Target, content: bytes) -> HttpCall:
@@ -121,11 +121,11 @@ class Uploads(Protocol):
         ...
 
     def read_put(self, reply: HttpReply) -> None:
-        """Nothing, or the refusal."""
+        """The bytes are there; else the refusal."""
         ...
 
     def confirm(self, target: Target) -> HttpCall:
-        """All bytes are there."""
+        """The call that says the bytes are complete."""
         ...
 
     def read_confirmed(self, reply: HttpReply) -> Uploaded:
@@ -152,7 +152,7 @@ class LivePrices(Protocol):
         ...
 
     def read_quote(self, facts: Provider, reply: HttpReply) -> LiveQuote:
-        """The sum, in dollars."""
+        """Today's sum in dollars, as exact as the vendor says it is."""
         ...
 
 
@@ -190,7 +190,7 @@ class Wire(Protocol):
         ...
 
     def read_cancel(self, reply: HttpReply) -> Cancellation:
-        """Whether it stopped."""
+        """Whether it stopped, with the vendor's own word."""
         ...
 
     def balance(self) -> HttpCall | None:
@@ -198,5 +198,5 @@ class Wire(Protocol):
         ...
 
     def read_balance(self, reply: HttpReply) -> Balance:
-        """What is left."""
+        """What is left, in the account's own currency."""
         ...

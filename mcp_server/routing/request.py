@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from mcp_server.catalog.names import Named, Names, names
 from mcp_server.domain.catalog import Catalog
-from mcp_server.domain.request import Shot, VideoRequest, Wishes
+from mcp_server.domain.request import SPOKEN, Shot, VideoRequest, Wishes
 from mcp_server.domain.vocabulary import Mode
 from mcp_server.errors import RequestError
 
@@ -154,7 +154,7 @@ def _set_id_aside(given: Explicit, values: dict[str, Any], wishes: Wishes, notes
 
 def _overruled(given: Explicit, wishes: Wishes, notes: list[str]) -> None:
     """Says what of the words does not hold."""
-    for name in ("tier", "mode", "model", "provider", "duration", "aspect_ratio", "resolution", "audio", "off_peak"):
+    for name in SPOKEN:
         said = getattr(wishes, name)
         if said is not None and name in given and given[name] != said:
             notes.append(f"the words say {name} {_word(said)}; the argument decides: {_word(given[name])}")

@@ -115,7 +115,7 @@ def checked(vendor: str, kind: str, count: str, value: str, *, said: str) -> Fau
 
 
 def seconds(value: str, default: float) -> float:
-    """The value as seconds."""
+    """The value as seconds, never less than none; what is no number is the default."""
     try:
         return max(0.0, float(value))
     except ValueError:

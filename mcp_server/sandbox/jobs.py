@@ -97,7 +97,7 @@ class SandboxJob:
         return "running" if now >= self.starts else "queued"
 
     def progress(self, now: float) -> int:
-        """Percent."""
+        """How much is done, in percent: 100 only when it has ended."""
         if now >= self.ends:
             return 100
         if now <= self.starts:

@@ -50,7 +50,7 @@ KEPT_S: Final = 30 * 24 * 3600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
-    """A file somebody brought."""
+    """A file that was announced, and its bytes once they came."""
 
     id: str
     account: str
@@ -189,7 +189,7 @@ class Store:
         self._db.execute("DELETE FROM faults WHERE ? IN ('*', vendor)", (vendor,))
 
     def faults(self) -> list[dict[str, Any]]:
-        """What is armed."""
+        """Every fault that will still happen, by vendor and kind."""
         rows = self._db.execute("SELECT * FROM faults WHERE remaining IS NULL OR remaining > 0 ORDER BY vendor, kind")
         return [dict(row) for row in rows]
 

@@ -5,42 +5,22 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from mcp_server import catalog
 from mcp_server.cli import parser
 from mcp_server.cli.screen import Screen
+from mcp_server.domain.request import Wishes
 from mcp_server.errors import ArgumentError, NotAnOrderError, RequestError
 from mcp_server.language import reader
 
 if TYPE_CHECKING:
-    from mcp_server.domain.request import Wishes
     from mcp_server.ordering.plan import Plan
 
 WHAT = "Read as the server would: what is wished, by which words, what is left as the prompt, which offer."
-_KEYS: Final = [
-    "tier",
-    "mode",
-    "model",
-    "vendor_model",
-    "provider",
-    "duration",
-    "aspect_ratio",
-    "resolution",
-    "audio",
-    "off_peak",
-    "prefer",
-    "max_cost_usd",
-    "not_tiers",
-    "not_models",
-    "not_providers",
-    "shots",
-    "prompt",
-    "negative_prompt",
-    "notes",
-    "contradictions",
-]
+_KEYS: Final = [wish.name for wish in fields(Wishes) if wish.name not in ("matched", "unsettled", "none", "bare")]
 
 
 def flags() -> parser.Parser:

@@ -27,7 +27,7 @@ _ACCEPTED = "200"
 
 
 class Wire(StatusOnly):
-    """kling3api.com's protocol."""
+    """kling3api.com: one route to order, where `type` says tier and mode, and one to look."""
 
     def submit(self, checked: CheckedRequest, *, key: str) -> HttpCall:  # noqa: ARG002 - no idempotency here
         """The order; `sound` and `duration` are always said, because they are what is billed."""

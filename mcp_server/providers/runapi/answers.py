@@ -40,7 +40,7 @@ def words(body: Mapping[str, Any]) -> str:
 
 
 def dollars(cents: Decimal) -> Decimal:
-    """Cents as dollars, exact."""
+    """Cents as dollars, to the last part of a cent."""
     return cents.scaleb(-2)
 
 

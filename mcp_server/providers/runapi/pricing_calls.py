@@ -89,7 +89,7 @@ def quote_call(order: HttpCall) -> HttpCall:
 
 
 def read_quote(facts: Provider, reply: HttpReply) -> LiveQuote:
-    """The sum, in dollars."""
+    """Today's sum in dollars, or that there is none."""
     body = accepted(facts, reply)
     quote = mapping(body.get("price_quote"))
     status, currency = text(quote.get("pricing_status")), text(quote.get("currency"))

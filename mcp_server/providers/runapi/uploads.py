@@ -62,7 +62,7 @@ class Files:
             )
 
     def confirm(self, target: Target) -> HttpCall:
-        """All bytes are there."""
+        """The call that says the bytes are complete."""
         return HttpCall(
             method="POST", path="/api/v1/files/confirm", json={"signed_id": target.id}, schema="file_confirm_request"
         )

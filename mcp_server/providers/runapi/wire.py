@@ -35,7 +35,7 @@ _OTHER_CENTS: Final[Mapping[str, str]] = {
 
 
 class Wire(StatusOnly):
-    """RunAPI's Kling service."""
+    """RunAPI's Kling service: six actions, and a repeat under one key buys nothing new."""
 
     def submit(self, checked: CheckedRequest, *, key: str) -> HttpCall:
         """The paid call. Under the same key it may be repeated: the vendor knows the order again."""

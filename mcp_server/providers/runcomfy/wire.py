@@ -27,7 +27,7 @@ _WORDS: Final = ("error_message", "message", "error", "detail")
 
 
 class Wire:
-    """RunComfy's Model API."""
+    """RunComfy's Model API: ordered under the model's path, looked at under the request's."""
 
     def __init__(self, facts: Provider) -> None:
         self.facts = facts
@@ -52,7 +52,7 @@ class Wire:
         return Job(id=request_id, status=text(body.get("status")))
 
     def status(self, job: Job, offer: Offer | None) -> HttpCall:
-        """One look."""
+        """One look, at one route for every model."""
         del offer
         return HttpCall(method="GET", path=_path(job, "status"))
 
@@ -114,7 +114,7 @@ class Wire:
         return HttpCall(method="GET", path="/prod/v2/balance", host="balance")
 
     def read_balance(self, reply: HttpReply) -> Balance:
-        """US dollars left."""
+        """US dollars left, whether said as a number or as text."""
         amount = number(self._answer(reply).get("balance_usd"))
         if amount is None:
             raise unreadable(self.facts, reply, "balance_usd")

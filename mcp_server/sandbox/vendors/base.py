@@ -81,7 +81,7 @@ class Vendor(ABC):
 
     @abstractmethod
     def word(self, job: SandboxJob, now: float) -> str:
-        """This vendor's status word."""
+        """The vendor's own word for how the job stands."""
 
     def route(
         self, path: str, action: str, handler: Handler, *, methods: tuple[str, ...] = ("GET",), signed_in: bool = True

@@ -28,7 +28,7 @@ PREBUILT: Final = Path(__file__).with_name("prebuilt.mp4")
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A clip on disk."""
+    """A clip on disk, and the tag a download can be resumed under."""
 
     path: Path
     etag: str

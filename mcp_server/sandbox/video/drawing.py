@@ -61,7 +61,7 @@ class Picture:
         return top + (font.ROWS + 2) * size
 
     def write_lines(self, text: str, *, top: int, lines: int) -> int:
-        """Burn several lines in."""
+        """Burn several lines in, each below the one before."""
         for part in font.wrap(text, letters=self.letters, lines=lines):
             top = self.write(part, top=top)
         return top
