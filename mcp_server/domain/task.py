@@ -104,7 +104,7 @@ class LocalMedium:
     """Where the file is, from whatever folder; empty when the request itself holds the bytes (a data: URI)."""
     bytes: int
     sha256: str
-    stand_in: str
+    placeholder: str
     """What the recorded call says in its place."""
     address: str = ""
     """Where the vendor keeps it, once it does; stays empty where the bytes go into the order itself."""

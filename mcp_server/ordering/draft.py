@@ -77,9 +77,9 @@ async def draft(plan: Plan, facts: Provider, *, task_id: str, buying: bool) -> D
     """The plan written out; to buy it, local media are looked at now, and handed over once the order is recorded."""
     if not buying or all(kind == "https" for kind in plan.given.values()):
         return Draft(task_id=task_id, plan=plan, call=paid_call(plan.quote, plan.given, facts, key=task_id))
-    from mcp_server.providers.local_media import stood_in
+    from mcp_server.providers.local_media import with_placeholders
 
-    request, local_media = await stood_in(plan.request, plan.given, facts, task_id)
+    request, local_media = await with_placeholders(plan.request, plan.given, facts, task_id)
     call = _checked_call(replace(plan.checked, request=request), facts, key=task_id)
     return Draft(task_id=task_id, plan=plan, call=call, local_media=local_media)
 

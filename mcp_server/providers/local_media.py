@@ -27,16 +27,16 @@ AT_ONCE: Final = 4
 """Files uploaded at the same time: each is in memory as long as that takes."""
 
 
-async def stood_in(
+async def with_placeholders(
     request: VideoRequest, given: Mapping[str, Kind], facts: Provider, key: str
 ) -> tuple[VideoRequest, tuple[LocalMedium, ...]]:
-    """The request with a stand-in for every local medium, and what each of them is; nothing is sent."""
+    """The request with a placeholder for every local medium, and what each of them is; nothing is sent."""
     local = [(place, text) for place, text in media_inputs.inputs(request) if given.get(place) in ("data", "file")]
     found = [
         await asyncio.to_thread(_looked_at, place, text, facts, f"{key}/{number}/{place.partition('[')[0]}")
         for number, (place, text) in enumerate(local)
     ]
-    return media_inputs.placed(request, {medium.place: medium.stand_in for medium in found}), tuple(found)
+    return media_inputs.placed(request, {medium.place: medium.placeholder for medium in found}), tuple(found)
 
 
 @dataclass
@@ -60,7 +60,7 @@ class Intake:
         return await asyncio.to_thread(self._body, task)
 
     def _body(self, task: Task) -> Any:
-        real = {medium.stand_in: medium.address or _again(task, medium).data_uri for medium in task.local_media}
+        real = {medium.placeholder: medium.address or _again(task, medium).data_uri for medium in task.local_media}
         body = _filled(task.call["json"], real)
         # What was sent before must be repeated as it was.
         if task.sent_at is None:
@@ -90,11 +90,11 @@ def _looked_at(place: str, text: str, facts: Provider, key: str) -> LocalMedium:
         path=str(media_inputs.located(text) or ""),
         bytes=len(material.content),
         sha256=hashlib.sha256(material.content).hexdigest(),
-        stand_in=_stand_in(material, facts, key),
+        placeholder=_placeholder(material, facts, key),
     )
 
 
-def _stand_in(material: Material, facts: Provider, key: str) -> str:
+def _placeholder(material: Material, facts: Provider, key: str) -> str:
     """Of the kind that will be sent, so that the vendor's schema says now what it would say then."""
     if "upload" in facts.media_inputs:
         return f"https://example.com/{key}{material.format.suffix}"
@@ -124,7 +124,7 @@ def _again(task: Task, medium: LocalMedium) -> Material:
 
 
 def _filled(value: Any, real: Mapping[str, str]) -> Any:
-    """The body with what is real in place of what stood in for it."""
+    """The body with what is real in the place of its placeholder."""
     if isinstance(value, dict):
         return {name: _filled(part, real) for name, part in cast("dict[str, Any]", value).items()}
     if isinstance(value, list):

@@ -203,8 +203,8 @@ async def test_a_wish_to_stop_that_comes_while_files_are_looked_at_orders_nothin
         stop.set()
         return found
 
-    looked_at = local_media.stood_in
-    monkeypatch.setattr(local_media, "stood_in", pressed_meanwhile)
+    looked_at = local_media.with_placeholders
+    monkeypatch.setattr(local_media, "with_placeholders", pressed_meanwhile)
 
     with pytest.raises(StoppedError, match="Nothing was charged"):
         await buyer.generate(wish(image=PIXEL, mode="image-to-video"), still=lambda: not stop.is_set())

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trustme
-from support.download_target import Shelf
+from support.download_target import DownloadTarget
 
 from mcp_server.providers import downloads
 from mcp_server.providers.transport import LostAnswerError, Transport
@@ -67,11 +67,11 @@ async def transport() -> AsyncIterator[Transport]:
 
 
 async def fetch(transport: Transport, url: str) -> list[bytes]:
-    shelf = Shelf()
-    await transport.download(url, shelf)
-    assert shelf.status == 200
-    assert shelf.told == ["closed", "whole"]
-    return shelf.pieces
+    target = DownloadTarget()
+    await transport.download(url, target)
+    assert target.status == 200
+    assert target.told == ["closed", "whole"]
+    return target.pieces
 
 
 LENGTH = f"Content-Length: {len(CLIP)}"
@@ -113,21 +113,21 @@ async def test_a_short_file_is_not_waited_for(transport: Transport) -> None:
 
 
 async def test_a_cut_keeps_what_came_and_is_said(transport: Transport) -> None:
-    shelf = Shelf()
+    target = DownloadTarget()
     async with Host(LENGTH, CLIP[:2_000_000]).open() as url:
         with pytest.raises(LostAnswerError, match="broke off"):
-            await transport.download(url, shelf)
+            await transport.download(url, target)
 
-    assert b"".join(shelf.pieces) == CLIP[:2_000_000]
-    assert shelf.told == ["closed"]
+    assert b"".join(target.pieces) == CLIP[:2_000_000]
+    assert target.told == ["closed"]
 
 
 async def test_what_is_not_wanted_is_not_fetched(transport: Transport) -> None:
-    shelf = Shelf(wanted=False)
+    target = DownloadTarget(wanted=False)
     async with Host(LENGTH, CLIP).open() as url:
-        await transport.download(url, shelf)
+        await transport.download(url, target)
 
-    assert (shelf.status, shelf.pieces, shelf.told) == (200, [], [])
+    assert (target.status, target.pieces, target.told) == (200, [], [])
 
 
 async def test_a_host_that_falls_silent_is_given_up(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,16 +150,16 @@ async def test_a_host_that_only_drips_is_given_up(
 
 async def test_stopping_hangs_up_at_once_and_nothing_comes_afterwards(transport: Transport) -> None:
     host = Host(LENGTH, CLIP[:2_000_000], None)
-    shelf = Shelf()
+    target = DownloadTarget()
     async with host.open() as url:
-        fetching = asyncio.create_task(transport.download(url, shelf))
+        fetching = asyncio.create_task(transport.download(url, target))
         await host.held.wait()
-        while shelf.size < 2_000_000:
+        while target.size < 2_000_000:
             await asyncio.sleep(0)
         fetching.cancel()
         with pytest.raises(asyncio.CancelledError):
             await fetching
-        assert shelf.told == ["closed"]
+        assert target.told == ["closed"]
         await host.left.wait()
 
 
@@ -175,11 +175,11 @@ async def test_stopping_does_not_wait_for_a_host_that_says_nothing(transport: Tr
         writer.close()
         asked.clear()
 
-    shelf = Shelf()
+    target = DownloadTarget()
     server = await asyncio.start_server(talk, "127.0.0.1", 0)
     async with server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/clip.mp4"
-        fetching = asyncio.create_task(transport.download(url, shelf))
+        fetching = asyncio.create_task(transport.download(url, target))
         await asked.wait()
         fetching.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -190,4 +190,4 @@ async def test_stopping_does_not_wait_for_a_host_that_says_nothing(transport: Tr
         while asked.is_set():
             await asyncio.sleep(0)
 
-    assert (shelf.status, shelf.told) == (0, [])
+    assert (target.status, target.told) == (0, [])

@@ -113,7 +113,9 @@ async def test_a_vendor_does_not_send_a_file_to_another_program_of_this_machine(
 
     account = Account(facts=facts, base_urls=facts.base_urls, secret=Secret("k", "test"))
     uri = f"data:image/png;base64,{base64.b64encode(PIXEL).decode()}"
-    _, media = await local_media.stood_in(VideoRequest(prompt="a boat", image=uri), {"image": "data"}, facts, "kv-1")
+    _, media = await local_media.with_placeholders(
+        VideoRequest(prompt="a boat", image=uri), {"image": "data"}, facts, "kv-1"
+    )
     task = task_of(new_task(provider="runapi", request={"image": uri}, local_media=media), 1.0, (), Decimal(0))
     with pytest.raises(ProviderError, match="upload address"):
         await Intake(Line(), check=vendor_schema.check_body).hand_over(account, task, media[0])  # type: ignore[arg-type]

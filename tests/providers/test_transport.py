@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from httpcore._backends.anyio import AnyIOStream
-from support.download_target import Shelf
+from support.download_target import DownloadTarget
 from support.scripted_vendor import Vendor, serving
 
 from mcp_server import catalog
@@ -257,7 +257,7 @@ async def test_the_key_goes_to_its_vendor_and_to_nobody_else(vendor: Vendor, tra
     await transport.send(who, LOOK)
     await transport.send(who, HttpCall(method="GET", path="/prices", public=True))
     await transport.send(who, HttpCall(method="PUT", path=f"{vendor.url}/up?sig=1", content=b"x", bare=True))
-    clip = Shelf()
+    clip = DownloadTarget()
     await transport.download(f"{vendor.url}/clip.mp4", clip)
     assert clip.status == 200
 
@@ -318,7 +318,7 @@ async def test_logs_have_no_addresses_and_no_headers_at_any_level(
     logging.getLogger("httpcore").setLevel(logging.DEBUG)
 
     await transport.send(account(vendor.url), LOOK)
-    await transport.download(f"{vendor.url}/clip.mp4?signature=MARKED", Shelf())
+    await transport.download(f"{vendor.url}/clip.mp4?signature=MARKED", DownloadTarget())
     with pytest.raises(UnreachableError) as told:
         await transport.send(account("http://127.0.0.1:9/?signature=MARKED"), LOOK)
 
@@ -361,7 +361,7 @@ async def test_this_machine_and_what_no_proxy_names_are_reached_without_one(
 
         simulated = sandbox_account(catalog.load().providers["uniall"], vendor.url)
         assert (await transport.send(simulated, LOOK)).status == 200
-        clip = Shelf()
+        clip = DownloadTarget()
         await transport.download(f"{vendor.url}/clip.mp4", clip)
         assert clip.status == 200
 

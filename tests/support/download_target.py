@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 
-class Shelf:
+class DownloadTarget:
     """Keeps what comes, and in which order it is told what."""
 
     def __init__(self, *, wanted: bool = True) -> None:

@@ -315,7 +315,7 @@ async def everywhere(host: str, port: int) -> list[str]:
 
 
 @dataclass
-class Shelf:
+class StubIntake:
     """Where the stub vendor keeps what is handed over to it."""
 
     got: list[str] = field(default_factory=list)
@@ -334,7 +334,7 @@ class Shelf:
     async def body(self, task: Task) -> Any:
         text = json.dumps(task.call["json"])
         for medium in task.local_media:
-            text = text.replace(medium.stand_in, medium.address)
+            text = text.replace(medium.placeholder, medium.address)
         return json.loads(text)
 
 
@@ -342,11 +342,11 @@ def with_files(*names: str, **changes: Any) -> dict[str, Any]:
     """What an order with these local files says more than another."""
     media = tuple(
         LocalMedium(
-            place=f"references[{index}]", path=f"/pictures/{name}", bytes=1, sha256="", stand_in=f"here: {name}"
+            place=f"references[{index}]", path=f"/pictures/{name}", bytes=1, sha256="", placeholder=f"here: {name}"
         )
         for index, name in enumerate(names)
     )
-    body = {"prompt": changes.get("prompt", "a neon city"), "pictures": [medium.stand_in for medium in media]}
+    body = {"prompt": changes.get("prompt", "a neon city"), "pictures": [medium.placeholder for medium in media]}
     key = changes.pop("key", None)
     return {
         "local_media": media,
@@ -362,7 +362,7 @@ class House:
     home: Path
     clock: ManualClock = field(default_factory=ManualClock)
     vendor: Vendor = field(default_factory=Vendor)
-    shelf: Shelf = field(default_factory=Shelf)
+    intake: StubIntake = field(default_factory=StubIntake)
     providers: tuple[Provider, ...] = field(default_factory=lambda: (facts(),))
     runners: list[TaskRunner] = field(default_factory=list)
 
@@ -389,7 +389,7 @@ class House:
         values |= {name: changes.pop(name) for name in surroundings & set(changes)}
         runtime = TaskRuntime(**values)
         saver = WatchedSaver(runtime, resolve=everywhere)
-        made = TaskRunner(runtime, **({"intake": self.shelf, "saver": saver} | changes))
+        made = TaskRunner(runtime, **({"intake": self.intake, "saver": saver} | changes))
         self.runners.append(made)
         return made
 

@@ -152,7 +152,7 @@ class Machine(RuleBasedStateMachine):
         self.house.vendor.answers = [ANSWERS[name] for name in answers]
         if {"lost", "500", "html", "odd"} & set(answers):
             self.doubted.add(prompt)
-        self.house.shelf.answers = [ARRIVALS[name]() if name != "slow" else self._slow() for name in files]
+        self.house.intake.answers = [ARRIVALS[name]() if name != "slow" else self._slow() for name in files]
         new = self.house.new(prompt=prompt, keyed=keyed)
         if files:
             key = new.id if keyed else None
@@ -169,7 +169,7 @@ class Machine(RuleBasedStateMachine):
 
         self._quietly(go())
         self.house.vendor.answers = []
-        self.house.shelf.answers = []
+        self.house.intake.answers = []
         return new.id
 
     @rule(target=tasks, slot=st.sampled_from([0, 1]), point=st.sampled_from(["", *WAY]), done=st.booleans())

@@ -272,7 +272,7 @@ def changing(task: Task) -> dict[str, Any]:
         "finished_at": task.finished_at,
         "stopped_following": int(task.stopped_following),
         "became": _json(became),
-        "local_media": _json([asdict(medium) for medium in task.local_media]),
+        "local_media": _json([_medium_row(medium) for medium in task.local_media]),
     }
 
 
@@ -308,7 +308,7 @@ def task_from(row: sqlite3.Row) -> Task:
         took_s=row["took_s"],
         finished_at=row["finished_at"],
         stopped_following=bool(row["stopped_following"]),
-        local_media=tuple(LocalMedium(**medium) for medium in json.loads(row["local_media"])),
+        local_media=tuple(_medium_from(medium) for medium in json.loads(row["local_media"])),
         **bought,
         **became,
     )
@@ -316,6 +316,16 @@ def task_from(row: sqlite3.Row) -> Task:
 
 def _read(text: str) -> dict[str, Any]:
     return {name: value for name, value in json.loads(text).items() if name not in _RETIRED}
+
+
+def _medium_row(medium: LocalMedium) -> dict[str, Any]:
+    # The file's word is older than ours, and two adjacent versions share a file.
+    row = asdict(medium)
+    return {"stand_in": row.pop("placeholder"), **row}
+
+
+def _medium_from(row: dict[str, Any]) -> LocalMedium:
+    return LocalMedium(placeholder=row.pop("stand_in"), **row)
 
 
 def _json(value: object) -> str:

@@ -118,7 +118,7 @@ def hand_over_again_s(error: KlingError, tries: int) -> float | None:
 
 
 def call_of(task: Task) -> HttpCall:
-    """The paid call as it was recorded; where local media go with it, stand-ins are in their place."""
+    """The paid call as it was recorded; where local media go with it, placeholders are in their place."""
     facts = task.call
     return HttpCall(
         method=facts["method"],

@@ -451,8 +451,8 @@ def test_what_a_file_is_is_read_from_its_bytes(tmp_path: Path, head: bytes, kind
 
 async def test_a_link_to_sound_alone_is_said_to_be_that(house: House) -> None:
     house.vendor.files[URL] = whole(b"\0\0\0\x20ftypM4A \0\0\0\0M4A mp42isom")
-    desk, task = await finished(house)
-    task = await house.until(desk, task.id, "failed", limit_s=400)
+    runner, task = await finished(house)
+    task = await house.until(runner, task.id, "failed", limit_s=400)
 
     assert "no mp4, mov or webm file but M4A" in task.error["what"]
     assert not list(house.out.glob("*.m4a"))

@@ -27,7 +27,7 @@ def pending() -> asyncio.Future[Any]:
 
 async def test_the_row_stands_and_says_what_goes_on_while_a_file_is_handed_over(house: House) -> None:
     slow = pending()
-    house.shelf.answers = [slow]
+    house.intake.answers = [slow]
     runner, other = house.runner(), house.runner()
     await other.start()
 
@@ -56,7 +56,7 @@ async def test_the_row_stands_and_says_what_goes_on_while_a_file_is_handed_over(
 @pytest.mark.parametrize("elsewhere", [False, True])
 async def test_cancelled_while_handing_over_it_is_never_sent(house: House, elsewhere: bool) -> None:
     slow = pending()
-    house.shelf.answers = [slow]
+    house.intake.answers = [slow]
     runner = house.runner()
     task, _ = await runner.buy(house.new(**with_files("first.png")), wait_s=0.02)
 
@@ -73,7 +73,7 @@ async def test_cancelled_while_handing_over_it_is_never_sent(house: House, elsew
 
 async def test_cancelled_just_as_the_file_arrives_it_is_never_sent(house: House) -> None:
     slow = pending()
-    house.shelf.answers = [slow]
+    house.intake.answers = [slow]
     runner = house.runner()
     task, _ = await runner.buy(house.new(**with_files("first.png")), wait_s=0.02)
 
@@ -86,7 +86,7 @@ async def test_cancelled_just_as_the_file_arrives_it_is_never_sent(house: House)
 
 
 async def test_a_file_that_did_not_arrive_is_handed_over_again(house: House) -> None:
-    house.shelf.answers = [NO_ROUTE, LOST, DOWN]
+    house.intake.answers = [NO_ROUTE, LOST, DOWN]
     runner = house.runner()
 
     task, _ = await runner.buy(house.new(**with_files("first.png")), wait_s=0.02)
@@ -94,7 +94,7 @@ async def test_a_file_that_did_not_arrive_is_handed_over_again(house: House) -> 
     assert (await runner.store.get(task.id)).note == "first.png did not arrive (no route); trying again (1)"
     await house.until(runner, task.id, "queued", limit_s=60)
 
-    assert house.shelf.got == ["first.png"]
+    assert house.intake.got == ["first.png"]
     assert len(house.vendor.submits) == 1
 
 
@@ -112,7 +112,7 @@ async def test_a_file_that_did_not_arrive_is_handed_over_again(house: House) -> 
 async def test_a_file_that_cannot_be_handed_over_ends_the_order_and_nothing_was_spent(
     house: House, answers: list[Exception], words: str
 ) -> None:
-    house.shelf.answers = list(answers)
+    house.intake.answers = list(answers)
     runner = house.runner()
 
     task, _ = await runner.buy(house.new(**with_files("first.png")), wait_s=0.02)
@@ -121,11 +121,11 @@ async def test_a_file_that_cannot_be_handed_over_ends_the_order_and_nothing_was_
     assert words in task.error["what"]
     assert task.error["money"] == "not_spent"
     assert task.reserved_usd == 0
-    assert (house.shelf.answers, house.vendor.submits) == ([], [])
+    assert (house.intake.answers, house.vendor.submits) == ([], [])
 
 
 async def test_what_the_vendor_has_is_not_handed_over_again_after_a_crash(house: House) -> None:
-    house.shelf.answers = [None, pending()]
+    house.intake.answers = [None, pending()]
     dead = house.runner()
     task, _ = await dead.buy(house.new(**with_files("first.png", "second.png")), wait_s=0.02)
     await quiet()
@@ -135,14 +135,14 @@ async def test_what_the_vendor_has_is_not_handed_over_again_after_a_crash(house:
 
     await house.until(heir, task.id, "queued", limit_s=20)
 
-    assert house.shelf.got == ["first.png", "second.png"]
+    assert house.intake.got == ["first.png", "second.png"]
     assert [body["pictures"] for _, body in house.vendor.submits] == [
         ["https://stub.test/files/1", "https://stub.test/files/2"]
     ]
 
 
 async def test_another_account_hands_over_for_itself(house: House) -> None:
-    house.shelf.answers = [None, pending()]
+    house.intake.answers = [None, pending()]
     dead = house.runner()
     task, _ = await dead.buy(house.new(**with_files("first.png", "second.png")), wait_s=0.02)
     await quiet()
@@ -156,12 +156,12 @@ async def test_another_account_hands_over_for_itself(house: House) -> None:
     await heir.start()
     await house.until(heir, task.id, "queued", limit_s=20)
 
-    assert house.shelf.got == ["first.png", "first.png", "second.png"]
+    assert house.intake.got == ["first.png", "first.png", "second.png"]
     assert house.vendor.submits[0][1]["pictures"] == ["https://stub.test/files/2", "https://stub.test/files/3"]
 
 
 async def test_an_order_left_while_its_file_went_up_is_not_sent_much_later(house: House) -> None:
-    house.shelf.answers = [pending()]
+    house.intake.answers = [pending()]
     dead = house.runner()
     task, _ = await dead.buy(house.new(**with_files("first.png")), wait_s=0.02)
     await dead.close(grace_s=0)
@@ -172,7 +172,7 @@ async def test_an_order_left_while_its_file_went_up_is_not_sent_much_later(house
     task = await house.until(heir, task.id, "failed", limit_s=20)
 
     assert "never sent" in task.error["what"]
-    assert (house.shelf.got, house.vendor.submits) == ([], [])
+    assert (house.intake.got, house.vendor.submits) == ([], [])
 
 
 async def test_a_lost_answer_is_asked_for_with_the_same_body_and_no_new_file(house: House) -> None:
@@ -183,7 +183,7 @@ async def test_a_lost_answer_is_asked_for_with_the_same_body_and_no_new_file(hou
     await runner.buy(new, wait_s=0)
     await house.until(runner, new.id, "queued", limit_s=60)
 
-    assert house.shelf.got == ["first.png"]
+    assert house.intake.got == ["first.png"]
     assert len(house.vendor.submits) == 3
     assert len({str(body) for _, body in house.vendor.submits}) == 1
     assert len(house.vendor.jobs) == 1
@@ -200,12 +200,12 @@ async def test_after_a_crash_in_the_middle_the_same_body_goes_or_none(house: Hou
         raise RequestError("first.png was changed after it was ordered")
 
     if changed:
-        house.shelf.body = body  # type: ignore[method-assign]
+        house.intake.body = body  # type: ignore[method-assign]
     heir = house.runner()
     await heir.start()
     task = await house.until(heir, lease.task.id, "queued", "uncertain", limit_s=20)
 
-    assert house.shelf.got == [], "what left once is not handed over anew"
+    assert house.intake.got == [], "what left once is not handed over anew"
     assert task.state == ("uncertain" if changed else "queued")
     assert len(house.vendor.submits) == (0 if changed else 1)
 
