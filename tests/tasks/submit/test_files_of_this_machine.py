@@ -25,7 +25,7 @@ from mcp_server.cli.screen import Screen
 from mcp_server.domain.arguments import VideoArguments
 from mcp_server.sandbox.sandbox import Sandbox
 from mcp_server.sandbox.server import SandboxServer, variables
-from mcp_server.sandbox.vendors import base as counter
+from mcp_server.sandbox.vendors import base as protocol
 from mcp_server.sandbox.vendors.base import RefusedError
 from mcp_server.service import Service
 
@@ -53,7 +53,7 @@ class Shop:
     async def receive(self, request: Request) -> bytes:
         self.came.set()
         await self.open.wait()
-        data = await counter.read(request)
+        data = await protocol.read(request)
         if self.refusals:
             raise RefusedError(Response(status_code=self.refusals.pop(0)))
         self.files.append(data)
@@ -68,7 +68,7 @@ class Shop:
 async def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Shop]:
     box = Sandbox(tmp_path / "vendors.db", now=time.time, seconds=0.05, rendering=False)
     made = Shop(tmp_path, box)
-    read = counter.read
+    read = protocol.read
 
     async def take(request: Request) -> bytes:
         data = await read(request)
@@ -87,9 +87,9 @@ async def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
 
 
 def _body_by(take: Any) -> Any:
-    async def body(self: Any, visit: Any) -> dict[str, Any]:
-        sent: dict[str, Any] = json.loads(await take(visit.request))
-        visit.facts["body"] = counter.told(sent)
+    async def body(self: Any, exchange: Any) -> dict[str, Any]:
+        sent: dict[str, Any] = json.loads(await take(exchange.request))
+        exchange.facts["body"] = protocol.redacted(sent)
         return sent
 
     return body
