@@ -7,7 +7,7 @@ from typing import Final
 
 from mcp_server.language import roles as role
 from mcp_server.language import tokens as tok
-from mcp_server.language.item import BREAK, ORDER, Item
+from mcp_server.language.item import BREAK, ORDER, Item, values_by_field
 from mcp_server.language.lexicon import Lexicon
 
 _LIST_REACH: Final = 4
@@ -24,20 +24,36 @@ def clause_start(items: Sequence[Item], end: int, reach: int | None = None) -> i
     return start
 
 
+def clauses_of(items: Sequence[Item], start: int, end: int) -> list[tuple[int, int]]:
+    """The clauses of a stretch, without those that say nothing: first item, and the one after the last."""
+    found: list[tuple[int, int]] = []
+    begun = start
+    for at in range(start, end + 1):
+        if at == end or items[at].has(BREAK):
+            if begun < at:
+                found.append((begun, at))
+            begun = at + 1
+    return found
+
+
 def is_order(items: Sequence[Item], start: int, end: int, scope: int, lexicon: Lexicon) -> bool:
     """Whether these items ask for something, in words that may ask for it here, and say nothing else.
 
     `scope`: what a wish must at least be able to do without a verb such as "make it".
     """
     clause = items[start:end]
-    if any(not item.has(ORDER) for item in clause):
+    if not all(item.has(ORDER) for item in clause):
         return False
-    asked = any(item.has(role.VERB | role.CREATE) for item in clause)
     wishes = [at for at in range(start, end) if items[at].has(role.WISH)]
     if not wishes:
         return all(item.has(role.PLEASE | role.CORRECTION) for item in clause)
-    needed = role.EDGE if asked else scope
-    return all(items[at].scope >= needed and (asked or not is_thing(items, at, end, lexicon)) for at in wishes)
+    if _has_verb(clause):
+        return all(items[at].scope >= role.EDGE for at in wishes)
+    return all(items[at].scope >= scope and not is_thing(items, at, end, lexicon) for at in wishes)
+
+
+def _has_verb(clause: Sequence[Item]) -> bool:
+    return any(item.has(role.VERB | role.CREATE) for item in clause)
 
 
 def is_thing(items: Sequence[Item], at: int, end: int, lexicon: Lexicon) -> bool:
@@ -53,26 +69,22 @@ def inner_orders(
     items: Sequence[Item], taken: Sequence[bool], said: set[str], lexicon: Lexicon
 ) -> Iterable[tuple[int, int]]:
     """The stretches to take; two clauses that disagree, or with what was `said` already, are part of the scene."""
-    found: list[tuple[int, int]] = []
-    values: dict[str, set[object]] = {}
-    start = 0
-    for end in range(len(items) + 1):
-        if end < len(items) and not items[end].has(BREAK):
-            continue
-        if start < end and not any(taken[start:end]):
-            wishes = [item for item in items[start:end] if item.has(role.WISH)]
-            if wishes and is_order(items, start, end, role.STANDALONE, lexicon):
-                found.append((start, end))
-                for field, value in (pair for item in wishes for pair in item.sets):
-                    values.setdefault(field, set()).add(value)
-        start = end + 1
+    free = (clause for clause in clauses_of(items, 0, len(items)) if not any(taken[slice(*clause)]))
+    found = [clause for clause in free if _is_wish_alone(items, *clause, lexicon)]
+    values = values_by_field(item for start, end in found for item in items[start:end] if item.has(role.WISH))
     known = said | set(values)
     for start, end in found:
         fields = _fields(items, start, end)
-        asked = any(item.has(role.VERB | role.CREATE) for item in items[start:end])
-        if asked or (not fields & said and all(len(values[field]) == 1 for field in fields)):
+        agreed = (len(values[field]) == 1 for field in fields)
+        if _has_verb(items[start:end]) or (not fields & said and all(agreed)):
             first = _opening(items, start, known, lexicon)
             yield first, _closing(items, end, known | _fields(items, first, start), lexicon)
+
+
+def _is_wish_alone(items: Sequence[Item], start: int, end: int, lexicon: Lexicon) -> bool:
+    """Whether this clause asks for something, and could do so anywhere."""
+    wishes = any(item.has(role.WISH) for item in items[start:end])
+    return wishes and is_order(items, start, end, role.STANDALONE, lexicon)
 
 
 def _fields(items: Sequence[Item], start: int, end: int) -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from mcp_server.language import roles as role
@@ -124,6 +124,24 @@ class Item:
         self.roles = (self.roles & (role.NEAR_MISS | role.RIVAL)) | WORD
         self.sets = ()
         self.note = ""
+
+
+EDGE_OF_TEXT: Final = Item(0, 0, BREAK)
+"""What stands before the first item and after the last: there a clause ends, too."""
+
+
+def neighbour(items: Sequence[Item], at: int) -> Item:
+    """The item at this place; beyond either end of the text, its edge."""
+    return items[at] if 0 <= at < len(items) else EDGE_OF_TEXT
+
+
+def values_by_field(items: Iterable[Item]) -> dict[str, set[object]]:
+    """All that these items ask for."""
+    values: dict[str, set[object]] = {}
+    for item in items:
+        for field, value in item.sets:
+            values.setdefault(field, set()).add(value)
+    return values
 
 
 def merge(items: Sequence[Item], first: int, last: int) -> Item:

@@ -8,7 +8,7 @@ from typing import Final
 from mcp_server.language import roles as role
 from mcp_server.language import tokens as tok
 from mcp_server.language.clauses import is_order, is_thing
-from mcp_server.language.item import BREAK, ORDER, WORD, Item
+from mcp_server.language.item import BREAK, ORDER, WORD, Item, neighbour, values_by_field
 from mcp_server.language.lexicon import Lexicon
 from mcp_server.language.measures import SHOT_HEAD
 
@@ -19,8 +19,8 @@ _BESIDE_SCENE: Final = frozenset(
     ("tier", "aspect_ratio", "mode", "model", "provider", "duration", "resolution", "vendor_model")
 )
 """Wishes that may stand right between the name and the scene: "kling pro vertical dog"; not "kling sound engineer"."""
-
-
+_BETWEEN: Final = role.FILLER | role.VERB | role.LABEL | role.ARTICLE | role.PLEASE | role.KEPT
+"""Words that may stand among those of an order."""
 _ADJECTIVES: Final = 2
 """How many may stand before the noun they belong to."""
 
@@ -66,10 +66,7 @@ class OrderSpan:
     def _reach(self) -> int:
         """Up to the last commit; only to the colon, when what came after it disagrees with itself like a scene."""
         if self.colon:
-            values: dict[str, set[object]] = {}
-            for item in self.items[self.colon : self.commit]:
-                for field, value in item.sets:
-                    values.setdefault(field, set()).add(value)
+            values = values_by_field(self.items[self.colon : self.commit])
             if any(len(found) > 1 for found in values.values()):
                 return self.colon
         return self.commit
@@ -91,14 +88,14 @@ class OrderSpan:
             return is_order(self.items, self.clause, at, role.EDGE, self.lexicon) and self._only_breaks(
                 self.commit, self.clause
             )
-        pending = self.items[self.commit : at]
-        if any(item.has(role.WISH) for item in pending):
-            return all(
-                self.items[index].scope >= role.EDGE and not is_thing(self.items, index, at, self.lexicon)
-                for index in range(self.commit, at)
-                if self.items[index].has(role.WISH)
-            )
-        return self.commit > self.start or all(item.has(role.PLEASE) for item in pending)
+        wishes = [index for index in range(self.commit, at) if self.items[index].has(role.WISH)]
+        if wishes:
+            return all(self._orders_by_itself(index, at) for index in wishes)
+        return self.commit > self.start or all(item.has(role.PLEASE) for item in self.items[self.commit : at])
+
+    def _orders_by_itself(self, at: int, end: int) -> bool:
+        """Whether this wish is one in a clause that ends here."""
+        return self.items[at].scope >= role.EDGE and not is_thing(self.items, at, end, self.lexicon)
 
     def _only_breaks(self, start: int, end: int) -> bool:
         return all(item.has(BREAK) for item in self.items[start:end])
@@ -110,55 +107,66 @@ class OrderSpan:
 
     def _step(self, at: int, item: Item) -> bool:
         """Takes one item in; False where the scene begins."""
-        following = self.items[at + 1] if at + 1 < len(self.items) else None
-        if item.has(role.NAME) and (not item.has(role.WISH) or not self.colon):
-            self._commit(at + 1)
-            self.free = True
-            if self.named < 0 and not item.negated:
-                self.named = at
+        if item.has(role.NAME) and not (item.has(role.WISH) and self.colon):
+            self._name(at, item)
         elif item.has(role.WISH):
-            self._wish(at, item, following)
-        elif item.has(role.NOUN) and self._noun(following):
+            self._wish(at, item)
+        elif item.has(role.NOUN) and self._is_clip(at):
             self._commit(at + 1)
             self.free = True
             self.clip_asked = True
-        elif item.has(role.LINK) and self._link(at, following):
+        elif item.has(role.LINK) and self._is_link(at):
             self._commit(at + 1)
             self.free = False
         else:
-            return self._word(at, item, following)
+            return self._word(at, item)
         return True
 
-    def _word(self, at: int, item: Item, following: Item | None) -> bool:
+    def _name(self, at: int, item: Item) -> None:
+        self._commit(at + 1)
+        self.free = True
+        if self.named < 0 and not item.negated:
+            self.named = at
+
+    def _word(self, at: int, item: Item) -> bool:
         """The same for a word that asks for nothing itself."""
-        if item.has(role.CREATE) or (item.has(role.PLEASE) and not item.has(role.FILLER)):
+        if _asks(item):
             if self.colon:
                 return item.has(role.PLEASE | role.FILLER | role.VERB)
             self._commit(at + 1)
-        elif self._is_recipient(at, item, following):
+        elif self._is_recipient(at, item):
             self._commit(at + 1)
-        elif item.has(role.LABEL) and at > self.start and self._describes(at, item, following):
+        elif item.has(role.LABEL) and self._describes(at, item):
             self._commit(at + 1)
             self.free = True
-        elif item.has(role.PARTICLE) and self.commit == at and at and item.start == self.items[at - 1].end:
-            self._commit(at + 1)
-        elif item.has(role.ARTICLE) and not item.has(role.FILLER):
-            if self._listed():
-                self._commit(at)
-            self.free = False
         elif item.has(role.PARTICLE) and at > self.start:
-            return True
+            self._particle(at, item)
+        elif item.has(role.ARTICLE) and not item.has(role.FILLER):
+            self._article(at)
         else:
-            return item.has(role.FILLER | role.VERB | role.LABEL | role.ARTICLE | role.PLEASE | role.KEPT)
+            return item.has(_BETWEEN)
         return True
 
-    def _is_recipient(self, at: int, item: Item, following: Item | None) -> bool:
+    def _particle(self, at: int, item: Item) -> None:
+        if self.commit == at and item.start == self.items[at - 1].end:
+            self._commit(at + 1)
+        elif item.has(role.ARTICLE) and not item.has(role.FILLER):
+            self._article(at)
+
+    def _article(self, at: int) -> None:
+        if self._listed():
+            self._commit(at)
+        self.free = False
+
+    def _is_recipient(self, at: int, item: Item) -> bool:
         """“kling me a sunset”."""
         receives = item.first in self.lexicon.recipients and self.named == at - 1
-        return receives and following is not None and following.has(role.ARTICLE)
+        return receives and neighbour(self.items, at + 1).has(role.ARTICLE)
 
-    def _describes(self, at: int, label: Item, following: Item | None) -> bool:
+    def _describes(self, at: int, label: Item) -> bool:
         """“the pro version”: a label after its own kind of wish says nothing more."""
+        if at == self.start:
+            return False
         before = self.items[at - 1]
         if before.roles == role.NAME and at > 1 and self.items[at - 2].has(role.WISH):
             # "the cheapest kling tier"
@@ -166,49 +174,42 @@ class OrderSpan:
         fields = {field for field, _ in before.sets}
         if not self.colon or label.entry is None:
             return bool(fields)
-        return bool(fields.intersection(label.entry.label)) and (following is None or following.has(BREAK))
+        return bool(fields.intersection(label.entry.label)) and neighbour(self.items, at + 1).has(BREAK)
 
-    def _wish(self, at: int, item: Item, following: Item | None) -> None:
+    def _wish(self, at: int, item: Item) -> None:
         self.wishes += 1
         self.standing = self.standing or item.scope >= role.STANDALONE
-        fits = (
-            following is None
-            or not following.has(WORD)
-            or item.scope >= role.STANDALONE
-            or (item.weight > 1 and any(field in _BESIDE_SCENE for field, _ in item.sets))
-        )
-        if self.free and fits:
-            wishes, standing = self.wishes, self.standing
-            self._commit(at + 1)
-            self.wishes, self.standing = wishes, standing
+        if self.free and (not neighbour(self.items, at + 1).has(WORD) or _may_lead_to_scene(item)):
+            self.commit = at + 1
         if item.scope == role.ANYWHERE and self._only_soft(at):
             self._commit(at + 1)
 
     def _only_soft(self, at: int) -> bool:
         return all(item.has(BREAK | role.FILLER) for item in self.items[self.commit : at])
 
-    def _noun(self, following: Item | None) -> bool:
-        if following is not None and following.first in self.lexicon.noun_not_before:
+    def _is_clip(self, at: int) -> bool:
+        """Whether the noun here means the clip that is ordered."""
+        following = neighbour(self.items, at + 1)
+        if following.first in self.lexicon.noun_not_before:
             return False
         if self.free:
             return True
-        if self.colon and not self.wishes:
-            return False
-        return following is None or following.has(_AFTER_NOUN)
+        return following.has(_AFTER_NOUN) and not (self.colon and not self.wishes)
 
-    def _link(self, at: int, following: Item | None) -> bool:
-        before = self.items[at - 1] if at else None
-        if before is not None and before.sign == tok.COLON:
+    def _is_link(self, at: int) -> bool:
+        """Whether the word here leads from the order to the scene: "of"."""
+        before, item, following = neighbour(self.items, at - 1), self.items[at], neighbour(self.items, at + 1)
+        if before.sign == tok.COLON:
             # "kling : du café": what follows the colon begins the scene.
             return False
-        if following is not None and following.has(role.WISH) and self.items[at].has(role.FILLER):
+        if following.has(role.WISH) and item.has(role.FILLER):
             return False
-        if following is not None and following.has(role.STATE) and self.items[at].has(role.QUESTION):
+        if following.has(role.STATE) and item.has(role.QUESTION):
             # "kling pro where is my mind": asked within the scene.
             return False
         if self.commit == at and at > self.start:
             return True
-        return before is not None and before.has(role.WISH) and before.scope >= role.STANDALONE and not self.colon
+        return before.has(role.WISH) and before.scope >= role.STANDALONE and not self.colon
 
     def _listed(self) -> bool:
         """“4k 16:9 10s a lantern”: several wishes in a row need no comma."""
@@ -226,15 +227,19 @@ class OrderSpan:
 
     def _is_own_noun(self, at: int) -> bool:
         """“create a 5 second looping clip of …”: the noun stays with its adjective, what led up to it goes."""
-        before = self.items[at - 1] if at else None
-        if self.colon or before is None or not (self.wishes and before.has(role.WISH)):
+        if self.colon or not self.wishes or not (self.items[at].has(WORD) and self.items[at - 1].has(role.WISH)):
             return False
         noun = at + 1
-        while noun < len(self.items) and noun - at <= _ADJECTIVES and self.items[noun].has(WORD):
+        while noun - at <= _ADJECTIVES and neighbour(self.items, noun).has(WORD):
             noun += 1
-        following = self.items[noun + 1] if noun + 1 < len(self.items) else None
-        return (
-            self.items[at].has(WORD)
-            and following is not None
-            and (self.items[noun].has(role.NOUN) and following.has(role.LINK))
-        )
+        return neighbour(self.items, noun).has(role.NOUN) and neighbour(self.items, noun + 1).has(role.LINK)
+
+
+def _asks(item: Item) -> bool:
+    """“generate”, “please”: it asks, and can be nothing else."""
+    return item.has(role.CREATE) or (item.has(role.PLEASE) and not item.has(role.FILLER))
+
+
+def _may_lead_to_scene(wish: Item) -> bool:
+    """Whether the scene's first word may follow this wish."""
+    return wish.scope >= role.STANDALONE or (wish.weight > 1 and any(field in _BESIDE_SCENE for field, _ in wish.sets))

@@ -10,6 +10,7 @@ from itertools import pairwise
 from mcp_server.domain.request import Shot
 from mcp_server.language import roles as role
 from mcp_server.language import tokens as tok
+from mcp_server.language.clauses import clauses_of
 from mcp_server.language.item import BREAK, WORD, Item
 from mcp_server.language.measures import SHOT_HEAD
 from mcp_server.language.segmentation import Segmentation
@@ -57,7 +58,7 @@ def _own_lengths(order: Segmentation, heads: Sequence[int]) -> None:
         others_have = all(items[head].sets for head in heads[:-1])
         if items[first].sets or (is_last and not others_have):
             continue
-        for start, end in _clauses(items, first + 1, last):
+        for start, end in clauses_of(items, first + 1, last):
             clause = items[start:end]
             lengths = [item for item in clause if item.has(role.WISH) and dict(item.sets).keys() == {"duration"}]
             if len(lengths) == 1 and all(item is lengths[0] or item.roles == role.FILLER for item in clause):
@@ -70,17 +71,6 @@ def _own_lengths(order: Segmentation, heads: Sequence[int]) -> None:
 
 def _bounds(heads: Sequence[int], end: int) -> list[tuple[int, int]]:
     return list(pairwise([*heads, end])) if heads else []
-
-
-def _clauses(items: Sequence[Item], start: int, end: int) -> list[tuple[int, int]]:
-    found: list[tuple[int, int]] = []
-    begun = start
-    for at in range(start, end + 1):
-        if at == end or items[at].has(BREAK):
-            if begun < at:
-                found.append((begun, at))
-            begun = at + 1
-    return found
 
 
 def _negative(order: Segmentation, text: str) -> str:

@@ -12,7 +12,7 @@ from typing import Final
 from mcp_server.language import roles as role
 from mcp_server.language import tokens as tok
 from mcp_server.language.clauses import clause_start, inner_orders, is_order
-from mcp_server.language.item import BREAK, ORDER, WORD, Item
+from mcp_server.language.item import BREAK, ORDER, WORD, Item, values_by_field
 from mcp_server.language.lexicon import Lexicon
 from mcp_server.language.measures import SHOT_HEAD
 from mcp_server.language.order_span import OrderSpan
@@ -187,11 +187,8 @@ class Segmentation:
 
     def _agree(self, clauses: Iterable[tuple[int, int]]) -> bool:
         """“…, 10 seconds, 9 seconds, 8 seconds” counts down; it orders nothing."""
-        values: dict[str, set[object]] = {}
-        for start, end in clauses:
-            for field, value in (pair for item in self.items[start:end] if not item.negated for pair in item.sets):
-                values.setdefault(field, set()).add(value)
-        return all(len(found) == 1 for found in values.values())
+        said = (item for start, end in clauses for item in self.items[start:end] if not item.negated)
+        return all(len(found) == 1 for found in values_by_field(said).values())
 
     def _tail(self, start: int, end: int) -> None:
         """“… of a neon city in 4k for 10 seconds with sound”."""
