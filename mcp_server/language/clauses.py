@@ -7,7 +7,7 @@ from typing import Final
 
 from mcp_server.language import roles as role
 from mcp_server.language import tokens as tok
-from mcp_server.language.item import BREAK, ORDER, Item, values_by_field
+from mcp_server.language.item import BREAK, ORDER, Item, any_has, values_by_field
 from mcp_server.language.lexicon import Lexicon
 
 _LIST_REACH: Final = 4
@@ -47,13 +47,9 @@ def is_order(items: Sequence[Item], start: int, end: int, scope: int, lexicon: L
     wishes = [at for at in range(start, end) if items[at].has(role.WISH)]
     if not wishes:
         return all(item.has(role.PLEASE | role.CORRECTION) for item in clause)
-    if _has_verb(clause):
+    if any_has(clause, role.VERB | role.CREATE):
         return all(items[at].scope >= role.EDGE for at in wishes)
     return all(items[at].scope >= scope and not is_thing(items, at, end, lexicon) for at in wishes)
-
-
-def _has_verb(clause: Sequence[Item]) -> bool:
-    return any(item.has(role.VERB | role.CREATE) for item in clause)
 
 
 def is_thing(items: Sequence[Item], at: int, end: int, lexicon: Lexicon) -> bool:
@@ -69,22 +65,26 @@ def inner_orders(
     items: Sequence[Item], taken: Sequence[bool], said: set[str], lexicon: Lexicon
 ) -> Iterable[tuple[int, int]]:
     """The stretches to take; two clauses that disagree, or with what was `said` already, are part of the scene."""
-    free = (clause for clause in clauses_of(items, 0, len(items)) if not any(taken[slice(*clause)]))
-    found = [clause for clause in free if _is_wish_alone(items, *clause, lexicon)]
+    found = _lone_orders(items, taken, lexicon)
     values = values_by_field(item for start, end in found for item in items[start:end] if item.has(role.WISH))
     known = said | set(values)
     for start, end in found:
         fields = _fields(items, start, end)
-        agreed = (len(values[field]) == 1 for field in fields)
-        if _has_verb(items[start:end]) or (not fields & said and all(agreed)):
+        asked = any_has(items[start:end], role.VERB | role.CREATE)
+        if asked or (not fields & said and all(len(values[field]) == 1 for field in fields)):
             first = _opening(items, start, known, lexicon)
             yield first, _closing(items, end, known | _fields(items, first, start), lexicon)
 
 
-def _is_wish_alone(items: Sequence[Item], start: int, end: int, lexicon: Lexicon) -> bool:
-    """Whether this clause asks for something, and could do so anywhere."""
-    wishes = any(item.has(role.WISH) for item in items[start:end])
-    return wishes and is_order(items, start, end, role.STANDALONE, lexicon)
+def _lone_orders(items: Sequence[Item], taken: Sequence[bool], lexicon: Lexicon) -> list[tuple[int, int]]:
+    """The clauses nobody took that ask for something, and could do so anywhere."""
+    return [
+        (start, end)
+        for start, end in clauses_of(items, 0, len(items))
+        if not any(taken[start:end])
+        and any_has(items[start:end], role.WISH)
+        and is_order(items, start, end, role.STANDALONE, lexicon)
+    ]
 
 
 def _fields(items: Sequence[Item], start: int, end: int) -> set[str]:

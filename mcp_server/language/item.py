@@ -114,6 +114,9 @@ class Item:
     def has(self, roles: int) -> bool:
         return bool(self.roles & roles)
 
+    def asks_for(self, field: str) -> bool:
+        return any(name == field for name, _ in self.sets)
+
     def wish(self, sets: tuple[Set, ...], scope: int, closes: str, weight: int = MEASURE_WEIGHT) -> None:
         """Makes this item ask for something."""
         self.roles = role.WISH
@@ -133,6 +136,11 @@ EDGE_OF_TEXT: Final = Item(0, 0, BREAK)
 def neighbour(items: Sequence[Item], at: int) -> Item:
     """The item at this place; beyond either end of the text, its edge."""
     return items[at] if 0 <= at < len(items) else EDGE_OF_TEXT
+
+
+def any_has(items: Iterable[Item], roles: int) -> bool:
+    """Whether one of these items has one of these roles."""
+    return any(item.roles & roles for item in items)
 
 
 def values_by_field(items: Iterable[Item]) -> dict[str, set[object]]:

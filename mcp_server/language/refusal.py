@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mcp_server.language import roles as role
 from mcp_server.language import tokens as tok
-from mcp_server.language.item import BREAK, WORD, Item
+from mcp_server.language.item import BREAK, WORD, Item, any_has, neighbour
 from mcp_server.language.measures import SHOT_HEAD
 from mcp_server.language.segmentation import Segmentation
 
@@ -29,7 +29,7 @@ def refusal(order: Segmentation, text: str) -> Refusal | None:
         return Refusal(why) if why else None
     if any(item.has(role.NAME) and item.negated for item in items):
         return Refusal("they want a video, but not from Kling")
-    if any(item.has(role.NAME) for item in items):
+    if any_has(items, role.NAME):
         return Refusal("they mention Kling, but order nothing")
     return _unnamed(order, text)
 
@@ -60,8 +60,8 @@ def _opening(items: Sequence[Item], anchor: int, start: int, end: int) -> str:
     first = _first(items, start)
     if first >= anchor:
         return ""
-    joined = not any(item.has(BREAK) for item in items[first:anchor])
-    asks = end < len(items) and items[end].first == "?"
+    joined = not any_has(items[first:anchor], BREAK)
+    asks = neighbour(items, end).first == "?"
     if items[first].has(role.QUESTION) and (joined or asks):
         return _ASK
     return "they ask for something else than a video" if items[first].has(role.CHORE | role.TOPIC) and joined else ""
@@ -69,37 +69,54 @@ def _opening(items: Sequence[Item], anchor: int, start: int, end: int) -> str:
 
 def _is_ability(order: Segmentation, anchor: int) -> bool:
     """“can kling make 4k videos”: with nothing to film it is a question."""
-    left = any(item.has(WORD) and not taken for item, taken in zip(order.items, order.taken, strict=True))
-    return not left and order.items[anchor].first in order.lexicon.asking
+    return order.items[anchor].first in order.lexicon.asking and not _films(order)
+
+
+def _left(order: Segmentation, start: int, end: int) -> list[Item]:
+    """What is no part of the order here."""
+    return [order.items[at] for at in range(start, end) if not order.taken[at]]
+
+
+def _films(order: Segmentation) -> bool:
+    """Whether there is a scene to film."""
+    return any_has(_left(order, 0, len(order.items)), WORD)
 
 
 def _unnamed(order: Segmentation, text: str) -> Refusal | None:
+    """Why a text without the name orders nothing; None when it surely asks for a clip."""
     items = order.items
-    rival = next((at for at, item in enumerate(items) if item.has(role.RIVAL) and _is_ordered(items, at)), None)
-    if rival is not None:
-        return Refusal(f"they name {text[items[rival].start : items[rival].end]}, not Kling")
-    miss = next((item for item in items if item.has(role.NEAR_MISS)), None)
-    if miss is not None:
-        return Refusal(f"“{text[miss.start : miss.end]}” is not Kling")
-    first = _first(items, 0)
-    if first < len(items) and items[first].has(role.QUESTION | role.CHORE):
+    if named := _something_else(items, text):
+        return Refusal(named)
+    if neighbour(items, _first(items, 0)).has(role.QUESTION | role.CHORE):
         return Refusal("they ask for something else than a video")
     if _opens_with_picture(items):
         return Refusal("they ask for a picture, not for a video")
-    certain = [items[at] for at in order.certain]
-    if sum(item.sign == SHOT_HEAD for item in items) > 1:
+    if _is_surely_clip(order):
         return None
-    if order.clip_asked or len(certain) > 1 or any(item.scope >= role.STANDALONE for item in certain):
-        return None
-    if any(field == "mode" for item in certain for field, _ in item.sets):
-        return None
-    return Refusal("they name neither Kling nor a video", bare=any(item.has(WORD) for item in items))
+    return Refusal("they name neither Kling nor a video", bare=any_has(items, WORD))
+
+
+def _something_else(items: Sequence[Item], text: str) -> str:
+    """That another model is named, or what only sounds like Kling; empty when neither is."""
+    for at, item in enumerate(items):
+        if item.has(role.RIVAL) and _is_ordered(items, at):
+            return f"they name {text[item.start : item.end]}, not Kling"
+    miss = next((item for item in items if item.has(role.NEAR_MISS)), None)
+    return "" if miss is None else f"“{text[miss.start : miss.end]}” is not Kling"
+
+
+def _is_surely_clip(order: Segmentation) -> bool:
+    """Whether shots, a noun for a clip, or wishes that stand by themselves say that a clip is ordered."""
+    certain = [order.items[at] for at in order.certain]
+    if order.clip_asked or len(certain) > 1 or sum(item.sign == SHOT_HEAD for item in order.items) > 1:
+        return True
+    return any(item.scope >= role.STANDALONE or item.asks_for("mode") for item in certain)
 
 
 def _provider(order: Segmentation) -> int:
     """A vendor that sells Kling stands for it: "runcomfy 4k: …"."""
     for at, item in enumerate(order.items):
-        if order.taken[at] and not item.negated and any(field == "provider" for field, _ in item.sets):
+        if order.taken[at] and not item.negated and item.asks_for("provider"):
             return at
     return -1
 
@@ -141,96 +158,94 @@ _ABOUT = role.TOPIC | role.CHORE | role.QUESTION | role.STATE | role.UNIT | role
 
 def _is_topic(order: Segmentation, anchor: int, start: int, end: int) -> bool:
     """“kling 4k price”, “Kling 4Kの料金は”, “give me the price of kling”: about Kling, with hardly another word."""
-    items = order.items
-    if any(item.sign == tok.COLON for item in items[anchor:end]):
+    if any(item.sign == tok.COLON for item in order.items[anchor:end]):
         return False
-    left = [at for at in range(anchor + 1, end) if not order.taken[at] and not items[at].has(BREAK)]
-    words = [at for at in left if items[at].has(WORD) and not items[at].has(_ABOUT)]
-    before = [at for at in range(start, anchor) if not order.taken[at]]
-    if any(items[at].has(role.TOPIC) for at in before) and not any(items[at].has(BREAK) for at in before):
-        others = [at for at in before if items[at].has(WORD) and not items[at].has(_ABOUT)]
-        return _weight(items, [*others, *words]) <= 1
-    if not left:
-        return False
-    if items[left[0]].has(role.TOPIC) and _weight(items, words) < 1:
+    before = _left(order, start, anchor)
+    after = [item for item in _left(order, anchor + 1, end) if not item.has(BREAK)]
+    if any_has(before, role.TOPIC) and not any_has(before, BREAK):
+        return _strange_words([*before, *after]) <= 1
+    return bool(after) and _opens_or_ends_with_topic(after)
+
+
+def _opens_or_ends_with_topic(said: Sequence[Item]) -> bool:
+    if said[0].has(role.TOPIC) and _strange_words(said) < 1:
         return True
-    last = items[left[-1]]
+    last = said[-1]
     # "클링 영상 취소해줘": languages that say the verb last.
     asks = last.has(role.TOPIC) or (last.has(role.CHORE) and last.has(role.FINAL))
-    return asks and _weight(items, words) <= 2
+    return asks and _strange_words(said) <= 2
+
+
+def _strange_words(said: Sequence[Item]) -> float:
+    """How many words of this mean nothing here."""
+    return _weight([item for item in said if item.has(WORD) and not item.has(_ABOUT)])
 
 
 def _is_doubt(order: Segmentation, start: int, end: int) -> bool:
     """“kling?”, “kling 4k any good?”: a question mark after next to nothing."""
-    items = order.items
-    if end >= len(items) or items[end].first != "?":
+    if neighbour(order.items, end).first != "?":
         return False
-    sentence = range(start, end)
-    if any(items[at].has(role.VERB | role.CREATE | role.NOUN | role.PLEASE) for at in sentence):
+    sentence = order.items[start:end]
+    if any_has(sentence, role.VERB | role.CREATE | role.NOUN | role.PLEASE):
         return False
-    if any(items[at].has(BREAK) and items[at].sign != tok.OPENING for at in sentence):
+    if any(item.has(BREAK) and item.sign != tok.OPENING for item in sentence):
         return False
-    words = [at for at in sentence if items[at].has(WORD) and not order.taken[at]]
-    if not words and any(items[at].has(role.CHOICE) for at in sentence):
-        return True
-    wishes = any(items[at].has(role.WISH) for at in sentence)
-    return _weight(items, words) <= 2 and not (wishes and not words)
+    words = [item for item in _left(order, start, end) if item.has(WORD)]
+    if words:
+        return _weight(words) <= 2
+    return any_has(sentence, role.CHOICE) or not any_has(sentence, role.WISH)
 
 
-def _weight(items: Sequence[Item], words: Sequence[int]) -> float:
+def _weight(words: Sequence[Item]) -> float:
     """How many words these are; signs of a script without spaces count a third."""
-    return sum(1 if items[at].end - items[at].start > 1 else 0.34 for at in words)
+    return sum(1 if word.end - word.start > 1 else 0.34 for word in words)
 
 
 def _is_statement(order: Segmentation, anchor: int) -> bool:
     """“kling 3.0 was released”, “I love kling”, “my kling api key doesn't work”."""
+    if neighbour(order.items, anchor + 1).has(role.STATE) and not _wishes_or_ends(order.items, anchor + 2):
+        # "kling is so good"
+        return True
     for at in range(anchor + 1, len(order.items)):
         item = order.items[at]
         if item.has(BREAK):
             return False
-        if at == anchor + 1 and item.has(role.STATE) and not _wishes_or_ends(order.items, at + 1):
-            # "kling is so good"
-            return True
-        if (
-            item.first in order.lexicon.possessives
-            and at + 1 < len(order.items)
-            and not order.items[at + 1].has(role.WISH | role.NAME)
-        ):
-            return at == anchor + 1 and not _sells(order, anchor)
+        if _is_possessive(order, at):
+            return at == anchor + 1 and not order.items[anchor].asks_for("provider")
         if not order.taken[at] and not (item.has(role.TOPIC) and not item.has(role.STATE)):
             return item.has(role.STATE)
     return False
 
 
+def _is_possessive(order: Segmentation, at: int) -> bool:
+    """“kling's servers”; not “kling's pro”."""
+    owns = order.items[at].first in order.lexicon.possessives and at + 1 < len(order.items)
+    return owns and not order.items[at + 1].has(role.WISH | role.NAME)
+
+
 def _wishes_or_ends(items: Sequence[Item], at: int) -> bool:
     """Whether the clause from here asks for something, or is over."""
-    if at >= len(items) or items[at].has(BREAK):
+    if neighbour(items, at).has(BREAK):
         return True
-    while at < len(items) and not items[at].has(BREAK):
+    while not neighbour(items, at).has(BREAK):
         if items[at].has(role.WISH | role.VERB | role.CREATE):
             return True
         at += 1
     return False
 
 
-def _sells(order: Segmentation, anchor: int) -> bool:
-    return any(field == "provider" for field, _ in order.items[anchor].sets)
-
-
 def _only_rules_out(order: Segmentation) -> bool:
     """Whether every wish is for what is not wanted: “kling pro is too expensive”."""
     wishes = list(order.wishes())
-    asked = any(item.has(role.VERB | role.CREATE | role.NOUN) for item in order.items)
-    left = any(item.has(WORD) and not taken for item, taken in zip(order.items, order.taken, strict=True))
-    return bool(wishes) and not asked and not left and all(item.negated for item in wishes)
+    if not wishes or not all(item.negated for item in wishes):
+        return False
+    return not any_has(order.items, role.VERB | role.CREATE | role.NOUN) and not _films(order)
 
 
 def _is_picture(order: Segmentation, anchor: int) -> bool:
     """“make a kling image of a dog”."""
-    items = order.items
-    asked = any(item.has(role.VERB | role.CREATE) for item in items[:anchor])
-    after = items[anchor + 1] if anchor + 1 < len(items) else None
-    return asked and after is not None and after.has(role.PICTURE) and not order.taken[anchor + 1]
+    asked = any_has(order.items[:anchor], role.VERB | role.CREATE)
+    return asked and neighbour(order.items, anchor + 1).has(role.PICTURE) and not order.taken[anchor + 1]
 
 
 _VERSION = 4
@@ -239,23 +254,21 @@ _VERSION = 4
 
 def _is_ordered(items: Sequence[Item], at: int) -> bool:
     """Whether this name stands where the maker of the clip is named."""
-    before = items[at - 1] if at else None
-    end = at + 1
-    while end < len(items) and end - at < _VERSION and items[end].has(role.RIVAL | role.NUMBER):
-        end += 1
-    after = items[end] if end < len(items) else None
-    if before is None or before.has(BREAK | role.FILLER | role.VERB | role.CREATE | role.PLEASE):
+    before = neighbour(items, at - 1)
+    if before.has(BREAK | role.FILLER | role.VERB | role.CREATE | role.PLEASE):
         return True
-    if after is None or before.has(WORD):
-        return False
-    return after.has(role.NOUN | role.WISH | role.PARTICLE) or after.sign == tok.COLON
+    end = at + 1
+    while end - at < _VERSION and neighbour(items, end).has(role.RIVAL | role.NUMBER):
+        end += 1
+    after = neighbour(items, end)
+    return not before.has(WORD) and (after.has(role.NOUN | role.WISH | role.PARTICLE) or after.sign == tok.COLON)
 
 
 def _opens_with_picture(items: Sequence[Item]) -> bool:
     """“make an image of a dog”."""
     for at, item in enumerate(items):
         if item.has(role.PICTURE):
-            return at + 1 < len(items) and items[at + 1].has(role.LINK)
+            return neighbour(items, at + 1).has(role.LINK)
         if not item.has(role.VERB | role.CREATE | role.ARTICLE | role.FILLER | role.PLEASE):
             break
     return False
