@@ -52,6 +52,11 @@ def is_order(items: Sequence[Item], start: int, end: int, scope: int, lexicon: L
     return all(items[at].scope >= scope and not is_thing(items, at, end, lexicon) for at in wishes)
 
 
+def is_article(item: Item) -> bool:
+    """“the”; not “as”, which is an article in one language and says nothing in another."""
+    return item.has(role.ARTICLE) and not item.has(role.FILLER)
+
+
 def is_thing(items: Sequence[Item], at: int, end: int, lexicon: Lexicon) -> bool:
     """“a square”, “the master”: with an article and nothing after it to describe, it is a thing in the scene."""
     if items[at].scope != role.EDGE or at == 0 or not items[at - 1].has(role.ARTICLE):

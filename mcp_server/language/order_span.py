@@ -7,7 +7,7 @@ from typing import Final
 
 from mcp_server.language import roles as role
 from mcp_server.language import tokens as tok
-from mcp_server.language.clauses import is_order, is_thing
+from mcp_server.language.clauses import is_article, is_order, is_thing
 from mcp_server.language.item import BREAK, ORDER, WORD, Item, neighbour, values_by_field
 from mcp_server.language.lexicon import Lexicon
 from mcp_server.language.measures import SHOT_HEAD
@@ -141,7 +141,7 @@ class OrderSpan:
             self.free = True
         elif item.has(role.PARTICLE) and at > self.start:
             self._particle(at, item)
-        elif item.has(role.ARTICLE) and not item.has(role.FILLER):
+        elif is_article(item):
             self._article(at)
         else:
             return item.has(_BETWEEN)
@@ -150,7 +150,7 @@ class OrderSpan:
     def _particle(self, at: int, item: Item) -> None:
         if self.commit == at and item.start == self.items[at - 1].end:
             self._commit(at + 1)
-        elif item.has(role.ARTICLE) and not item.has(role.FILLER):
+        elif is_article(item):
             self._article(at)
 
     def _article(self, at: int) -> None:

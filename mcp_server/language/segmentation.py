@@ -11,8 +11,8 @@ from typing import Final
 
 from mcp_server.language import roles as role
 from mcp_server.language import tokens as tok
-from mcp_server.language.clauses import clause_start, inner_orders, is_order
-from mcp_server.language.item import BREAK, ORDER, WORD, Item, values_by_field
+from mcp_server.language.clauses import clause_start, inner_orders, is_article, is_order
+from mcp_server.language.item import BREAK, ORDER, WORD, Item, any_has, neighbour, values_by_field
 from mcp_server.language.lexicon import Lexicon
 from mcp_server.language.measures import SHOT_HEAD
 from mcp_server.language.order_span import OrderSpan
@@ -104,20 +104,14 @@ class Segmentation:
                 return
 
     def _is_order_place(self, at: int) -> bool:
-        before = self.items[at - 1] if at else None
-        after = self.items[at + 1] if at + 1 < len(self.items) else None
-        if after is None or after.has(BREAK | role.WISH | role.NOUN | role.PARTICLE | role.GENRE):
-            return True
-        return before is None or before.has(BREAK | role.FILLER | role.VERB | role.CREATE | role.LINK)
+        before, after = neighbour(self.items, at - 1), neighbour(self.items, at + 1)
+        return after.has(BREAK | role.WISH | role.NOUN | role.PARTICLE | role.GENRE) or before.has(
+            BREAK | role.FILLER | role.VERB | role.CREATE | role.LINK
+        )
 
     def _take_around(self, at: int, start: int) -> None:
         self.named = at
-        left = at
-        while left > start and self.items[left - 1].has(ORDER) and not self.items[left - 1].has(BREAK | role.KEPT):
-            left -= 1
-        beside_scene = left > start and self.items[left - 1].has(WORD | role.KEPT)
-        while beside_scene and left < at and self.items[left].has(role.ARTICLE):
-            left += 1
+        left, beside_scene = self._leading(at, start)
         end = self._span_end(at, free=True)
         if self.items[end - 1].sign == tok.COLON:
             left = self._request_start(left)
@@ -125,15 +119,31 @@ class Segmentation:
             left = max(start, self._sentence_start(left))
         if beside_scene and self.items[left - 1].has(role.GENRE):
             # "a 15s spot in kling pro of a car": the kind of clip stays, with what it shows.
-            end = next((index for index in range(at, end) if self.items[index].has(role.LINK)), end)
+            end = self._first(role.LINK, at, end)
             self._take_adjectives(left - 1)
         if beside_scene and left == at:
             # "a stop-motion kling video of a dog": the noun stays with its own adjective.
-            for index in range(at, end - 1):
-                if self.items[index].has(role.NOUN) and self.items[index + 1].has(role.LINK):
-                    end = index
-                    break
+            end = self._linked_noun(at, end)
         self._take(left, end)
+
+    def _leading(self, at: int, start: int) -> tuple[int, bool]:
+        """Where the words begin that lead up to the name, and whether they follow the scene; its article is its own."""
+        left = at
+        while left > start and self.items[left - 1].has(ORDER) and not self.items[left - 1].has(BREAK | role.KEPT):
+            left -= 1
+        beside_scene = left > start and self.items[left - 1].has(WORD | role.KEPT)
+        while beside_scene and left < at and self.items[left].has(role.ARTICLE):
+            left += 1
+        return left, beside_scene
+
+    def _first(self, roles: int, start: int, end: int) -> int:
+        """The first place with one of these roles; `end` when there is none."""
+        return next((at for at in range(start, end) if self.items[at].has(roles)), end)
+
+    def _linked_noun(self, start: int, end: int) -> int:
+        """Where the noun stands that “of” follows; `end` when there is none."""
+        nouns = (at for at in range(start, end - 1) if self.items[at].has(role.NOUN))
+        return next((at for at in nouns if self.items[at + 1].has(role.LINK)), end)
 
     def _take_adjectives(self, noun: int) -> None:
         """The wishes right before a noun."""
@@ -145,10 +155,9 @@ class Segmentation:
     def _is_whole_request(self, left: int, at: int, end: int) -> bool:
         """“Would you mind making a kling video of …”: an article, the name, a noun and what links it to the scene."""
         begins = left > 0 and self.items[left - 1].has(role.ARTICLE) and not self.items[left - 1].has(WORD)
-        nouns = [index for index in range(at, end - 1) if self.items[index].has(role.NOUN)]
         before = self.items[self._sentence_start(left) : left]
-        short = sum(item.has(WORD) for item in before) <= _CHATTER and not any(item.has(BREAK) for item in before)
-        return begins and short and any(self.items[index + 1].has(role.LINK) for index in nouns)
+        short = sum(item.has(WORD) for item in before) <= _CHATTER and not any_has(before, BREAK)
+        return begins and short and self._linked_noun(at, end) < end
 
     def _sentence_start(self, at: int) -> int:
         while at and self.items[at - 1].sign != tok.SENTENCE:
@@ -159,7 +168,7 @@ class Segmentation:
         """“Make me something with kling pro: …”: what leads up to such a colon is not the scene."""
         start = self._sentence_start(at)
         opens = self.items[start].has(role.VERB | role.CREATE | role.PLEASE)
-        return start if opens and not any(item.has(BREAK) for item in self.items[start:at]) else at
+        return start if opens and not any_has(self.items[start:at], BREAK) else at
 
     # -- the end ----------------------------------------------------------------------------------------------
 
@@ -174,16 +183,14 @@ class Segmentation:
             if start < end and not all(self.taken[start:end]):
                 if not is_order(self.items, start, end, role.EDGE, self.lexicon):
                     if self._agree(tail):
-                        for first, last in tail:
-                            self._take(first, last)
+                        self._take_all(tail)
                         self._tail(start, end)
                     return
                 tail.append((start, end))
             if start == 0 or self.items[start - 1].sign == SHOT_HEAD:
                 break
             end = start - 1
-        for first, last in tail:
-            self._take(first, last)
+        self._take_all(tail)
 
     def _agree(self, clauses: Iterable[tuple[int, int]]) -> bool:
         """“…, 10 seconds, 9 seconds, 8 seconds” counts down; it orders nothing."""
@@ -197,16 +204,8 @@ class Segmentation:
             low -= 1
         if low == start:
             return
-        cut = end
-        for at in range(end - 1, low - 1, -1):
-            item = self.items[at]
-            if item.has(role.WISH):
-                if not self._may_close(at, cut, end):
-                    break
-                cut = at
-            elif item.has(role.NAME) or (cut < end and at == cut - 1 and self._leads_to(item)):
-                cut = at
-        verbs = any(item.has(role.VERB | role.CREATE) for item in self.items[low:end])
+        cut = self._closing_wishes(low, end)
+        verbs = any_has(self.items[low:end], role.VERB | role.CREATE)
         if cut == end:
             cut = self._closing_request(low, end, verbs=verbs)
         elif verbs:
@@ -216,28 +215,43 @@ class Segmentation:
         self._take(cut, end)
         self.certain = certain
 
+    def _closing_wishes(self, low: int, end: int) -> int:
+        """Where the wishes and names begin that the last sentence ends with; `end` when there are none."""
+        cut = end
+        for at in range(end - 1, low - 1, -1):
+            item = self.items[at]
+            if item.has(role.WISH):
+                if not self._may_close(at, cut):
+                    break
+                cut = at
+            elif item.has(role.NAME) or (at + 1 == cut < end and self._leads_to(item)):
+                cut = at
+        return cut
+
     def _leads_to(self, item: Item) -> bool:
         return item.has(role.FILLER) or item.first in self.lexicon.closing_words("provider")
 
-    def _may_close(self, at: int, cut: int, end: int) -> bool:
-        item = self.items[at]
-        before = self.items[at - 1]
-        leading = [self.items[index].first for index in range(max(0, at - 2), at)]
-        if any(self.lexicon.blocks(field, leading) for field, _ in item.sets):
+    def _may_close(self, at: int, cut: int) -> bool:
+        """Whether this wish may end the last sentence, or stand before those from `cut` on, which do."""
+        item, before, following = self.items[at], self.items[at - 1], neighbour(self.items, at + 1)
+        if self._describes_scene(at):
             return False
-        if any(self._is_scenery(field, value) for field, value in item.sets):
-            return False
-        following = self.items[at + 1] if at + 1 < end else None
-        if before.has(role.ARTICLE) and not before.has(role.FILLER):
-            return following is not None and following.has(role.LABEL) and self.items[at - 2].has(role.FILLER)
+        if is_article(before):
+            return following.has(role.LABEL) and self.items[at - 2].has(role.FILLER)
         if item.closes == "bare" or item.scope == role.ANYWHERE:
             return True
-        beside = cut == at + 1 and following is not None and following.has(role.WISH | role.NAME)
-        beside = beside or (self.run_on and before.has(role.WISH))
+        listed = (cut == at + 1 and following.has(role.WISH | role.NAME)) or (self.run_on and before.has(role.WISH))
         if item.closes == "after_preposition":
             field = item.sets[0][0] if item.sets else "other"
-            return beside or self.run_on or before.first in self.lexicon.closing_words(field)
-        return beside and item.scope >= role.EDGE
+            return listed or self.run_on or before.first in self.lexicon.closing_words(field)
+        return listed and item.scope >= role.EDGE
+
+    def _describes_scene(self, at: int) -> bool:
+        leading = [item.first for item in self.items[max(0, at - 2) : at]]
+        return any(
+            self.lexicon.blocks(field, leading) or self._is_scenery(field, value)
+            for field, value in self.items[at].sets
+        )
 
     def _is_scenery(self, field: str, value: object) -> bool:
         """What was settled beside the name, and a length nobody sells, are not settled by a sentence's last words."""
@@ -248,33 +262,37 @@ class Segmentation:
 
     def _closing_request(self, low: int, end: int, *, verbs: bool) -> int:
         """Languages that say "video" and "make" last: "猫がピアノを弾く動画を作って"."""
-        opened = any(
-            self.taken[at] and item.has(role.VERB | role.CREATE | role.PLEASE)
-            for at, item in enumerate(self.items[:low])
-        )
-        named = any(self.taken[at] and item.has(role.NOUN) for at, item in enumerate(self.items[:low]))
-        first = next((at for at in range(low, end) if self.items[at].has(role.NOUN)), None)
-        if first is None:
-            closing = [at for at in range(low, end) if _may_be_last(self.items[at])]
-            return closing[0] if closing and closing[-1] == end - 1 and (opened or named) else end
-        if not verbs and not (opened and not named):
+        ordered = [item for item, taken in zip(self.items[:low], self.taken, strict=False) if taken]
+        opened = any_has(ordered, role.VERB | role.CREATE | role.PLEASE)
+        named = any_has(ordered, role.NOUN)
+        first = self._first(role.NOUN, low, end)
+        if first == end:
+            return self._closing_verbs(low, end) if opened or named else end
+        if not verbs and (named or not opened):
             return end
         self.clip_asked = True
         while first > low and self.items[first - 1].has(role.PARTICLE | role.FILLER):
             first -= 1
         return first
 
+    def _closing_verbs(self, low: int, end: int) -> int:
+        found = [at for at in range(low, end) if _may_be_last(self.items[at])]
+        return found[0] if found and found[-1] == end - 1 else end
+
     # -- within the scene -------------------------------------------------------------------------------------------
 
     def _take_inner_orders(self) -> None:
         said = {field for item in self.wishes() for field, _ in item.sets}
-        for start, end in inner_orders(self.items[: self._shots], self.taken, said, self.lexicon):
-            self._take(start, end)
+        self._take_all(inner_orders(self.items[: self._shots], self.taken, said, self.lexicon))
 
     def _labelled(self) -> None:
         for at, item in enumerate(self.items):
             if item.scope == role.ANYWHERE and item.has(role.WISH):
                 self.taken[at] = True
+
+    def _take_all(self, clauses: Iterable[tuple[int, int]]) -> None:
+        for start, end in clauses:
+            self._take(start, end)
 
     def _take(self, start: int, end: int) -> None:
         for at in range(start, end):
