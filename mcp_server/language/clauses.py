@@ -7,7 +7,7 @@ from typing import Final
 
 from mcp_server.language import roles as role
 from mcp_server.language import tokens as tok
-from mcp_server.language.item import BREAK, ORDER, Item, any_has, values_by_field
+from mcp_server.language.item import BREAK, ORDER, Item, any_has, neighbour, values_by_field
 from mcp_server.language.lexicon import Lexicon
 
 _LIST_REACH: Final = 4
@@ -22,6 +22,11 @@ def clause_start(items: Sequence[Item], end: int, reach: int | None = None) -> i
     while start > max(least, 0) and not items[start - 1].has(BREAK):
         start -= 1
     return start
+
+
+def is_clause(items: Sequence[Item], first: int, last: int) -> bool:
+    """Whether a clause begins and ends with these items."""
+    return neighbour(items, first - 1).has(BREAK) and neighbour(items, last + 1).has(BREAK)
 
 
 def clauses_of(items: Sequence[Item], start: int, end: int) -> list[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""What words mean beside others: labels and values, verbs and objects, negations, and neighbours that end a wish."""
+"""What words mean beside others: labels and values, negations, and neighbours that end a wish."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Final
 
 from mcp_server.language import roles as role
 from mcp_server.language import tokens as tok
-from mcp_server.language.item import BREAK, ORDER, WORD, Item, Set, merge, number_of
+from mcp_server.language.clauses import is_clause
+from mcp_server.language.item import BREAK, ORDER, WORD, Item, make_fillers, merge, neighbour, number_of
 from mcp_server.language.lexicon import Lexicon
 from mcp_server.language.measures import set_seconds
 
@@ -15,8 +16,11 @@ _LABEL_REACH: Final = 3
 """How far a value may stand from its label: "duration = about 10"."""
 _SHORT_LABEL: Final = 8
 """Letters of a label that may be a word of the scene, “sound”; a longer one, “generate audio”, is surely a label."""
-_PAIR_REACH: Final = 4
-_CLIP_REACH: Final = 6
+_ORDER_REACH: Final = 4
+"""How far the order may be from a "no" that corrects it."""
+
+
+_NEGATION: Final = role.NOT_BEFORE | role.NOT_AFTER | role.WITHIN
 
 
 def silence_compounds(items: list[Item]) -> None:
@@ -41,19 +45,26 @@ def bind_labels(items: list[Item]) -> list[Item]:
         if item.has(role.WISH) and at and items[at - 1].first == "--":
             item.scope = role.ANYWHERE
         elif item.has(role.LABEL):
-            value, named = _value_of(items, at)
-            named = named or (at > 0 and items[at - 1].first == "--")
-            if named and _takes_the_rest(item):
-                item = merge(items, at, value - 1)
-                item.roles, item.sign = BREAK, _label_of(items[at])[0]
-                step = value - at
-            elif value < len(items) and _bind(item, items[value], named=named, alone=_alone(items, at, value)):
-                bound = items[value]
-                bound.start, bound.first = item.start, item.first
-                item, step = bound, value + 1 - at
+            item, step = _labelled(items, at)
         made.append(item)
         at += step
     return made
+
+
+def _labelled(items: Sequence[Item], at: int) -> tuple[Item, int]:
+    """The label here, as one item with its value where it has one; and of how many items it is made."""
+    label = items[at]
+    place, named = _value_of(items, at)
+    named = named or neighbour(items, at - 1).first == "--"
+    if named and _takes_the_rest(label):
+        item = merge(items, at, place - 1)
+        item.roles, item.sign = BREAK, _label_of(label)[0]
+        return item, place - at
+    if place < len(items) and _bind(label, items[place], named=named, alone=is_clause(items, at, place)):
+        value = items[place]
+        value.start, value.first = label.start, label.first
+        return value, place + 1 - at
+    return label, 1
 
 
 def _value_of(items: Sequence[Item], at: int) -> tuple[int, bool]:
@@ -73,11 +84,6 @@ def _value_of(items: Sequence[Item], at: int) -> tuple[int, bool]:
     return value, named
 
 
-def _alone(items: Sequence[Item], start: int, last: int) -> bool:
-    opens = start == 0 or items[start - 1].has(BREAK)
-    return opens and (last + 1 == len(items) or items[last + 1].has(BREAK))
-
-
 def _label_of(item: Item) -> tuple[str, ...]:
     return item.entry.label if item.entry is not None else ()
 
@@ -87,108 +93,40 @@ def _takes_the_rest(label: Item) -> bool:
 
 
 def _bind(label: Item, value: Item, *, named: bool, alone: bool) -> bool:
-    """`alone`: nothing else is said in the clause."""
-    fields = _label_of(label)
-    bound: tuple[Set, ...] = tuple(pair for pair in value.sets if pair[0] in fields)
-    # "quality: 4k" and "mode: pro" speak of the tier, "size: vertical" of the ratio; the value knows best.
-    if value.has(role.WISH) and (bound or (named and value.sets)):
+    """Whether the value now asks for what the label names.
+
+    `named`: a colon or an equals sign says so; `alone`: nothing else is said in the clause.
+    """
+    if _is_wish_for(label, value, named=named):
         value.scope = max(value.scope, role.ANYWHERE if named else role.STANDALONE)
         return True
-    if named and "model" in fields and value.roles == role.NAME:
+    if named and "model" in _label_of(label) and value.roles == role.NAME:
         return True
+    sure = named or alone or label.end - label.start > _SHORT_LABEL
+    return _bind_length(label, value, named=named) or (sure and _bind_switch(label, value))
+
+
+def _is_wish_for(label: Item, value: Item, *, named: bool) -> bool:
+    # "quality: 4k" and "mode: pro" speak of the tier, "size: vertical" of the ratio; the value knows best.
+    fits = (named and bool(value.sets)) or any(field in _label_of(label) for field, _ in value.sets)
+    return value.has(role.WISH) and fits
+
+
+def _bind_length(label: Item, value: Item, *, named: bool) -> bool:
     number = number_of(value)
-    if "duration" in fields and number is not None and (named or not label.has(role.UNIT)):
-        set_seconds(value, number)
-        value.scope = role.ANYWHERE
-        return True
-    for field in ("audio", "off_peak"):
-        sure = named or alone or label.end - label.start > _SHORT_LABEL
-        if sure and field in fields and value.has(role.ON | role.OFF):
-            value.wish(((field, value.has(role.ON)),), role.ANYWHERE, "bare")
-            return True
-    return False
-
-
-def bind_objects(items: list[Item], lexicon: Lexicon) -> None:
-    """“animate this old photo”, “この写真を動かして”: a verb and its object, in either order."""
-    asked: set[tuple[Set, ...]] = set()
-    for at, item in enumerate(items):
-        if item.entry is None or not item.entry.verbs or item.has(role.WISH):
-            continue
-        if _alone(items, at, at) and any(lexicon.pairs[index].sets in asked for index in item.entry.verbs):
-            # "make the kling clip longer, continue: …": the same once more.
-            item.roles = role.PLEASE
-            continue
-        for index in item.entry.verbs:
-            pair = lexicon.pairs[index]
-            other = _object(items, at, index, lexicon)
-            if other is None or (pair.into_clip and not _becomes_clip(items, other)):
-                continue
-            if pair.of_owned and not _is_attached(items, at, other):
-                continue
-            low, high = min(at, other), max(at, other)
-            kept = items[other].roles & role.NOUN
-            for between in items[low : high + 1]:
-                if not between.has(role.NAME | role.WISH):
-                    between.roles = role.FILLER
-            # "animate this portrait": the object asks for nothing by itself.
-            items[other].roles, items[other].sets = kept or role.FILLER, ()
-            while low and (items[low - 1].has(role.OWNED) or items[low - 1].roles == role.NAME):
-                low -= 1
-                items[low].roles = items[low].roles & role.NAME or role.FILLER
-            item.wish(pair.sets, role.EDGE, "", pair.weight)
-            item.partner = other
-            asked.add(pair.sets)
-            break
-
-
-def _object(items: Sequence[Item], at: int, index: int, lexicon: Lexicon) -> int | None:
-    of_clips, possessives = lexicon.pairs[index].of_clips, lexicon.possessives
-    for step in (1, -1):
-        other, words = at + step, 0
-        while 0 <= other < len(items) and abs(other - at) <= _PAIR_REACH and not items[other].has(BREAK):
-            entry = items[other].entry
-            if entry is not None and (index in entry.objects or (of_clips and _is_own_clip(items, other))):
-                return other
-            # "grandma's old photo": whose it is counts for nothing.
-            words += -1 if items[other].first in possessives else items[other].has(WORD)
-            if words > 1:
-                break
-            other += step
-    return None
-
-
-def _becomes_clip(items: Sequence[Item], at: int) -> bool:
-    """“… photo into a 5s kling video”: a noun for a clip, before the clause is over."""
-    if any(field == "mode" for field, _ in items[at].sets):
-        return True
-    for item in items[at + 1 : at + 2 + _CLIP_REACH]:
-        if item.has(role.NOUN) or item.has(BREAK):
-            return item.has(role.NOUN)
-    return False
-
-
-def _is_attached(items: Sequence[Item], at: int, thing: int) -> bool:
-    """“with my old photo”; not “with the photo of her mother”."""
-    following = items[thing + 1] if thing + 1 < len(items) else None
-    owned = any(item.has(role.OWNED) for item in items[at + 1 : thing])
-    return (
-        at < thing and owned and (following is None or (following.has(ORDER | BREAK) and not following.has(role.LINK)))
-    )
-
-
-def _is_own_clip(items: Sequence[Item], at: int) -> bool:
-    """“my last kling video”: a clip that is there already."""
-    if not items[at].has(role.NOUN):
+    if "duration" not in _label_of(label) or number is None or (label.has(role.UNIT) and not named):
         return False
-    before = at - 1
-    while (
-        before > max(0, at - _PAIR_REACH)
-        and items[before].has(role.NAME | role.FILLER)
-        and not items[before].has(role.OWNED)
-    ):
-        before -= 1
-    return before >= 0 and items[before].has(role.OWNED)
+    set_seconds(value, number)
+    value.scope = role.ANYWHERE
+    return True
+
+
+def _bind_switch(label: Item, value: Item) -> bool:
+    field = next((field for field in ("audio", "off_peak") if field in _label_of(label)), None)
+    if field is None or not value.has(role.ON | role.OFF):
+        return False
+    value.wish(((field, value.has(role.ON)),), role.ANYWHERE, "bare")
+    return True
 
 
 def keep_choices(items: list[Item]) -> None:
@@ -205,17 +143,21 @@ def keep_choices(items: list[Item]) -> None:
 def silence_by_neighbours(items: list[Item], lexicon: Lexicon) -> None:
     """Makes an order word part of the scene where its neighbour says so: "portrait of", "kling klang"."""
     for at, item in enumerate(items):
-        following = items[at + 1] if at + 1 < len(items) else None
-        if item.has(role.NAME) and _follows(items, at, lexicon.name_not_after):
+        if item.has(role.NAME) and _is_other_name(items, at, lexicon):
             item.silence()
-        elif item.has(role.NAME) and not item.sets and following is not None:
-            after = items[at + 2] if following.has(BREAK) and at + 2 < len(items) else following
-            if after.first in lexicon.name_not_before:
+        if item.not_before and item.has(role.WISH):
+            following = neighbour(items, at + 1)
+            if following.first in item.not_before and not following.has(role.WISH):
                 item.silence()
-        if following is None or following.has(role.WISH) or not item.has(role.WISH):
-            continue
-        if following.first in item.not_before:
-            item.silence()
+
+
+def _is_other_name(items: Sequence[Item], at: int, lexicon: Lexicon) -> bool:
+    """“Dr. Kling”, “kling klang”: somebody or something else."""
+    if _follows(items, at, lexicon.name_not_after):
+        return True
+    following = neighbour(items, at + 1)
+    after = neighbour(items, at + 2) if following.has(BREAK) else following
+    return not items[at].sets and after.first in lexicon.name_not_before
 
 
 def _follows(items: Sequence[Item], at: int, titles: frozenset[str]) -> bool:
@@ -230,25 +172,22 @@ def apply_negations(items: list[Item]) -> None:
     """Turns what follows "not", and what stands before "じゃなくて", into its opposite."""
     last_name = max((at for at, item in enumerate(items) if item.has(role.NAME)), default=-1)
     for at, item in enumerate(items):
-        following = items[at + 1] if at + 1 < len(items) else None
-        if item.has(role.NOT_BEFORE) and _stands_alone(items, at):
-            # "kling 4k – no, pro": the later word holds.
-            item.roles = role.FILLER | role.CORRECTION
-            continue
-        # "kling 4k no, pro" rules out what came before; "kling 4k no people" does not.
-        if item.has(role.NOT_AFTER) and not (
-            item.has(role.NOT_BEFORE) and following is not None and not following.has(BREAK)
-        ):
-            before = _wish_before(items, at)
-            if before is not None:
-                _negate(items[before])
-                item.roles = role.FILLER
-                continue
-        if item.has(role.WITHIN) and _leads_to_name(items, at):
-            item.roles = role.FILLER
-            continue
-        if item.has(role.NOT_BEFORE) and not item.has(role.WISH):
-            _negate_following(items, at, last_name)
+        if item.has(_NEGATION):
+            _apply_negation(items, at, last_name)
+
+
+def _apply_negation(items: list[Item], at: int, last_name: int) -> None:
+    item = items[at]
+    if item.has(role.NOT_BEFORE) and _stands_alone(items, at):
+        # "kling 4k – no, pro": the later word holds.
+        item.roles = role.FILLER | role.CORRECTION
+    elif item.has(role.NOT_AFTER) and (before := _ruled_out_before(items, at)) is not None:
+        _negate(items[before])
+        item.roles = role.FILLER
+    elif item.has(role.WITHIN) and _leads_to_name(items, at):
+        item.roles = role.FILLER
+    elif item.has(role.NOT_BEFORE) and not item.has(role.WISH):
+        _negate_following(items, at, last_name)
 
 
 def _stands_alone(items: Sequence[Item], at: int) -> bool:
@@ -256,7 +195,7 @@ def _stands_alone(items: Sequence[Item], at: int) -> bool:
     if not 1 < at < len(items) - 2 or not (items[at - 1].has(BREAK) and items[at + 1].has(BREAK)):
         return False
     before = at - 2
-    while before > 0 and items[before].has(BREAK | role.PLEASE) and at - before < _PAIR_REACH:
+    while before > 0 and items[before].has(BREAK | role.PLEASE) and at - before < _ORDER_REACH:
         before -= 1
     return items[before].has(role.WISH) and items[at + 2].has(role.WISH | role.FILLER)
 
@@ -270,7 +209,10 @@ def _leads_to_name(items: Sequence[Item], at: int) -> bool:
     return thing and items[at + 1].has(role.NAME)
 
 
-def _wish_before(items: Sequence[Item], at: int) -> int | None:
+def _ruled_out_before(items: Sequence[Item], at: int) -> int | None:
+    """“kling 4k no, pro” rules out what came before; “kling 4k no people” does not."""
+    if items[at].has(role.NOT_BEFORE) and not neighbour(items, at + 1).has(BREAK):
+        return None
     index = at - 1
     while index >= 0 and at - index <= 3:
         if items[index].has(role.WISH | role.NAME | role.RIVAL) and not items[index].negated:
@@ -286,18 +228,13 @@ def _negate_following(items: list[Item], at: int, last_name: int) -> None:
     while index < len(items) and index - at <= 6:
         item = items[index]
         if item.has(role.WISH | role.NAME | role.RIVAL):
-            if index + 1 < last_name and item.roles == role.NAME and items[index + 1].has(role.WISH):
-                # "not kling 4k, just kling pro": not this tier of it.
-                index += 1
-                item = items[index]
-            if not _negate(item):
+            # "not kling 4k, just kling pro": not this tier of it.
+            index += index + 1 < last_name and item.roles == role.NAME and items[index + 1].has(role.WISH)
+            if not _negate(items[index]):
                 break
-            for between in items[at + 1 : index]:
-                if not between.has(role.WISH | role.NAME):
-                    between.roles = role.FILLER
+            make_fillers(items[at + 1 : index])
             hit = True
-            more = items[index + 1] if index + 1 < len(items) else None
-            if more is None or not more.has(role.NOT_JOIN):
+            if not neighbour(items, index + 1).has(role.NOT_JOIN):
                 break
         elif not item.has(role.FILLER | role.ARTICLE | role.LABEL | role.NOT_JOIN | role.VERB | role.LINK):
             break

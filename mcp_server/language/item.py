@@ -152,6 +152,13 @@ def values_by_field(items: Iterable[Item]) -> dict[str, set[object]]:
     return values
 
 
+def make_fillers(items: Iterable[Item]) -> None:
+    """What only leads from one word of an order to another says nothing itself."""
+    for item in items:
+        if not item.has(role.NAME | role.WISH):
+            item.roles = role.FILLER
+
+
 def merge(items: Sequence[Item], first: int, last: int) -> Item:
     """One item in place of several, with no meaning of its own yet."""
     item = Item(items[first].start, items[last].end, WORD, first=items[first].first)

@@ -23,7 +23,7 @@ def itemise(found: Sequence[Token], lexicon: Lexicon) -> list[Item]:
     measures.note_counts(items)
     context_rules.silence_compounds(items)
     items = context_rules.bind_labels(items)
-    context_rules.bind_objects(items, lexicon)
+    attachments.bind_objects(items, lexicon)
     typos.correct_words(items, lexicon)
     context_rules.silence_by_neighbours(items, lexicon)
     context_rules.apply_negations(items)
@@ -52,17 +52,22 @@ def _match(found: Sequence[Token], lexicon: Lexicon) -> list[Item]:
             item = Item(token.start, found[step - 1].end, roles, entry=entry, first=token.key)
             if token.kind == tok.NUMBER and step == at + 1:
                 item.roles |= role.NUMBER
-        elif token.kind == tok.NUMBER:
-            item = Item(token.start, token.end, role.NUMBER | WORD, first=token.key)
-        elif token.kind in (tok.RATIO, tok.SIZE):
-            item = measures.shape(token)
         else:
-            roles = role.FILLER if token.kind == tok.MARK and not token.key.isalnum() and token.key != "%" else WORD
-            item = Item(token.start, token.end, roles, first=token.key)
+            item = _unknown(token)
         item.glued = token.glued
         items.append(item)
         at = step
     return items
+
+
+def _unknown(token: Token) -> Item:
+    """What no phrase of the manifests begins with."""
+    if token.kind in (tok.RATIO, tok.SIZE):
+        return measures.shape(token)
+    roles = role.NUMBER | WORD if token.kind == tok.NUMBER else WORD
+    if token.kind == tok.MARK and not token.key.isalnum() and token.key != "%":
+        roles = role.FILLER
+    return Item(token.start, token.end, roles, first=token.key)
 
 
 def _longest(found: Sequence[Token], at: int, before: Sequence[Item], lexicon: Lexicon) -> tuple[Entry, int] | None:
@@ -91,23 +96,32 @@ def _word_end(found: Sequence[Token], at: int, lexicon: Lexicon) -> int:
 def _without_last_word(
     found: Sequence[Token], at: int, longest: tuple[Entry, int], lexicon: Lexicon
 ) -> tuple[Entry, int]:
-    """“kling master file” is not “kling master”; and “kling 3 cats” counts cats, as “kling 3 seconds” does seconds."""
+    """A name of several words, without its last one where that begins something else."""
     entry, end = longest
-    if end - at < 2 or end >= len(found) or not entry.roles & role.NAME:
+    if end - at < 2 or end >= len(found) or not entry.roles & role.NAME or found[end - 1].glued:
         return longest
-    last = found[end - 1]
-    beyond = lexicon.longest(found, end - 1)
-    if beyond is not None and beyond[1] > end and beyond[0].roles & role.WISH and not last.glued:
-        return lexicon.longest(found, at, end - 1) or longest
-    if last.kind != tok.NUMBER or last.glued or "." in last.key:
-        return longest
-    counted = lexicon.longest(found, end)
-    if found[end].kind == tok.NUMBER and found[end].glued:
-        return lexicon.longest(found, at, end - 1) or longest
-    plural = found[end].key.isascii() and len(found[end].key) > 3 and found[end].key.endswith(lexicon.plurals)
-    if plural or (counted is not None and counted[0].roles & (role.UNIT | role.RATIO_JOIN | role.RANGE_JOIN)):
+    if _begins_wish(found, end - 1, lexicon) or _counts(found, end - 1, lexicon):
         return lexicon.longest(found, at, end - 1) or longest
     return longest
+
+
+def _begins_wish(found: Sequence[Token], at: int, lexicon: Lexicon) -> bool:
+    """“kling master file” is not “kling master”."""
+    longest = lexicon.longest(found, at)
+    return longest is not None and longest[1] > at + 1 and bool(longest[0].roles & role.WISH)
+
+
+def _counts(found: Sequence[Token], at: int, lexicon: Lexicon) -> bool:
+    """“kling 3 cats” counts cats, as “kling 3 seconds” does seconds."""
+    number, counted = found[at], found[at + 1]
+    if number.kind != tok.NUMBER or "." in number.key:
+        return False
+    if counted.kind == tok.NUMBER and counted.glued:
+        return True
+    if counted.key.isascii() and len(counted.key) > 3 and counted.key.endswith(lexicon.plurals):
+        return True
+    longest = lexicon.longest(found, at + 1)
+    return longest is not None and bool(longest[0].roles & (role.UNIT | role.RATIO_JOIN | role.RANGE_JOIN))
 
 
 def _vendor_id(token: Token, lexicon: Lexicon) -> Item:

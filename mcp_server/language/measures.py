@@ -8,7 +8,7 @@ from typing import Final
 
 from mcp_server.language import roles as role
 from mcp_server.language import tokens as tok
-from mcp_server.language.item import BREAK, WORD, Item, Set, merge, number_of
+from mcp_server.language.item import BREAK, WORD, Item, Set, merge, neighbour, number_of
 from mcp_server.language.lexicon import Lexicon
 from mcp_server.language.tokens import Token
 
@@ -43,15 +43,8 @@ def merge_unknown_versions(items: list[Item], lexicon: Lexicon) -> list[Item]:
     while at < len(items):
         item, step = items[at], 1
         if item.has(role.NAME) and not item.sets:
-            number = at + 2 if at + 1 < len(items) and items[at + 1].first in lexicon.version_signs else at + 1
-            following = items[number + 1] if number + 1 < len(items) else None
-            if (
-                number < len(items)
-                and items[number].roles == role.NUMBER | WORD
-                and "." in items[number].first
-                and (following is None or not following.has(role.UNIT | role.RATIO_JOIN | role.RANGE_JOIN))
-                and not _is_ratio(items, number)
-            ):
+            number = at + 2 if neighbour(items, at + 1).first in lexicon.version_signs else at + 1
+            if _is_version(items, number):
                 version = items[number].first
                 item, step = merge(items, at, number), number + 1 - at
                 item.wish((("model", f"kling-{version}"),), role.EDGE, "")
@@ -59,6 +52,13 @@ def merge_unknown_versions(items: list[Item], lexicon: Lexicon) -> list[Item]:
         made.append(item)
         at += step
     return made
+
+
+def _is_version(items: Sequence[Item], at: int) -> bool:
+    number, following = neighbour(items, at), neighbour(items, at + 1)
+    if number.roles != role.NUMBER | WORD or "." not in number.first:
+        return False
+    return not following.has(role.UNIT | role.RATIO_JOIN | role.RANGE_JOIN) and not _is_ratio(items, at)
 
 
 def _is_ratio(items: Sequence[Item], at: int) -> bool:
@@ -76,16 +76,22 @@ def merge_measures(items: list[Item], lexicon: Lexicon) -> list[Item]:
     while at < len(items):
         item, step = items[at], 1
         if item.has(role.NUMBER):
-            if (measure := _range(items, at) or _ratio(items, at)) is not None:
-                item = measure
-                step = next(index for index in range(at, len(items)) if items[index].end == item.end) + 1 - at
-            elif at + 1 < len(items) and items[at + 1].has(role.UNIT):
-                item, step = _length(items, at, lexicon), 2
-            elif at + 1 < len(items) and items[at + 1].has(role.FRAME_RATE):
-                item, step = _frame_rate(items, at), 2
+            item, step = _measure(items, at, lexicon)
         made.append(item)
         at += step
     return made
+
+
+def _measure(items: Sequence[Item], at: int, lexicon: Lexicon) -> tuple[Item, int]:
+    """The number here, as one item with what it measures; and of how many items it is made."""
+    if (measure := _range(items, at) or _ratio(items, at)) is not None:
+        return measure, next(index for index in range(at, len(items)) if items[index].end == measure.end) + 1 - at
+    following = neighbour(items, at + 1)
+    if following.has(role.UNIT):
+        return _length(items, at, lexicon), 2
+    if following.has(role.FRAME_RATE):
+        return _frame_rate(items, at), 2
+    return items[at], 1
 
 
 def _length(items: Sequence[Item], at: int, lexicon: Lexicon) -> Item:
@@ -118,21 +124,23 @@ def set_seconds(item: Item, seconds: float) -> None:
 
 def _range(items: Sequence[Item], at: int) -> Item | None:
     """A span of lengths, which nobody sells: “5 to 10 seconds”, “5-10s”."""
-    low, *rest = items[at : at + 4]
-    if rest and rest[0].has(role.NUMBER) and rest[0].glued and rest[0].start > low.end:
-        joined = 1
-    elif rest and (rest[0].has(role.RANGE_JOIN) or (rest[0].has(BREAK) and rest[0].first in _RANGE_SIGNS)):
-        joined = 2
-    else:
+    end = _high_end(items, at)
+    if end == at or not (neighbour(items, end).has(role.NUMBER) and neighbour(items, end + 1).has(role.UNIT)):
         return None
-    if len(rest) <= joined or not (rest[joined - 1].has(role.NUMBER) and rest[joined].has(role.UNIT)):
-        return None
-    high = rest[joined - 1]
-    item = merge(items, at, at + joined + 1)
+    item = merge(items, at, end + 1)
     item.wish((), role.STANDALONE, "bare")
-    first, second = number_of(low) or 0, number_of(high) or 0
+    first, second = number_of(items[at]) or 0, number_of(items[end]) or 0
     item.complaint = f"{first:g} to {second:g} seconds is a range: say one length"
     return item
+
+
+def _high_end(items: Sequence[Item], at: int) -> int:
+    """Where the other end of a range from here would stand; `at` when nothing joins them."""
+    following = neighbour(items, at + 1)
+    if following.has(role.NUMBER) and following.glued and following.start > items[at].end:
+        return at + 1
+    joins = following.has(role.RANGE_JOIN) or (following.has(BREAK) and following.first in _RANGE_SIGNS)
+    return at + 2 if joins else at
 
 
 def _ratio(items: Sequence[Item], at: int) -> Item | None:
@@ -163,17 +171,17 @@ def note_counts(items: list[Item]) -> None:
         if number is None or not 2 <= number <= _MANY or number != int(number):
             continue
         place = at + 1
-        while place < len(items) and place - at < _COUNT_REACH and _may_be_counted(items[place]):
+        while place - at < _COUNT_REACH and _leads_to_counted(neighbour(items, place)):
             place += 1
-        if place < len(items) and items[place].has(role.COUNTED):
+        counted = neighbour(items, place)
+        if counted.has(role.COUNTED):
             item.wish((), role.STANDALONE, "", weight=1)
             item.note = f"one call makes one clip; the words ask for {number:g}: order each by itself"
-            if not items[place].has(role.NOUN):
-                items[place].roles = role.NOUN
+            counted.roles = counted.roles if counted.has(role.NOUN) else role.NOUN
 
 
-def _may_be_counted(item: Item) -> bool:
-    return not item.has(role.COUNTED) and item.has(role.NAME | role.WISH | role.FILLER) and not item.has(BREAK)
+def _leads_to_counted(item: Item) -> bool:
+    return item.has(role.NAME | role.WISH | role.FILLER) and not item.has(role.COUNTED)
 
 
 _MANY: Final = 20
@@ -233,9 +241,7 @@ def _shot_head(items: Sequence[Item], at: int) -> tuple[int, int | None]:
         item = items[at]
         if item.has(role.WISH) and len(item.sets) == 1 and item.sets[0][0] == "duration":
             seconds = item.sets[0][1]
-        elif item.sign == tok.COLON or (
-            item.has(BREAK) and item.first in _SHOT_CLOSERS and seconds is None and not closed
-        ):
+        elif item.sign == tok.COLON or (not closed and _closes_shot_head(item)):
             return at + 1, seconds
         elif not item.has(BREAK):
             break
@@ -243,3 +249,7 @@ def _shot_head(items: Sequence[Item], at: int) -> tuple[int, int | None]:
         at += 1
     done = seconds is not None and items[at - 1].has(BREAK)
     return (at, seconds) if done else (0, None)
+
+
+def _closes_shot_head(item: Item) -> bool:
+    return item.has(BREAK) and item.first in _SHOT_CLOSERS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -17,6 +17,7 @@ from mcp_server.language.segmentation import Segmentation
 
 _QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»", "「": "」", "『": "』", "'": "'", "‘": "’"}
 _ENDINGS = frozenset(".!?。…")
+_SCENE_HEADS = ("prompt", SHOT_HEAD)
 _MARKUP = re.compile(r"^(?:[>=|~ ]+|[*_]+\s+)+")
 """What is left of signs that led from the order to the scene: "|", "**"."""
 
@@ -52,21 +53,21 @@ def _shot(order: Segmentation, text: str, first: int, last: int) -> Shot:
 def _own_lengths(order: Segmentation, heads: Sequence[int]) -> None:
     """A length said within a shot is that shot's own; in the last one only if the others have theirs, too."""
     items = order.items
-    bounds = _bounds(heads, len(items))
-    for number, (first, last) in enumerate(bounds):
-        is_last = number == len(bounds) - 1
-        others_have = all(items[head].sets for head in heads[:-1])
-        if items[first].sets or (is_last and not others_have):
-            continue
-        for start, end in clauses_of(items, first + 1, last):
-            clause = items[start:end]
-            lengths = [item for item in clause if item.has(role.WISH) and dict(item.sets).keys() == {"duration"}]
-            if len(lengths) == 1 and all(item is lengths[0] or item.roles == role.FILLER for item in clause):
-                items[first].sets = lengths[0].sets
-                lengths[0].roles = role.FILLER
-                for at in range(start, end):
-                    order.taken[at] = True
-                break
+    for first, last in _bounds(heads, len(items)):
+        if first == heads[-1] and not all(items[head].sets for head in heads[:-1]):
+            return
+        if not items[first].sets:
+            _own_length(order, first, last)
+
+
+def _own_length(order: Segmentation, first: int, last: int) -> None:
+    for start, end in clauses_of(order.items, first + 1, last):
+        said = [item for item in order.items[start:end] if item.roles != role.FILLER]
+        if len(said) == 1 and said[0].has(role.WISH) and dict(said[0].sets).keys() == {"duration"}:
+            order.items[first].sets = said[0].sets
+            said[0].roles = role.FILLER
+            order.taken[start:end] = [True] * (end - start)
+            return
 
 
 def _bounds(heads: Sequence[int], end: int) -> list[tuple[int, int]]:
@@ -76,18 +77,16 @@ def _bounds(heads: Sequence[int], end: int) -> list[tuple[int, int]]:
 def _negative(order: Segmentation, text: str) -> str:
     """What stands after "negative prompt:", to the end of its line; of its sentence, if nothing else is the scene."""
     items = order.items
-    start = next((at + 1 for at, item in enumerate(items) if item.sign == "negative_prompt"), None)
-    if start is None:
+    start = next((at + 1 for at, item in enumerate(items) if item.sign == "negative_prompt"), 0)
+    if not start:
         return ""
-    end = start
-    while end < len(items) and items[end].first != "\n" and items[end].sign not in ("prompt", SHOT_HEAD):
-        end += 1
+    after = range(start, len(items))
+    end = next((at for at in after if items[at].first == "\n" or items[at].sign in _SCENE_HEADS), len(items))
     scene = (*range(start), *range(end, len(items)))
     if not any(items[at].has(WORD) and not order.taken[at] for at in scene):
         end = next((at for at in range(start, end) if items[at].sign == tok.SENTENCE), end)
     said = _text(order, text, start, end)
-    for at in range(start, end):
-        order.taken[at] = True
+    order.taken[start:end] = [True] * (end - start)
     return said
 
 
@@ -99,18 +98,23 @@ def _text(order: Segmentation, text: str, start: int, end: int) -> str:
         words = text[item.start : item.end]
         if len(words) > 2 and _QUOTES.get(words[0]) == words[-1]:
             return words[1:-1].strip()
-    said = ""
-    for number, (first, last) in enumerate(runs):
-        piece, mark = _piece(order, text, first, last, end)
-        if number + 1 < len(runs):
-            kept = all(item.has(role.KEPT) for item in order.items[first:last])
-            listed = mark == " " and order.items[runs[number + 1][0] - 1].sign == tok.CLAUSE
-            piece += ", " if (kept or listed) and mark == " " else mark
-        said += piece
-    said = _MARKUP.sub("", said.strip())
+    said = _MARKUP.sub("", "".join(_pieces(order, text, runs, end)).strip())
     if said.endswith(("?", "？")) and _is_asked(order):
         said = said[:-1].rstrip()
     return said if any(sign.isalnum() for sign in said) else ""
+
+
+def _pieces(order: Segmentation, text: str, runs: Sequence[tuple[int, int]], end: int) -> Iterable[str]:
+    """The text of each stretch, and between two of them the sign that parts them: a comma after what is kept."""
+    items = order.items
+    for number, (first, last) in enumerate(runs, 1):
+        breaks = items[last : next((at for at in range(last, end) if not items[at].has(BREAK)), end)]
+        yield _piece(text, items[_opened_at(items, first, end) : last], breaks)
+        if number < len(runs):
+            mark = _mark(text, breaks)
+            kept = all(item.has(role.KEPT) for item in items[first:last])
+            listed = items[runs[number][0] - 1].sign == tok.CLAUSE
+            yield ", " if mark == " " and (kept or listed) else mark
 
 
 def _is_asked(order: Segmentation) -> bool:
@@ -149,33 +153,34 @@ def _without_join(order: Segmentation, runs: list[tuple[int, int]]) -> list[tupl
     return [(first + 1, last), *runs[1:]] if joins else runs
 
 
-def _piece(order: Segmentation, text: str, first: int, last: int, end: int) -> tuple[str, str]:
-    """The text of one stretch with the signs that belong to it, and the sign that parts it from the next."""
-    items = order.items
-    begin, stop = items[first].start, items[last - 1].end
+def _piece(text: str, said: Sequence[Item], breaks: Sequence[Item]) -> str:
+    """The text of one stretch with those of the signs after it that belong to it."""
+    signs = [item.sign for item in said]
+    opened, stop = signs.count(tok.OPENING) - signs.count(tok.CLOSING), said[-1].end
+    for sign in breaks:
+        closes = sign.sign == tok.CLOSING and opened > 0
+        if sign.start == stop and (closes or sign.first in _ENDINGS):
+            opened -= closes
+            stop = sign.end
+    unclosed = opened > 0 and said[0].sign == tok.OPENING
+    return text[said[0].end if unclosed else said[0].start : stop]
+
+
+def _mark(text: str, breaks: Sequence[Item]) -> str:
+    """What parts a stretch from the next: its line's end, else its first sign such as a comma, else a space."""
+    if any(sign.first == "\n" for sign in breaks):
+        return "\n"
+    mark = next((text[sign.start : sign.end] for sign in breaks if sign.sign == tok.CLAUSE), " ")
+    if mark in " ，、；":
+        return mark
+    return f" {mark} " if mark in "|-–—·" else f"{mark} "
+
+
+def _opened_at(items: Sequence[Item], first: int, end: int) -> int:
+    """Where a stretch begins, with the brackets that open right before it and close later."""
     while first and items[first - 1].sign == tok.OPENING and _closes_later(items, first, end):
         first -= 1
-        begin = items[first].start
-    at, mark = last, " "
-    opened = sum(item.sign == tok.OPENING for item in items[first:last]) - sum(
-        item.sign == tok.CLOSING for item in items[first:last]
-    )
-    while at < end and items[at].has(BREAK):
-        sign = items[at]
-        if sign.sign == tok.CLOSING and opened > 0 and sign.start == stop:
-            opened -= 1
-            stop = sign.end
-        elif sign.first in _ENDINGS and sign.start == stop:
-            stop = sign.end
-        elif sign.first == "\n":
-            mark = "\n"
-        elif mark == " " and sign.sign == tok.CLAUSE and sign.first not in _ENDINGS:
-            mark = text[sign.start : sign.end]
-            mark = mark if mark in "，、；" else f" {mark} " if mark in "|-–—·" else f"{mark} "
-        at += 1
-    if opened > 0 and items[first].sign == tok.OPENING:
-        begin = items[first].end
-    return text[begin:stop], mark
+    return first
 
 
 def _closes_later(items: Sequence[Item], at: int, end: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mcp_server.language import roles as role
-from mcp_server.language.item import BREAK, WORD, Item
+from mcp_server.language.item import BREAK, WORD, Item, any_has, neighbour
 from mcp_server.language.lexicon import LONG, Lexicon
 
 _NEAR_START = 8
@@ -27,18 +27,18 @@ def correct_units(items: list[Item], lexicon: Lexicon) -> None:
 
 def correct_words(items: list[Item], lexicon: Lexicon) -> None:
     """Takes a word for the name, or beside it for a tier or a shape, where it can be nothing but a typo of it."""
-    named = any(item.has(role.NAME) for item in items)
+    named = any_has(items, role.NAME)
     for at, item in enumerate(items):
         if _is_lone_typo(items, at, lexicon):
             _correct_tier(items, at, lexicon)
-        if not item.has(WORD) or item.entry is not None or item.glued or (at + 1 < len(items) and items[at + 1].glued):
+        if not item.has(WORD) or item.entry is not None or item.glued or neighbour(items, at + 1).glued:
             continue
         if not named and _is_name(items, at, lexicon):
             item.roles = role.NAME
             named = True
-        elif at and items[at - 1].has(role.NAME | role.WISH | role.NOUN):
+        elif neighbour(items, at - 1).has(role.NAME | role.WISH | role.NOUN):
             _correct_tier(items, at, lexicon)
-        if item.has(WORD) and len(item.first) >= LONG:
+        if item.has(WORD):
             _correct_shape(items, at, lexicon)
 
 
@@ -57,20 +57,19 @@ def _is_name(items: Sequence[Item], at: int, lexicon: Lexicon) -> bool:
 
 def _is_heard(items: Sequence[Item], at: int, lexicon: Lexicon) -> bool:
     """“cling pro”, as dictation writes it."""
-    following = items[at + 1] if at + 1 < len(items) else None
-    return items[at].first in lexicon.heard_as and following is not None and any(f == "tier" for f, _ in following.sets)
+    return items[at].first in lexicon.heard_as and neighbour(items, at + 1).asks_for("tier")
 
 
 def _stands_for_name(items: Sequence[Item], at: int) -> bool:
     before = [item for item in items[:at] if not item.has(BREAK)][-1:] if at < _NEAR_START else [items[at - 1]]
     if not before or before[0].has(role.VERB | role.FILLER | role.PLEASE | role.CREATE | role.WISH | role.ARTICLE):
         return True
-    return at + 1 < len(items) and items[at + 1].has(role.WISH)
+    return neighbour(items, at + 1).has(role.WISH)
 
 
 def _correct_tier(items: list[Item], at: int, lexicon: Lexicon) -> None:
     word = items[at].first
-    closed = at + 1 >= len(items) or items[at + 1].has(BREAK)
+    closed = neighbour(items, at + 1).has(BREAK)
     tier = lexicon.tier_typos.get(word) or (closed and lexicon.lone_typos.get(word))
     for meant, known in lexicon.tier_words.items():
         if not tier and _is_typo(word, meant, lexicon) and not word.startswith(meant):
@@ -81,10 +80,9 @@ def _correct_tier(items: list[Item], at: int, lexicon: Lexicon) -> None:
 
 def _correct_shape(items: list[Item], at: int, lexicon: Lexicon) -> None:
     """“potrait”, where it can be nothing but an order: between signs, or among other wishes."""
-    around = (items[at - 1] if at else None, items[at + 1] if at + 1 < len(items) else None)
-    if not all(one is None or one.has(BREAK | role.WISH | role.NAME) for one in around):
+    word, around = items[at].first, (neighbour(items, at - 1), neighbour(items, at + 1))
+    if len(word) < LONG or not all(one.has(BREAK | role.WISH | role.NAME) for one in around):
         return
-    word = items[at].first
     for meant, sets in lexicon.shape_words.items():
         if not word.startswith(meant) and _is_typo(word, meant, lexicon):
             items[at].wish(sets, role.EDGE, "")
