@@ -106,6 +106,8 @@ def _exchanges(row: dict[str, Any]) -> Exchanges:
     _known(row, [f.name for f in fields(Exchanges)], "part")
     _known(row["order"], get_args(Name), "name in order")
     _known(row["refusals"], (*FAULTS, "other"), "refusal")
+    _there(row["refusals"], "other")
+    _there(row["statuses"], "running", "succeeded", "failed")
     row["order"] = {
         name: Reading(**(said if isinstance(said, dict) else {"at": said})) for name, said in row["order"].items()
     }
@@ -120,6 +122,11 @@ def _exchanges(row: dict[str, Any]) -> Exchanges:
 def _known(found: Iterable[str], allowed: Iterable[str], what: str) -> None:
     if strange := sorted(set(found) - set(allowed)):
         raise ValueError(f"unknown {what}: {', '.join(strange)}")
+
+
+def _there(found: Mapping[str, Any], *names: str) -> None:
+    if missing := [name for name in names if name not in found]:
+        raise ValueError(f"missing: {', '.join(missing)}")
 
 
 def filled(answer: Any, values: Mapping[str, Any]) -> Any:
