@@ -63,6 +63,10 @@ class Entry:
         self.not_before = not_before
 
 
+_NOTHING: Final = Entry()
+"""What a phrase means that stands in no manifest."""
+
+
 class Pair:
     """A verb and its object that mean something together: "animate" … "photo"."""
 
@@ -98,16 +102,17 @@ class Item:
         """Which kind of break this is; empty for words."""
         self.glued = False
         self.negated = False
-        self.sets: tuple[Set, ...] = entry.sets if entry else ()
-        self.weight = entry.weight if entry else 0
-        self.scope = entry.scope if entry else role.BESIDE_NAME
-        self.closes = entry.closes if entry else ""
-        self.not_before = entry.not_before if entry else _NO_KEYS
+        meant = entry or _NOTHING
+        self.sets = meant.sets
+        self.weight = meant.weight
+        self.scope = meant.scope
+        self.closes = meant.closes
+        self.not_before = meant.not_before
+        self.note = meant.note
         self.complaint = ""
         """Why what is asked for here cannot be ordered."""
         self.about = "duration"
         """The field the complaint is about."""
-        self.note = entry.note if entry else ""
         self.partner = -1
         """For a verb that asks together with its object: the object's place."""
 

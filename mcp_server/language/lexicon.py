@@ -206,15 +206,19 @@ class Lexicon:
         self.tier_words: dict[str, str] = {}
         self.shape_words: dict[str, tuple[Set, ...]] = {}
         for group in manifests.triggers["wishes"]:
-            words = self._words(_every(group["phrases"]))
-            if "tier" in group["sets"] and group["weight"] > 1:
-                self.tier_words |= {key: group["sets"]["tier"] for key in words if len(key) >= LONG}
-            if "aspect_ratio" in group["sets"]:
-                self.shape_words |= {key: tuple(group["sets"].items()) for key in words if len(key) > LONG}
+            self._collect_typed(group)
         units = chain.from_iterable(phrases for _, phrases in manifests.parts("units"))
         self.unit_words = [key for key in self._words(units) if len(key) > LONG]
         self.tier_typos = self._listed_typos(manifests.parts("typos"))
         self.lone_typos = self._listed_typos(manifests.parts("lone_typos"))
+
+    def _collect_typed(self, group: Mapping[str, Any]) -> None:
+        """Words long enough to be known by most of their letters, if the group's wish is for a tier or a shape."""
+        sets, words = group["sets"], self._words(_every(group["phrases"]))
+        if "tier" in sets and group["weight"] > 1:
+            self.tier_words |= {key: sets["tier"] for key in words if len(key) >= LONG}
+        if "aspect_ratio" in sets:
+            self.shape_words |= {key: tuple(sets.items()) for key in words if len(key) > LONG}
 
     def _listed_typos(self, parts: Iterable[tuple[str, Sequence[str]]]) -> dict[str, str]:
         """Words too short to be told by their distance → the tier they are typos of."""

@@ -75,14 +75,12 @@ def _longest(found: Sequence[Token], at: int, before: Sequence[Item], lexicon: L
 
     And no Korean word has a space in it: "프로로 고양이가" has no "로고", though "5초로 충분해" has "로 충분해".
     """
-    glued = found[at].glued
-    if glued and before and before[-1].has(WORD):
-        return lexicon.longest(found, at, _word_end(found, at, lexicon))
-    longest = lexicon.longest(found, at)
+    longest, glued = lexicon.longest(found, at), found[at].glued
     if longest is None or longest[1] - at < 2 or not (glued or "\uac00" <= found[at].key[:1] <= "\ud7a3"):
         return longest
     end = _word_end(found, at, lexicon)
-    torn = longest[0].first_word > end - at and longest[1] > end
+    within = glued and before and before[-1].has(WORD)
+    torn = longest[1] > end and (within or longest[0].first_word > end - at)
     return lexicon.longest(found, at, end) if torn else longest
 
 

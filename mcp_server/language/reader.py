@@ -11,7 +11,8 @@ from mcp_server.domain.catalog import Catalog
 from mcp_server.domain.request import Match, Wishes
 from mcp_server.language import roles as role
 from mcp_server.language import tokens
-from mcp_server.language.item import BREAK, Item
+from mcp_server.language.clauses import clause_start
+from mcp_server.language.item import BREAK, Item, any_has, neighbour
 from mcp_server.language.lexicon import lexicon
 from mcp_server.language.matcher import itemise
 from mcp_server.language.refusal import refusal
@@ -77,7 +78,7 @@ class _WishBuilder:
                 fields = {field for field, _ in item.sets}
                 self._enter(item, corrected=(mended is not None and not fields & mended) or _corrects(order.items, at))
                 mended = None if mended is None else mended | fields
-            elif taken and (item.has(role.CORRECTION) or (item.entry and item.entry.roles & role.CORRECTION)):
+            elif taken and _is_correction(item):
                 mended = set()
             elif mended and item.has(BREAK):
                 mended = None
@@ -165,16 +166,15 @@ class _WishBuilder:
         return " and ".join(dict.fromkeys(words))
 
 
+def _is_correction(item: Item) -> bool:
+    return item.has(role.CORRECTION) or (item.entry is not None and bool(item.entry.roles & role.CORRECTION))
+
+
 def _corrects(items: Sequence[Item], at: int) -> bool:
     """“10s, make it 5s actually”: the word of correction closes the clause that corrects."""
-    if at + 1 >= len(items) or not items[at + 1].has(role.CORRECTION):
+    if not neighbour(items, at + 1).has(role.CORRECTION) or not neighbour(items, at + 2).has(BREAK):
         return False
-    if at + 2 < len(items) and not items[at + 2].has(BREAK):
-        return False
-    start = at
-    while start and not items[start - 1].has(BREAK):
-        start -= 1
-    return any(item.has(role.VERB) for item in items[start:at])
+    return any_has(items[clause_start(items, at) : at], role.VERB)
 
 
 def _plain(value: Any) -> str:

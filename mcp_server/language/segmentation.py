@@ -240,11 +240,15 @@ class Segmentation:
             return following.has(role.LABEL) and self.items[at - 2].has(role.FILLER)
         if item.closes == "bare" or item.scope == role.ANYWHERE:
             return True
-        listed = (cut == at + 1 and following.has(role.WISH | role.NAME)) or (self.run_on and before.has(role.WISH))
-        if item.closes == "after_preposition":
-            field = item.sets[0][0] if item.sets else "other"
-            return listed or self.run_on or before.first in self.lexicon.closing_words(field)
-        return listed and item.scope >= role.EDGE
+        if item.closes != "after_preposition":
+            return item.scope >= role.EDGE and self._is_listed(at, cut)
+        field = item.sets[0][0] if item.sets else "other"
+        return self.run_on or self._is_listed(at, cut) or before.first in self.lexicon.closing_words(field)
+
+    def _is_listed(self, at: int, cut: int) -> bool:
+        """Whether another wish stands right beside this one, or the name after it."""
+        following = cut == at + 1 and neighbour(self.items, cut).has(role.WISH | role.NAME)
+        return following or (self.run_on and self.items[at - 1].has(role.WISH))
 
     def _describes_scene(self, at: int) -> bool:
         leading = [item.first for item in self.items[max(0, at - 2) : at]]

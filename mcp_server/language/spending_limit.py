@@ -8,11 +8,12 @@ from typing import Final
 
 from mcp_server.language import roles as role
 from mcp_server.language import tokens as tok
-from mcp_server.language.item import Item, merge, number_of
+from mcp_server.language.item import Item, merge, neighbour, number_of
 from mcp_server.language.lexicon import Lexicon
 
 _LEADING: Final = 4
 """How far the words of the limit may stand before the amount: "budget is around $2"."""
+_CURRENCY: Final = role.DOLLAR | role.CENT | role.MONEY
 
 
 def merge_limits(items: list[Item], lexicon: Lexicon) -> list[Item]:
@@ -37,16 +38,12 @@ def merge_limits(items: list[Item], lexicon: Lexicon) -> list[Item]:
 
 def _amount(items: Sequence[Item], at: int, lexicon: Lexicon) -> tuple[int, int, Item] | None:
     """“$2”, “2 dollars”: where it ends, the place of its number, and its currency."""
-    here, following = items[at], items[at + 1] if at + 1 < len(items) else None
-    if following is None:
-        return None
-    if here.has(role.NUMBER) and following.has(role.DOLLAR | role.CENT | role.MONEY):
-        return at + 2, at, following
-    if here.first in lexicon.indefinite and following.has(role.DOLLAR | role.MONEY):
-        return at + 2, at, following
-    if here.has(role.DOLLAR | role.CENT | role.MONEY) and following.has(role.NUMBER):
-        repeated = at + 2 < len(items) and items[at + 2].has(role.DOLLAR | role.CENT | role.MONEY)
-        return at + 2 + repeated, at + 1, here
+    here, following = items[at], neighbour(items, at + 1)
+    if following.has(_CURRENCY):
+        one = here.first in lexicon.indefinite and not following.has(role.CENT)
+        return (at + 2, at, following) if one or here.has(role.NUMBER) else None
+    if here.has(_CURRENCY) and following.has(role.NUMBER):
+        return at + 2 + neighbour(items, at + 2).has(_CURRENCY), at + 1, here
     return None
 
 
