@@ -18,8 +18,6 @@ _SHORT_LABEL: Final = 8
 """Letters of a label that may be a word of the scene, “sound”; a longer one, “generate audio”, is surely a label."""
 _ORDER_REACH: Final = 4
 """How far the order may be from a "no" that corrects it."""
-
-
 _NEGATION: Final = role.NOT_BEFORE | role.NOT_AFTER | role.WITHIN
 
 
@@ -228,8 +226,9 @@ def _negate_following(items: list[Item], at: int, last_name: int) -> None:
     while index < len(items) and index - at <= 6:
         item = items[index]
         if item.has(role.WISH | role.NAME | role.RIVAL):
-            # "not kling 4k, just kling pro": not this tier of it.
-            index += index + 1 < last_name and item.roles == role.NAME and items[index + 1].has(role.WISH)
+            if index + 1 < last_name and item.roles == role.NAME and items[index + 1].has(role.WISH):
+                # "not kling 4k, just kling pro": not this tier of it.
+                index += 1
             if not _negate(items[index]):
                 break
             make_fillers(items[at + 1 : index])
