@@ -137,12 +137,12 @@ class Service:
             from mcp_server.tasks.store.admission import rehearsed
 
             raise rehearsed(known)
-        limits.within(draft, self.settings, confirmed=confirmed)
+        agreed = limits.within(draft, self.settings, confirmed=confirmed)
         if plan.simulated:
             # Settings the sandbox cannot play with are refused here, not as an order that failed.
             await self.account(plan.offer.provider, True)
         folder = self.settings.folder(plan.arguments.output_dir)
-        new = draft.new_task(output_dir=folder, owner=owner, confirmed=confirmed)
+        new = draft.new_task(output_dir=folder, owner=owner, agreed=agreed)
         if not still():
             raise limits.StoppedError("It was stopped before it was ordered")
         task, created = await self.runner.buy(new, wait_s=wait_s)

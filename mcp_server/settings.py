@@ -17,6 +17,7 @@ _UNEXPANDED = re.compile(r"^\$\{[^}]*\}$")
 """What a client passes when its own variable was missing: OpenClaw hands `${NAME}` on literally."""
 _TOKEN_NAMES = ("token", "api_key", "access_token")
 """What vendors' own clients call a key in their files."""
+_YES_OR_NO = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,17 @@ class Settings:
     @property
     def confirm_above_usd(self) -> Decimal | None:
         return self._money("KLING_CONFIRM_ABOVE_USD")
+
+    @property
+    def accept_unknown_price(self) -> bool:
+        """The standing yes to prices nobody publishes."""
+        text = self.get("KLING_ACCEPT_UNKNOWN_PRICE") or "0"
+        if text.lower() not in _YES_OR_NO:
+            raise ArgumentError(
+                f"KLING_ACCEPT_UNKNOWN_PRICE={text!r} is neither yes nor no",
+                next_step="Set KLING_ACCEPT_UNKNOWN_PRICE to 1 or 0, or unset it",
+            )
+        return _YES_OR_NO[text.lower()]
 
     @property
     def usd_per_credit(self) -> Decimal | None:

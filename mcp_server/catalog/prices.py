@@ -24,6 +24,16 @@ def rank(price: Price) -> tuple[int, date, int]:
     return len(price.when), price.effective_from, bool(price.tiers) + bool(price.modes)
 
 
+def unpriced(provider: str, prices: Iterable[Price], *, credit_known: bool) -> str:
+    """Why nobody knows in dollars what this vendor charges for anything; empty where it is known for something."""
+    numbers = [price for price in prices if price.provider == provider and price.unit in ("second", "clip")]
+    if not numbers:
+        return "publishes no prices"
+    if all(price.currency == "credits" for price in numbers) and not credit_known:
+        return "prices in credits, and what one costs in dollars is not set (KLING3API_USD_PER_CREDIT)"
+    return ""
+
+
 def rates(offer: Offer, prices: Iterable[Price], day: date) -> tuple[str, ...]:
     """The rates in force for an offer, as a person reads them; several where conditions decide."""
     found: dict[tuple[tuple[str, bool], ...], Price] = {}

@@ -23,6 +23,11 @@ _TOOLS = {
     "list_tasks": "tasks",
 }
 _TOOL = re.compile(rf"`?\b({'|'.join(_TOOLS)})\b`?(?: with task_id (kv-[\w-]*\w))?(?: and wait_s up to \d+)?")
+_ARGUMENTS = (
+    ("max_cost_usd", "--max-cost-usd"),
+    ("accept_unknown_price", "--accept-unknown-price"),
+    ("provider=sandbox", "--provider sandbox"),
+)
 _FAULT_EXIT = {"auth": 77, "rate_limited": 75}
 _ENDED_BY = (ArgumentError, RequestError, NotSignedInError, BudgetError, LocalError)
 _CODE_EXIT = {"unreachable": 75, **{kind.code: kind.exit_code for kind in _ENDED_BY}}
@@ -32,7 +37,9 @@ _CODE_EXIT = {"unreachable": 75, **{kind.code: kind.exit_code for kind in _ENDED
 def typed(text: str) -> str:
     """Advice for agents as a person types it: `kling-video task kv-…` for get_task with task_id kv-…."""
     text = _TOOL.sub(lambda found: f"`{' '.join(filter(None, ('kling-video', _TOOLS[found[1]], found[2])))}`", text)
-    return text.replace("max_cost_usd", "--max-cost-usd").replace("provider=sandbox", "--provider sandbox")
+    for said, typed_so in _ARGUMENTS:
+        text = text.replace(said, typed_so)
+    return text
 
 
 def cost(found: Cost | None) -> str:

@@ -40,7 +40,7 @@ class Draft:
     def simulated(self) -> bool:
         return self.plan.simulated
 
-    def new_task(self, *, output_dir: Path, owner: str, confirmed: bool) -> NewTask:
+    def new_task(self, *, output_dir: Path, owner: str, agreed: bool) -> NewTask:
         """Everything the record keeps of the order."""
         plan, arguments = self.plan, self.plan.arguments
         checked, offer, quote = plan.checked, plan.offer, plan.quote
@@ -64,7 +64,7 @@ class Draft:
             quote_currency=quote.currency,
             quote_usd=quote.usd,
             reserve_usd=Decimal(0) if plan.simulated else quote.most_usd,
-            allow_unknown_price=confirmed or bool(arguments.accept_unknown_price),
+            allow_unknown_price=agreed,
             idempotency_key=arguments.idempotency_key,
             owner=owner,
             output_dir=str(output_dir),

@@ -18,16 +18,18 @@ if TYPE_CHECKING:
 
 
 class ConfirmationNeededError(BudgetError):
-    """The price is above what the user wants to be asked about; `draft` is what was priced, to be bought on a yes."""
+    """Somebody has to agree to the price first; `draft` is what was priced, to be bought on a yes."""
 
     code = "confirmation_needed"
 
     def __init__(self, what: str, draft: Draft) -> None:
         quote = draft.plan.quote
-        agree = "max_cost_usd at least that price" if quote.most_usd is not None else "accept_unknown_price"
+        known = quote.most_usd is not None
+        agree = "max_cost_usd at least that price" if known else "accept_unknown_price"
+        standing = "" if known else ", name a provider with a published price, or set KLING_ACCEPT_UNKNOWN_PRICE=1"
         super().__init__(
             what,
-            next_step=f"Ask the user, then call again with {agree}",
+            next_step=f"Ask the user, then call again with {agree}{standing}",
             details={"usd": plain(quote.usd), "arithmetic": quote.arithmetic},
         )
         self.draft = draft
@@ -40,26 +42,36 @@ class StoppedError(KlingError):
     exit_code = 130
 
 
-def within(draft: Draft, settings: Settings, *, confirmed: bool) -> None:
-    """Nothing, or the refusal that says the price and what to do; nothing was sent."""
+def within(
+    draft: Draft,
+    settings: Settings,
+    *,
+    confirmed: bool = False,
+    beforehand: bool = False,
+    ask_above_usd: Decimal | None = None,
+) -> bool:
+    """Whether somebody agreed to this price; a refusal where somebody has to and nobody did. Nothing was sent.
+
+    The one rule of consent, for every door. `confirmed`: a person who was shown this price said yes. `beforehand`: yes
+    to any price that is published. `ask_above_usd`: the door's limit for whoever set none.
+    """
     plan, arguments = draft.plan, draft.plan.arguments
     most, price = plan.quote.most_usd, plan.quote.arithmetic
     if plan.max_cost_usd is not None:
         _within_limit(plan.max_cost_usd, most, price)
-    if plan.simulated:
-        return
-    permitted = confirmed or (most is None and bool(arguments.accept_unknown_price))
-    if most is None and settings.daily_budget_usd is not None and not permitted:
-        raise BudgetError(
-            f"A daily budget is set, but the price is not known: {price}",
-            next_step="Set accept_unknown_price after asking the user, or name a provider with a published price",
-        )
-    above = settings.confirm_above_usd
+    if plan.simulated or confirmed:
+        return confirmed
+    if most is None:
+        if arguments.accept_unknown_price or settings.accept_unknown_price:
+            return True
+        dollars = "" if plan.quote.amount is None else " in dollars"
+        raise ConfirmationNeededError(f"The price{dollars} is not known: {price.removeprefix('unknown: ')}", draft)
+    if (above := settings.confirm_above_usd) is None:
+        above = ask_above_usd
     # A limit that words name may be a sum in the scene: it refuses, and it agrees to nothing.
-    if above is None or permitted or arguments.max_cost_usd is not None:
-        return
-    if most is None or most > above:
+    if not beforehand and arguments.max_cost_usd is None and above is not None and most > above:
         raise ConfirmationNeededError(f"This costs {price}; the user wants to be asked above ${above}", draft)
+    return beforehand
 
 
 def _within_limit(limit: Decimal, most: Decimal | None, price: str) -> None:

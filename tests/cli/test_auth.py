@@ -213,3 +213,17 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("KLING_HOME", str(tmp_path / "file" / "home"))
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{KEY}\n"))
     assert main(["auth", "runapi"]) == 73
+
+
+@pytest.mark.parametrize(
+    ("vendor", "says"),
+    [("octopusx", "OctopusX publishes no prices"), ("kling3api", "KLING3API_USD_PER_CREDIT"), ("runcomfy", "")],
+)
+@pytest.mark.usefixtures("typed")
+def test_a_key_for_a_vendor_without_prices_comes_with_how_to_agree_to_them(
+    vendor: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["auth", vendor]) == 0
+    said = capsys.readouterr().out
+    assert ("KLING_ACCEPT_UNKNOWN_PRICE" in said) is bool(says)
+    assert says in said

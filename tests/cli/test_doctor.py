@@ -116,6 +116,25 @@ def test_a_vendor_that_cannot_be_asked_is_no_fault(doctor: Any, monkeypatch: pyt
     assert "no documented way" in found["keys/uniall"]["what"]
 
 
+def test_what_a_vendor_without_prices_needs_is_said_and_a_standing_yes_is_seen(
+    doctor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNIALL_API_KEY", "k")
+    monkeypatch.setenv("KLING3API_API_KEY", "k")
+    found = doctor("--offline")
+    assert "UniAll publishes no prices: each order needs a yes" in found["keys/uniall prices"]["what"]
+    assert "KLING3API_USD_PER_CREDIT" in found["keys/kling3api prices"]["what"]
+    assert "keys/octopusx prices" not in found, "there is no key for it"
+
+    monkeypatch.setenv("KLING_ACCEPT_UNKNOWN_PRICE", "1")
+    monkeypatch.setenv("KLING3API_USD_PER_CREDIT", "0.01")
+    found = doctor("--offline")
+    assert "buys there without asking" in found["keys/uniall prices"]["what"]
+    assert "keys/kling3api prices" not in found
+    monkeypatch.setenv("KLING_ACCEPT_UNKNOWN_PRICE", "perhaps")
+    assert "KLING_ACCEPT_UNKNOWN_PRICE" in doctor("--offline", code=64)["files/settings"]["what"]
+
+
 def test_files_that_stand_in_the_way_are_named(doctor: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("KLING_OUTPUT_DIR", str(tmp_path / "file" / "clips"))

@@ -263,7 +263,9 @@ EXIT_CODES = [
     pytest.param([*CITY, "--input", "/none.json"], "", 65, "cannot be read", id="65 no such file"),
     pytest.param(["task", "kv-000000-none"], "", 65, "kv-000000-none", id="65 no such task"),
     pytest.param([*CITY, "--provider", "runapi"], "runapi=failed", 69, "RunAPI", id="69 provider failed"),
-    pytest.param([*CITY, "--provider", "uniall"], "uniall=429:always@1", 75, "", id="75 try later"),
+    pytest.param(
+        [*CITY, "--provider", "uniall", "--accept-unknown-price"], "uniall=429:always@1", 75, "", id="75 try later"
+    ),
     pytest.param([*CITY, "--max-cost-usd", "0.01"], "", 78, "--max-cost-usd", id="78 over budget"),
 ]
 

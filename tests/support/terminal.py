@@ -71,6 +71,13 @@ class Terminal:
             assert self._read(end), f"{words!r} did not appear before the end:\n{self.text}"
         return self.text
 
+    def shows(self, words: str) -> bool:
+        """Whether these words appear before the program ends."""
+        end = time.monotonic() + PATIENCE_S
+        while words not in self.text and self._read(end):
+            assert time.monotonic() < end, f"neither {words!r} nor the end came:\n{self.text}"
+        return words in self.text
+
     def type(self, text: str) -> None:
         os.write(self._master, text.encode())
 

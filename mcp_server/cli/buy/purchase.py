@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from mcp_server.answers.tasks import quote_answer
 from mcp_server.cli import formatting
 from mcp_server.cli.interrupt import Interrupt, Interrupted
 from mcp_server.cli.screen import Screen
 from mcp_server.cli.tasks.watching import follow
 from mcp_server.errors import MONEY_SENTENCE, paragraph
+from mcp_server.ordering import limits
 
 if TYPE_CHECKING:
     from mcp_server.answers.shapes import Estimate, TaskAnswer
@@ -43,7 +45,7 @@ class Purchase:
                 if (known := await interrupt.unless(self.service.known(self.arguments))) is not None:
                     return await self._ordered(interrupt, known)
                 draft = await interrupt.unless(self.service.prepare(self.arguments))
-                confirmed = self._agreed(self.service.priced(draft))
+                confirmed = self._agreed(draft)
                 # From here on, what is pressed comes too late to stop the order.
                 interrupt.check()
             except (Interrupted, KeyboardInterrupt):
@@ -54,28 +56,30 @@ class Purchase:
                 return 78
             return await self._buy(interrupt, draft, confirmed=confirmed)
 
-    def _agreed(self, estimate: Estimate) -> bool | None:
+    def _agreed(self, draft: Draft) -> bool | None:
         """Whether somebody said yes to this price; False when nobody had to be asked, None when they said no."""
-        show_route(self.screen, estimate)
-        if self.yes:
-            # What nobody knows is not agreed to in advance where a day's budget is to hold.
-            return self.service.settings.daily_budget_usd is None or _most(estimate) is not None
-        question = self._question(estimate)
-        if question is None or not self.screen.can_ask:
-            return False
-        return True if self.screen.ask(question) else None
+        show_route(self.screen, self.service.priced(draft))
+        try:
+            return limits.within(draft, self.service.settings, beforehand=self.yes, ask_above_usd=ASK_ABOVE_USD)
+        except limits.ConfirmationNeededError as asked:
+            if not self.screen.can_ask:
+                raise self._unasked(asked) from None
+        return True if self.screen.ask(self._question(draft)) else None
 
-    def _question(self, estimate: Estimate) -> str | None:
-        """What to ask, if the price is one to ask about."""
-        if estimate.simulated or self.arguments.accept_unknown_price:
-            return None
-        most = _most(estimate)
-        if most is None:
+    def _question(self, draft: Draft) -> str:
+        if draft.plan.quote.most_usd is None:
             return "Nobody publishes this price. Buy it all the same?"
-        limit = self.service.settings.confirm_above_usd
-        if self.arguments.max_cost_usd is not None or Decimal(most) <= (ASK_ABOVE_USD if limit is None else limit):
-            return None
-        return f"Buy it for {formatting.cost(estimate.chosen.cost)}?"
+        return f"Buy it for {formatting.cost(quote_answer(draft.plan.quote))}?"
+
+    def _unasked(self, asked: limits.ConfirmationNeededError) -> limits.ConfirmationNeededError:
+        """The refusal where nobody is there to answer; what it says can be typed."""
+        asked.why = "nobody can be asked here"
+        asked.next_step = (
+            "Say --accept-unknown-price, name a provider with a published price, or set KLING_ACCEPT_UNKNOWN_PRICE=1"
+            if asked.draft.plan.quote.most_usd is None
+            else "Say --yes, or --max-cost-usd with at least that price"
+        )
+        return asked
 
     async def _buy(self, interrupt: Interrupt, draft: Draft, *, confirmed: bool) -> int:
         stop = asyncio.Event()
@@ -213,8 +217,3 @@ def ending(task: TaskAnswer) -> str:
     what = str(error.get("what") or f"Task {task.task_id} is {task.state}")
     money = MONEY_SENTENCE.get(error.get("money", "unknown"), "")  # type: ignore[reportArgumentType] - read from a row
     return formatting.typed(paragraph(what, str(error.get("why", "")), str(error.get("next_step", "")), money))
-
-
-def _most(estimate: Estimate) -> str | None:
-    """What it costs at most in dollars; None when nobody publishes it."""
-    return estimate.chosen.cost.usd or estimate.chosen.cost.usd_at_most

@@ -14,6 +14,7 @@ from typing import IO, Any
 
 from mcp_server import catalog
 from mcp_server.cli import parser
+from mcp_server.cli.setup import checks
 from mcp_server.domain.catalog import Provider
 from mcp_server.errors import ArgumentError, LocalError
 from mcp_server.settings import KeyFile, KeyFiles, Settings
@@ -78,6 +79,8 @@ def _store(settings: Settings, facts: Provider) -> int:
     if settings.get(facts.key_variable):
         print(f"Note: {facts.key_variable} is also set in the environment, and goes first.")
     print("A server that is running takes it with its next call. From then on orders cost money.")
+    if unpriced := checks.unpriced(settings, facts, catalog.load().prices):
+        print(f"{unpriced}.")
     print("`kling-video doctor` asks the provider whether the key works; it spends nothing.")
     return 0
 

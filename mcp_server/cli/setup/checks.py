@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from mcp_server.catalog.prices import unpriced as no_dollars
 from mcp_server.cli.setup.clients import Registration, registrations
-from mcp_server.domain.catalog import Provider
+from mcp_server.domain.catalog import Price, Provider
 from mcp_server.errors import ArgumentError, LocalError
 from mcp_server.media import available
 from mcp_server.settings import Settings
@@ -60,6 +61,24 @@ def files(settings: Settings) -> Iterable[Finding]:
     if settings.database.exists():
         yield _record(settings.database)
     yield from _numbers(settings)
+
+
+def unpriced(settings: Settings, facts: Provider, prices: Iterable[Price]) -> str:
+    """What whoever buys from a vendor without prices in dollars has to agree to; empty for every other."""
+    try:
+        why = no_dollars(facts.id, prices, credit_known=settings.usd_per_credit is not None)
+        standing = settings.accept_unknown_price
+    except ArgumentError:
+        # A variable that cannot be read is told of where all are.
+        return ""
+    if not why:
+        return ""
+    if standing:
+        return f"{facts.name} {why}; KLING_ACCEPT_UNKNOWN_PRICE buys there without asking"
+    return (
+        f"{facts.name} {why}: each order needs a yes, "
+        "`accept_unknown_price` (--accept-unknown-price), or KLING_ACCEPT_UNKNOWN_PRICE=1"
+    )
 
 
 def media() -> Finding:
@@ -163,6 +182,7 @@ def _numbers(settings: Settings) -> Iterable[Finding]:
     for read in (
         lambda: settings.daily_budget_usd,
         lambda: settings.confirm_above_usd,
+        lambda: settings.accept_unknown_price,
         lambda: settings.usd_per_credit,
         lambda: settings.sandbox_seconds,
     ):

@@ -67,6 +67,7 @@ async def _look(service: Service, *, offline: bool) -> list[Finding]:
         await service.close()
     return [
         *keys,
+        *_unpriced(service),
         _nobody(service, sandbox),
         *checks.files(service.settings),
         checks.media(),
@@ -96,6 +97,14 @@ async def _key(service: Service, transport: Transport, facts: Provider, *, offli
         what = f"{origin}; this vendor has no documented way to ask whether it works"
         return Finding(about="keys", name=facts.id, level="note", what=what)
     return Finding(about="keys", name=facts.id, level="good", what=f"{origin}; {_left(left)}")
+
+
+def _unpriced(service: Service) -> Iterable[Finding]:
+    """What a vendor with a key needs beyond it, where nobody knows its prices."""
+    for facts in service.catalog.providers.values():
+        what = checks.unpriced(service.settings, facts, service.catalog.prices)
+        if what and facts.id in service.planner.signed_in:
+            yield Finding(about="keys", name=f"{facts.id} prices", level="note", what=what)
 
 
 async def _balance(service: Service, transport: Transport, facts: Provider, *, simulated: bool) -> Balance | None:

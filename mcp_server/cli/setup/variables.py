@@ -34,7 +34,14 @@ _OWN = (
         what="Refuses any order that would pass this sum in one day.",
         everyday=True,
     ),
-    Variable(name="KLING_CONFIRM_ABOVE_USD", what="Asks before any single order above this price.", everyday=True),
+    Variable(
+        name="KLING_CONFIRM_ABOVE_USD",
+        what="Asks before any single order above this price; at the command line 1 unless set.",
+        everyday=True,
+    ),
+    Variable(
+        name="KLING_ACCEPT_UNKNOWN_PRICE", what="1 buys without asking where no price is published; else it is refused."
+    ),
     Variable(name="KLING3API_USD_PER_CREDIT", what="What you paid for one kling3api credit; nobody publishes it."),
     Variable(name="KLING_SANDBOX_SECONDS", what="About how long the sandbox takes over a clip; default is 2."),
     Variable(name="KLING_SANDBOX_FAULTS", what="What the sandbox shall get wrong, for tests."),
