@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from mcp_server import media
 from mcp_server.answers.models import models
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from mcp_server.domain.arguments import VideoArguments
     from mcp_server.domain.catalog import Catalog
-    from mcp_server.domain.task import State, Task
+    from mcp_server.domain.task import StateWord, Task
     from mcp_server.ordering.draft import Draft
     from mcp_server.providers.accounts import Account
     from mcp_server.settings import Settings
@@ -193,25 +193,44 @@ class Service:
         self,
         *,
         search: str | None = None,
-        state: str | None = None,
+        state: StateWord | None = None,
         provider: str | None = None,
         limit: int = 20,
         owner: str = "",
     ) -> TaskList:
-        """Earlier purchases, newest first."""
+        """Earlier purchases, newest first; of a vendor only what was really ordered there."""
+        from mcp_server.catalog.names import names
+        from mcp_server.domain.task import states_of
         from mcp_server.tasks.store.base import Filter
 
+        names(self.catalog).certain_provider(provider, SANDBOX)
         wanted = Filter(
-            states=() if state is None else (cast("State", state),),
+            states=states_of(state),
             provider=None if provider == SANDBOX else provider,
-            simulated=True if provider == SANDBOX else None,
+            simulated=None if provider is None else provider == SANDBOX,
             text=search,
             owner=owner,
             limit=limit,
         )
         found = await self.runner.store.find(wanted)
-        hint = "" if found else "No task matches. generate_video makes one."
+        hint = "" if found else await self._nothing_found(state, owner)
         return TaskList(tasks=[await self._answer(task) for task in found], next_step=hint)
+
+    async def _nothing_found(self, state: StateWord | None, owner: str) -> str:
+        """What to do where no task matches: it must not lead to buying again what is under way or in doubt."""
+        from mcp_server.domain.task import UNFINISHED
+        from mcp_server.tasks.store.base import Filter
+
+        store = self.runner.store
+        if unfinished := await store.find(Filter(states=UNFINISHED, owner=owner, limit=100)):
+            count = "100 or more" if len(unfinished) == 100 else str(len(unfinished))
+            told = f"{count} unfinished; the newest is {unfinished[0].id}"
+            return f"No task matches, but there are tasks under way ({told}). Look at them before ordering anything."
+        if not await store.find(Filter(owner=owner, limit=1)):
+            return "There is no task in this record yet. generate_video makes one."
+        if state == "unfinished":
+            return "Nothing is under way. list_tasks without a state shows what has ended."
+        return "No task matches. list_tasks alone shows the newest; `search` looks for words of the prompt."
 
     async def cancel(self, task_id: str, *, owner: str = "", stop_following: bool = False) -> TaskAnswer:
         """Ask the vendor to stop where it can; the answer says what it said."""

@@ -13,6 +13,18 @@ from mcp_server.errors import ProviderFault
 State = Literal["submitting", "queued", "running", "saving", "succeeded", "failed", "cancelled", "uncertain"]
 STATES: Final = get_args(State)
 FINISHED: Final[frozenset[State]] = frozenset({"succeeded", "failed", "cancelled", "uncertain"})
+UNFINISHED: Final[tuple[State, ...]] = tuple(state for state in STATES if state not in FINISHED)
+StateWord = State | Literal["unfinished"]
+"""What somebody who looks for tasks may call their state."""
+STATE_WORDS: Final = (*STATES, "unfinished")
+
+
+def states_of(word: StateWord | None) -> tuple[State, ...]:
+    """The states a word means; none where it does not matter."""
+    if word is None:
+        return ()
+    return UNFINISHED if word == "unfinished" else (word,)
+
 
 MOVES: Final[Mapping[State, frozenset[State]]] = {
     "submitting": frozenset({"queued", "running", "saving", "failed", "cancelled", "uncertain"}),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mcp_server.cli import formatting, parser, session
 from mcp_server.cli.screen import Screen
-from mcp_server.domain.task import STATES
+from mcp_server.domain.task import STATE_WORDS
 
 if TYPE_CHECKING:
     from mcp_server.answers.shapes import TaskAnswer
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def flags() -> parser.Parser:
     made = parser.command("tasks", "Newest first.")
     made.add_argument("search", nargs="*", metavar="WORDS", help="words of the prompt")
-    made.add_argument("--state", choices=STATES)
+    made.add_argument("--state", choices=STATE_WORDS)
     made.add_argument("--provider", help="only this vendor's; sandbox for rehearsals")
     made.add_argument("--limit", type=int, default=20, metavar="NUMBER", help="how many at most (20)")
     return made
@@ -35,7 +35,7 @@ def run(argv: list[str]) -> int:
         columns = ("task", "when", "state", "what", "price", "prompt", "file")
         screen.table(columns, [_row(task, screen) for task in found.tasks], right=(4,), dim=3)
     else:
-        screen.note("No task matches. `kling-video generate` makes one.")
+        screen.note(formatting.typed(found.next_step))
     return 0
 
 

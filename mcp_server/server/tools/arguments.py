@@ -9,7 +9,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from mcp_server.answers.shapes import Estimate, Models, TaskAnswer, TaskList
 from mcp_server.domain.arguments import VideoArguments, Whole
-from mcp_server.domain.task import State
+from mcp_server.domain.task import StateWord
 from mcp_server.domain.vocabulary import Mode, Tier
 
 _absent = SkipJsonSchema[None]
@@ -64,7 +64,7 @@ class ListTasksArguments(_Strict):
 
     search: str | _absent = None
     """Words of the prompt."""
-    state: State | Literal["unfinished"] | _absent = None
+    state: StateWord | _absent = None
     provider: str | _absent = None
     limit: Annotated[int, Field(ge=1, le=100), Whole] = 20
 
