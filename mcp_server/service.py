@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -90,6 +91,8 @@ class Service:
 
         limits.own_files(arguments, owner)
         source = await self._source(arguments, owner)
+        if buying:
+            await self._writable(self.settings.folder(arguments.output_dir))
         plan = self.planner.plan(arguments, day=self.today, source=source, buying=buying)
         facts = self.catalog.providers[plan.offer.provider]
         return await draft(plan, facts, task_id=new_id(self.now()), buying=buying)
@@ -276,6 +279,12 @@ class Service:
 
         return await isolated.last_frame(_file(await self.runner.store.get(task_id, owner)))
 
+    async def move(self, task_id: str, output_dir: str) -> TaskAnswer:
+        """An unfinished task's clip goes to another folder, which is made and written to once before."""
+        folder = self.settings.folder(output_dir)
+        await self._writable(folder)
+        return await self._answer(await self.runner.control.move(task_id, folder))
+
     async def settle(
         self, task_id: str, *, bought: bool, job_id: str | None = None, owner: str | None = None
     ) -> TaskAnswer:
@@ -313,19 +322,26 @@ class Service:
         """Whether these arguments could cost money now."""
         return arguments.provider != SANDBOX and bool(self.planner.signed_in)
 
+    async def _writable(self, folder: Path) -> None:
+        from mcp_server.tasks.download.files import writable
+
+        await asyncio.to_thread(writable, folder)
+
     async def _source(self, arguments: VideoArguments, owner: str) -> SourceTask | None:
+        """The finished task to build on, by our id or its vendor's; None where it is nobody's here."""
         name = arguments.source_task
-        if name is None or not (OURS.match(name) or owner):
+        if name is None:
             return None
-        task = await (
-            self.runner.store.get(name, owner) if OURS.match(name) else limits.own_job(self.runner.store, name, owner)
-        )
+        store = self.runner.store
+        task = await (store.get(name, owner) if OURS.match(name) else limits.own_job(store, name, owner))
+        if task is None:
+            return None
         if task.state not in ("succeeded", "saving") or task.job_id is None:
             raise RequestError(
                 f"Task {name} is {task.state}; only a finished clip can be built on",
                 next_step="Wait until it has succeeded, or name another source_task",
             )
-        return SourceTask(task.provider, task.job_id, task.simulated)
+        return SourceTask(task.provider, task.job_id, task.simulated, task.id, task.model)
 
     async def _answer(self, task: Task, *, bought_now: bool = False, known: bool = False) -> TaskAnswer:
         poll_after_s = None if task.finished else await self.runner.pacing.poll_after_s(task)

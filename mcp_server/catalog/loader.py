@@ -124,8 +124,9 @@ def _offer(provider: Provider, made: dict[str, Any], label: str, models: Mapping
     _known((name for group in made["one_of"] for name in group), INPUTS, "one_of")
     _known([made.get("audio", "unknown")], get_args(Audio), "audio")
     _dated(made, "checked")
-    for name in ("aspect_ratios", "resolutions", "requires_options", "notes"):
+    for name in ("aspect_ratios", "resolutions", "requires_options", "notes", "source_models"):
         made[name] = tuple(made.get(name, ()))
+    _known(made["source_models"], models, "model")
     made["durations"] = _seconds(made.get("durations", ()))
     made["rules"] = tuple(_rule(rule) for rule in made.get("rules", ()))
     if made.get("audio") == "by-model-id" and not made.get("vendor_model_audio"):

@@ -26,6 +26,7 @@ _TOOL = re.compile(rf"`?\b({'|'.join(_TOOLS)})\b`?(?: with task_id (kv-[\w-]*\w)
 _ARGUMENTS = (
     ("max_cost_usd", "--max-cost-usd"),
     ("accept_unknown_price", "--accept-unknown-price"),
+    ("output_dir", "--output-dir"),
     ("provider=sandbox", "--provider sandbox"),
 )
 _FAULT_EXIT = {"auth": 77, "rate_limited": 75}

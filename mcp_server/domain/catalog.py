@@ -78,6 +78,9 @@ class Offer:
     requires_options: tuple[str, ...] = ()
     """Native fields (dotted paths) the caller must bring in `options`, because their content is not documented."""
 
+    source_models: tuple[str, ...] = ()
+    """Models whose clips it builds on; empty where no source limits them."""
+
     durations: tuple[int, ...] = ()
     """Seconds that can be ordered; empty when the vendor decides."""
     duration_default: int | None = None

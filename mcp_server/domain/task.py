@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -17,6 +18,16 @@ UNFINISHED: Final[tuple[State, ...]] = tuple(state for state in STATES if state 
 StateWord = State | Literal["unfinished"]
 """What somebody who looks for tasks may call their state."""
 STATE_WORDS: Final = (*STATES, "unfinished")
+
+
+_JOB_ID = re.compile(r"[A-Za-z0-9][\w.:-]{2,127}")
+"""No vendor's page promises a form; all that were seen are one run of letters, digits and few signs."""
+_OUR_IDS = ("kv-", "kf-")
+
+
+def plausible_job(text: str) -> bool:
+    """Whether a vendor could call a job so; ours, an address and words are none."""
+    return _JOB_ID.fullmatch(text) is not None and not text.startswith(_OUR_IDS)
 
 
 def states_of(word: StateWord | None) -> tuple[State, ...]:

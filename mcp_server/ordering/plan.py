@@ -15,8 +15,9 @@ from mcp_server.catalog.names import names
 from mcp_server.domain.catalog import Catalog, Offer
 from mcp_server.domain.quote import Quote, Route
 from mcp_server.domain.request import CheckedRequest, Misfit, VideoRequest, Wishes
+from mcp_server.domain.task import plausible_job
 from mcp_server.domain.vocabulary import SANDBOX
-from mcp_server.errors import NotAnOrderError, RequestError
+from mcp_server.errors import NotAnOrderError, RequestError, UnknownTaskError
 from mcp_server.ordering import pricing, validation
 from mcp_server.providers import media_inputs
 from mcp_server.providers.reading import not_rehearsable, not_signed_in
@@ -68,6 +69,8 @@ class SourceTask:
     provider: str
     job_id: str
     simulated: bool
+    id: str
+    model: str
 
 
 @dataclass
@@ -162,12 +165,39 @@ class Planner:
                 f"These words do not order a Kling video: {wishes.none}",
                 next_step="Give the scene in `prompt`, or name Kling in `request`",
             )
+        if request.source_task is not None and source is None:
+            _vendors_own(request)
+        elif source is not None:
+            self._continuable(source, request)
         if request.options and not (request.provider or request.vendor_model):
             raise RequestError(
                 "`options` are one vendor's own fields, but no provider is named",
                 next_step="Name `provider`, or leave `options` out",
             )
         return request, most_of(explicit, wishes), notes
+
+    def _continuable(self, source: SourceTask, request: VideoRequest) -> None:
+        """Nothing, or the refusal of a clip that its vendor cannot build on so, with the way that is open."""
+        offers = [
+            offer
+            for offer in self.catalog.offers
+            if offer.provider == source.provider
+            and offer.mode == request.mode
+            and "source_task" in offer.takes
+            and not offer.not_sold_because
+        ]
+        if any(not offer.source_models or source.model in offer.source_models for offer in offers):
+            return
+        name = self.catalog.providers[source.provider].name
+        models = ", ".join(sorted({model for offer in offers for model in offer.source_models}))
+        raise RequestError(
+            f"{name} cannot build on task {source.id} in {request.mode}",
+            why=f"there it is only sold for clips of {models}, and this one is {source.model}" if models else "",
+            next_step=f"Go on from its last frame: `kling-video task {source.id} --last-frame` writes it, "
+            "image-to-video takes it as `image`"
+            if request.mode == "extend"
+            else "Give the clip itself as `video`: get_task names its file and its address",
+        )
 
     def _unread(self) -> str:
         trouble = self.settings.key_file.trouble
@@ -226,6 +256,18 @@ class Planner:
             return outcome
         known = outcome.problems if isinstance(outcome, Misfit) else ()
         return Misfit(offer=offer, problems=(*known, *refused))
+
+
+def _vendors_own(request: VideoRequest) -> None:
+    """Nothing, or the refusal of a source that is no task here and cannot be a job of the vendor that is named."""
+    named = request.provider or request.vendor_model
+    if named and plausible_job(request.source_task or ""):
+        return
+    raise UnknownTaskError(
+        f"There is no task {request.source_task!r} in this record to build on",
+        why="a vendor's own job id is taken only with its `provider`" if not named else "and no vendor names a job so",
+        next_step="list_tasks shows what there is; for a clip bought elsewhere name its `provider`, too",
+    )
 
 
 def _out_of_reach(offer: Offer, catalog: Catalog, *, simulated: bool) -> Misfit:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Final
 
 from mcp_server.domain.catalog import Provider
@@ -64,6 +65,21 @@ class TaskControl:
         self.leases.start()
         task = await self._decide(
             task_id, ("queued", "running", "saving"), "following again, as asked", stopped_following=False
+        )
+        await self.leases.take_over()
+        return task
+
+    async def move(self, task_id: str, folder: Path, owner: str | None = None) -> Task:
+        """Save its clip in another folder, which was seen to be writable; tried at once."""
+        await self.runtime.store.get(task_id, owner)
+        self.leases.start()
+        task = await self._decide(
+            task_id,
+            ("queued", "running", "saving"),
+            f"to be saved in {folder}, as asked",
+            output_dir=str(folder),
+            stopped_following=False,
+            note="",
         )
         await self.leases.take_over()
         return task

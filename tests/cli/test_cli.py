@@ -429,14 +429,17 @@ def test_a_refusal_names_something_that_can_be_ordered(capsys) -> None:
 
 
 def test_a_clip_that_cannot_be_saved_says_why_while_it_waits(tmp_path) -> None:
-    (tmp_path / "taken").write_text("")
     environ = {
-        "HOME": str(tmp_path), "PATH": os.environ["PATH"], "KLING_SANDBOX_SECONDS": "0",
+        "HOME": str(tmp_path), "PATH": os.environ["PATH"], "KLING_SANDBOX_SECONDS": "2",
         "KLING_OUTPUT_DIR": str(tmp_path / "taken"),
     }  # fmt: skip
     order = [sys.executable, "-m", "mcp_server", "generate", "--yes", "kling 5s: a boat"]
     with subprocess.Popen(order, env=environ, stderr=subprocess.PIPE, text=True) as running:
         try:
+            next(line for line in running.stderr if line.startswith("Task kv-"))
+            # It could be written to when the order went out, and cannot any more.
+            (tmp_path / "taken").rmdir()
+            (tmp_path / "taken").write_text("")
             said = next(line for line in running.stderr if "  saving: " in line)
         finally:
             running.kill()

@@ -20,6 +20,7 @@ def flags() -> parser.Parser:
     made.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help="wait up to this long for its end")
     made.add_argument("--sheet", action="store_true", help="also make a contact sheet (one JPEG) beside the clip")
     made.add_argument("--last-frame", action="store_true", help="also write the last frame as PNG beside the clip")
+    made.add_argument("--output-dir", metavar="FOLDER", help="save the clip there, if it is not saved yet")
     return made
 
 
@@ -28,6 +29,8 @@ def run(argv: list[str]) -> int:
     screen = Screen(as_json=given.json)
 
     async def look(service: Service) -> tuple[TaskAnswer, dict[str, str]]:
+        if given.output_dir is not None:
+            await service.move(given.task, given.output_dir)
         (task,) = await service.get([given.task], wait_s=given.wait)
         pictures: dict[str, str] = {}
         if given.sheet:

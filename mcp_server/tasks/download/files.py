@@ -8,6 +8,7 @@ import hashlib
 import io
 import os
 import re
+import tempfile
 import unicodedata
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,6 +26,8 @@ _UNHASHED = 2
 """Pieces that may wait for the hash: enough that reading does not wait, few enough that memory stays flat."""
 _LONG = 4 * _BATCH
 _WRITE_BACK = 16 * _BATCH
+_BLOCK = 4096
+"""As much as a file system gives out at least: a full one shows."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -279,11 +282,34 @@ def name_of(task: Task) -> str:
     return f"{day}{slug or '-' + task.mode}{simulated}-{task.id[-6:]}"
 
 
+def writable(folder: Path) -> None:
+    """Nothing, or the refusal of a folder that no clip could be saved in; it is made, and written to once."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(_BLOCK))
+            file.flush()
+    except OSError as error:
+        raise LocalError(
+            f"No clip can be saved in {folder}: {_reason(error)}",
+            next_step="Name a folder that can be written to in output_dir, or set KLING_OUTPUT_DIR to one",
+        ) from error
+
+
 def in_words(error: OSError, folder: Path, task_id: str) -> LocalError:
     if error.errno in _FULL and task_id:
         # A full disk needs the room more than we need the first half of a clip.
         remove_parts(folder, task_id)
-    reason = {
+    return LocalError(
+        f"The clip cannot be saved in {folder}: {_reason(error)}",
+        next_step="Make room, or `kling-video task ID --output-dir FOLDER` saves it elsewhere; saving is tried again, "
+        "and video_url stays usable",
+        money="charged",
+    )
+
+
+def _reason(error: OSError) -> str:
+    return {
         errno.ENOSPC: "the disk is full",
         errno.EDQUOT: "the disk quota is used up",
         errno.EROFS: "the disk is read-only",
@@ -292,8 +318,3 @@ def in_words(error: OSError, folder: Path, task_id: str) -> LocalError:
         errno.ENOTDIR: "it is not a folder",
         errno.EEXIST: "it is not a folder",
     }.get(error.errno or 0, str(error.strerror or error))
-    return LocalError(
-        f"The clip cannot be saved in {folder}: {reason}",
-        next_step="Make room or choose another folder; saving is tried again, and video_url stays usable",
-        money="charged",
-    )

@@ -109,6 +109,7 @@ class Changes(TypedDict, total=False):
     note: str
     stopped_following: bool
     attempts: int
+    output_dir: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

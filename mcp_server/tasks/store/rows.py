@@ -43,6 +43,12 @@ def save(db: sqlite3.Connection, changed: Task, before: Task, now: float, what: 
         raise IllegalMoveError(f"{before.id}: {before.state} → {changed.state}")
     changed = replace(changed, **_times(changed, now))
     db.execute(UPDATE, changing(changed))
+    if changed.output_dir != before.output_dir:
+        # It stands among what was fixed at the order, where every version of this program looks for it.
+        db.execute(
+            "UPDATE tasks SET bought = json_set(bought, '$.output_dir', ?) WHERE id = ?",
+            [changed.output_dir, changed.id],
+        )
     if moved or what:
         note(db, changed, now, what or changed.status)
 
