@@ -74,7 +74,7 @@ async def test_a_rehearsal_that_was_begun_there_says_that_it_cannot_go_on(tmp_pa
 async def test_with_a_key_it_sells_as_before(tmp_path: Path) -> None:
     buyer = service(tmp_path, **SIGNED_IN)
 
-    plan = await buyer.planned(wish())
+    plan = (await buyer.prepare(wish(), buying=False)).plan
 
     await buyer.close()
     assert (plan.offer.provider, plan.simulated) == ("runcomfy", False)
