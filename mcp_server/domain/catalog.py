@@ -223,6 +223,11 @@ class Catalog:
     offers: tuple[Offer, ...]
     prices: tuple[Price, ...]
 
+    @property
+    def rehearsable(self) -> tuple[str, ...]:
+        """Every vendor the sandbox can play, in the registry's order."""
+        return tuple(facts.id for facts in self.providers.values() if facts.rehearsable)
+
     def offer(self, offer_id: str) -> Offer:
         """The offer with this id."""
         if (found := self.known(offer_id)) is None:

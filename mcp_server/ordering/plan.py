@@ -89,10 +89,6 @@ class Planner:
             if self.settings.secret(facts.key_variable, facts.token_file)
         )
 
-    @property
-    def _rehearsable(self) -> frozenset[str]:
-        return frozenset(facts.id for facts in self.catalog.providers.values() if facts.rehearsable)
-
     def plan(
         self,
         arguments: VideoArguments,
@@ -111,7 +107,7 @@ class Planner:
         signed_in = self.signed_in
         unread = "" if rehearsal else self._unread()
         simulated = rehearsal or not signed_in or (source is not None and source.simulated)
-        usable = self._rehearsable if simulated else signed_in
+        usable = frozenset(self.catalog.rehearsable) if simulated else signed_in
         if request.provider and request.provider not in usable:
             facts = self.catalog.providers[request.provider]
             if buying:

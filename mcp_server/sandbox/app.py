@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
+from mcp_server import catalog
 from mcp_server.errors import ArgumentError
 from mcp_server.sandbox import faults, media_host, vendors
 from mcp_server.sandbox.sandbox import Sandbox
@@ -20,7 +21,7 @@ def create_app(sandbox: Sandbox) -> Starlette:
     """Every vendor the sandbox can play and the control API, over one sandbox."""
     routes: list[BaseRoute] = [
         Mount(f"/{vendor.name}", routes=[*vendor.routes(), *media_host.routes(vendor)])
-        for vendor in (vendors.protocol(name, sandbox) for name in vendors.names())
+        for vendor in (vendors.protocol(name, sandbox) for name in catalog.load().rehearsable)
     ]
     control = _Control(sandbox)
     routes += [

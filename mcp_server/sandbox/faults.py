@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from mcp_server import catalog
 from mcp_server.errors import ArgumentError
-from mcp_server.sandbox import vendors
 
 KINDS: Final[Mapping[str, str]] = {
     "drop_before_accept": "the connection closes without an answer and nothing was bought",
@@ -102,7 +102,7 @@ def parse(text: str) -> Iterator[Fault]:
 
 def checked(vendor: str, kind: str, count: str, value: str, *, said: str) -> Fault:
     """The fault, if there is such a vendor, kind and count."""
-    known = vendors.names()
+    known = catalog.load().rehearsable
     if vendor not in (*known, "*") or kind not in KINDS or not said:
         raise ArgumentError(
             f"{said or vendor!r} is no fault the sandbox can play",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from mcp_server.sandbox import vendors
+from mcp_server import catalog
 from mcp_server.sandbox.app import create_app
 from mcp_server.sandbox.vendors.base import DROP
 
@@ -113,13 +113,11 @@ def configuration(sandbox: Sandbox) -> uvicorn.Config:
 def urls(listener: socket.socket) -> Mapping[str, str]:
     """Each provider's base URL on this socket."""
     host, port = listener.getsockname()[:2]
-    return {name: f"http://{host}:{port}/{name}" for name in vendors.names()}
+    return {name: f"http://{host}:{port}/{name}" for name in catalog.load().rehearsable}
 
 
 def variables(base_urls: Mapping[str, str]) -> Mapping[str, str]:
     """What to set in another program's environment so that it speaks with this sandbox."""
-    from mcp_server import catalog
-
     made: dict[str, str] = {}
     for name, facts in catalog.load().providers.items():
         if name in base_urls:

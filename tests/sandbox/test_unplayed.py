@@ -13,7 +13,6 @@ from mcp_server import catalog
 from mcp_server.domain.arguments import VideoArguments
 from mcp_server.domain.catalog import Catalog
 from mcp_server.errors import NoOfferError, NotSignedInError
-from mcp_server.sandbox import vendors
 
 SIGNED_IN = {"RUNCOMFY_TOKEN": "t", "RUNCOMFY_BASE_URL": "http://127.0.0.1:9"}
 
@@ -41,7 +40,7 @@ async def test_without_a_key_an_order_leads_past_it(tmp_path: Path) -> None:
     listed = buyer.models(provider="sandbox", detail=True)
 
     await buyer.close()
-    assert "runcomfy" not in vendors.names()
+    assert "runcomfy" not in catalog.load().rehearsable
     assert rehearsed.simulated and rehearsed.plays != "runcomfy"
     assert estimate.chosen.provider != "runcomfy"
     assert "runcomfy" in {line.provider for line in estimate.others}

@@ -13,8 +13,7 @@ import httpx
 from jsonschema import Draft202012Validator
 from support import recorded_vendors
 
-from mcp_server import places
-from mcp_server.sandbox import vendors
+from mcp_server import catalog, places
 from mcp_server.sandbox.app import create_app
 from mcp_server.sandbox.sandbox import Sandbox
 from mcp_server.sandbox.server import SandboxServer
@@ -207,7 +206,7 @@ def protocol(vendor: str) -> Protocol:
     return BY_VENDOR.get(vendor) or Protocol(**recorded_vendors.protocol(vendor))
 
 
-PROTOCOLS = tuple(protocol(name) for name in vendors.names())
+PROTOCOLS = tuple(protocol(name) for name in catalog.load().rehearsable)
 
 
 async def order(bench: Bench, protocol: Protocol, **changes: Any) -> httpx.Response:

@@ -1,4 +1,4 @@
-"""Which vendors the sandbox can play, and each one's protocol: written out here, or played from its exchanges."""
+"""Each vendor's protocol: written out here, or played from its exchanges."""
 
 from __future__ import annotations
 
@@ -6,16 +6,9 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from mcp_server import catalog
-
 if TYPE_CHECKING:
     from mcp_server.sandbox.sandbox import Sandbox
     from mcp_server.sandbox.vendors.base import Vendor
-
-
-def names() -> tuple[str, ...]:
-    """Every vendor that can be played, in the registry's order."""
-    return tuple(facts.id for facts in catalog.load().providers.values() if facts.rehearsable)
 
 
 def protocol(name: str, sandbox: Sandbox) -> Vendor:
