@@ -40,9 +40,18 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vendors]:
         yield playing
 
 
+@pytest.fixture(scope="module")
+def queued(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vendors]:
+    """Vendors at whom a job waits for a second before it runs: only one that waits can be cancelled."""
+    with vendors(tmp_path_factory.mktemp("queued"), seconds=4.0) as playing:
+        yield playing
+
+
 @pytest.mark.parametrize(("provider", "point"), ONCE, ids=["/".join(pair) for pair in ONCE])
-def test_killed_at_a_point_and_started_again(house: Vendors, tmp_path: Path, provider: str, point: str) -> None:
-    outcome = crash(tmp_path / "life", house, provider, point)
+def test_killed_at_a_point_and_started_again(
+    house: Vendors, queued: Vendors, tmp_path: Path, provider: str, point: str
+) -> None:
+    outcome = crash(tmp_path / "life", queued if point.startswith("cancel.") else house, provider, point)
 
     assert verdict(outcome, (point,)) == []
 
