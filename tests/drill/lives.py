@@ -18,13 +18,12 @@ from typing import Any
 import httpx
 
 from mcp_server import catalog
-from mcp_server.sandbox import vendors as played
 from mcp_server.tasks.failpoints import POINTS
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 FACTS = catalog.load()
-PROVIDERS = played.names()
+PROVIDERS = FACTS.rehearsable
 IDEMPOTENT = {name for name in PROVIDERS if FACTS.providers[name].idempotent}
 CANCELS = {name for name in PROVIDERS if FACTS.providers[name].cancel != "none"}
 PICTURES = {name for name in PROVIDERS if {"data", "upload"} & {*FACTS.providers[name].media_inputs}}
