@@ -24,6 +24,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 CLIENT = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "calls", "version": "1"}}
 ORDER = {"prompt": "a paper boat", "provider": "uniall", "tier": "standard", "duration": 5, "audio": False}
+# Nobody publishes this vendor's prices.
+ORDER["accept_unknown_price"] = True
 
 
 class Vendor:
