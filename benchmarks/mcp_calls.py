@@ -36,6 +36,9 @@ class Vendor:
         self.looks = 0
         self.connections = 0
 
+    def answer(self, job: str) -> dict[str, Any]:
+        return {"id": job, "task_id": job, "object": "video.generation.job", "status": "queued", "progress": 0}
+
     async def serve(self) -> asyncio.Server:
         return await asyncio.start_server(self.connected, "127.0.0.1", 0)
 
@@ -53,9 +56,7 @@ class Vendor:
                 else:
                     self.looks += 1
                     job = head.split(b" ")[1].decode().rpartition("/")[2]
-                body = json.dumps(
-                    {"id": job, "task_id": job, "object": "video.generation.job", "status": "queued", "progress": 0}
-                ).encode()
+                body = json.dumps(self.answer(job)).encode()
                 top = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
                 writer.write(top + body)
                 await writer.drain()

@@ -53,7 +53,8 @@ def main(megabytes: int) -> None:
         folder = Path(name)
         clip = folder / "clip.mp4"
         with clip.open("wb") as file:
-            file.write(b"\x00\x00\x00\x18ftypisom")
+            file.write(b"\0\0\0\x10ftypisom\0\0\2\0" + b"\0\0\0\x08moov")
+            file.write((megabytes * 1024 * 1024 + 8).to_bytes(4, "big") + b"mdat")
             for _ in range(megabytes):
                 file.write(os.urandom(1024 * 1024))
         server = subprocess.Popen([sys.executable, "-c", SERVER, clip], stdout=subprocess.PIPE, text=True)

@@ -22,7 +22,10 @@ def main(argv: list[str] | None = None) -> int:
     if not arguments:
         from mcp_server.cli.setup.serve import stdio
 
-        stdio()
+        try:
+            stdio()
+        except KlingError as error:
+            return _refused(error, "serve", as_json=False)
         return 0
     name, *rest = arguments
     if name == "help" and rest:
@@ -39,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
             name, rest = "generate", arguments
         return _ended(lambda: command(name)(rest))
     except KlingError as error:
-        return _refused(error, as_json="--json" in rest)
+        return _refused(error, name, as_json="--json" in rest)
 
 
 def command(name: str) -> Callable[[list[str]], int]:
@@ -114,14 +117,18 @@ def _ended(run: Callable[[], int]) -> int:
         return code
 
 
-def _refused(error: KlingError, *, as_json: bool) -> int:
+def _refused(error: KlingError, name: str, *, as_json: bool) -> int:
     if as_json:
         import json
 
-        print(json.dumps({"error": error.as_dict()}, ensure_ascii=False, default=str))
-    from mcp_server.cli.formatting import typed
+        from mcp_server.cli.screen import Screen
 
-    print(typed(str(error)), file=sys.stderr)
+        Screen().facts(json.loads(json.dumps({"error": error.as_dict()}, default=str)))
+    from mcp_server.cli.formatting import shown, typed
+
+    # Nobody fears for their money while keys, clients and shells are set up.
+    without_money = name in COMMANDS and COMMANDS[name].module.startswith("setup.") and error.money == "not_spent"
+    print(shown(typed(error.story if without_money else str(error))), file=sys.stderr)
     return error.exit_code
 
 

@@ -9,23 +9,33 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mcp_server.clock import Clock
+from mcp_server.errors import LocalError
 from mcp_server.service import Service
 from mcp_server.settings import Settings
 
 if TYPE_CHECKING:
     from mcp_server.domain.catalog import Catalog
+    from mcp_server.films.films import Films
+    from mcp_server.ordering.plan import Planner
     from mcp_server.providers.accounts import Account
     from mcp_server.sandbox.server import SandboxServer
+    from mcp_server.tasks.notify.notifier import Way
     from mcp_server.tasks.runner import TaskRunner
+    from mcp_server.tasks.store.postgres.store import PostgresStore
+    from mcp_server.tasks.store.sqlite import SqliteStore
 
 
-def build(settings: Settings | None = None, *, clock: Clock | None = None) -> Service:
-    """The service for these settings; for the environment's when none are given."""
-    parts = _Parts(settings or Settings.read(), clock or Clock())
+def build(settings: Settings | None = None, *, clock: Clock | None = None, worker: bool = False) -> Service:
+    """The service for these settings; for the environment's when none are given.
+
+    Where many machines share a record only a `worker` follows tasks; where one does, every process does.
+    """
+    parts = _Parts(settings or Settings.read(), clock or Clock(), worker=worker)
     return Service(
         settings=parts.settings,
         load_catalog=parts.load,
         open_runner=parts.runner,
+        open_films=parts.films,
         account=parts.account,
         now=parts.clock.now,
         closing=parts.close,
@@ -36,8 +46,10 @@ def build(settings: Settings | None = None, *, clock: Clock | None = None) -> Se
 class _Parts:
     settings: Settings
     clock: Clock
+    worker: bool = False
     _sandbox: SandboxServer | None = field(default=None, init=False)
     _catalog: Catalog | None = field(default=None, init=False)
+    _store: SqliteStore | PostgresStore | None = field(default=None, init=False)
 
     def load(self) -> Catalog:
         from mcp_server import catalog
@@ -52,14 +64,16 @@ class _Parts:
         from mcp_server.providers.local_media import Intake
         from mcp_server.providers.transport import Transport
         from mcp_server.tasks.failpoints import Failpoints
+        from mcp_server.tasks.notify.notifier import Notifier
         from mcp_server.tasks.runner import TaskRunner
         from mcp_server.tasks.runtime import TaskRuntime
         from mcp_server.tasks.store.base import Budget
-        from mcp_server.tasks.store.sqlite import SqliteStore
 
+        ways = self._ways()
+        self._store = store = self._record(tuple(ways))
         transport = Transport(now=self.clock.now, sleep=self.clock.sleep)
         runtime = TaskRuntime(
-            store=SqliteStore(self.settings.database, self.clock),
+            store=store,
             transport=transport,
             catalog=self.load(),
             account=self.account,
@@ -70,9 +84,59 @@ class _Parts:
         return TaskRunner(
             runtime,
             Intake(transport, check=vendor_schema.check_body),
-            Budget(daily_usd=self.settings.daily_budget_usd),
+            Budget(daily_usd=self.settings.daily_budget_usd, owners=self.settings.owner_budgets),
             examine=isolated.in_turns(),
+            notifier=Notifier(store.outbox, store.get, ways, self.clock) if ways else None,
         )
+
+    def _record(self, channels: tuple[str, ...]) -> SqliteStore | PostgresStore:
+        shared = self.settings.database_url
+        if shared is None:
+            from mcp_server.tasks.store.sqlite import SqliteStore
+
+            return SqliteStore(self.settings.database, self.clock, channels=channels)
+        try:
+            from mcp_server.tasks.store.postgres.opening import opened
+        except ImportError as error:
+            raise LocalError(
+                f"KLING_DATABASE_URL is set, and what speaks to a database is not installed ({error.name})",
+                next_step="Install the extra `scale`: pip install 'kling-video[scale]'",
+            ) from error
+        return opened(shared.value, self.clock, channels=channels, follows=self.worker)
+
+    def _ways(self) -> dict[str, Way]:
+        """Where ends are told, by the channel's name in the record."""
+        settings = self.settings
+        ways: dict[str, Way] = {}
+        if settings.notify_command:
+            from mcp_server.tasks.notify.ways import CommandWay
+
+            ways["command"] = CommandWay(words=settings.notify_command, environment=settings.without_secrets)
+        if settings.notify_url:
+            from mcp_server.answers.tasks import task_answer
+            from mcp_server.providers.posts import post
+            from mcp_server.tasks.notify.ways import PostWay
+
+            ways["url"] = PostWay(
+                url=settings.notify_url,
+                secret=settings.notify_secret,
+                send=post,
+                describe=lambda task: task_answer(task).facts(),
+                clock=self.clock,
+            )
+        return ways
+
+    def films(self, runner: TaskRunner, planner: Planner) -> Films:
+        from mcp_server.films import joining
+        from mcp_server.films.filming import FilmDriver
+        from mcp_server.films.films import Films
+        from mcp_server.films.order import ShotOrders
+
+        assert self._store is not None
+        orders = ShotOrders(planner, runner.runtime, self.settings.home / "media")
+        driver = FilmDriver(runner, self._store.films, orders, joining.joined)
+        runner.leases.others.append(driver)
+        return Films(self.settings, planner, runner, self._store.films, driver)
 
     async def account(self, provider: str, simulated: bool) -> Account:  # noqa: FBT001 - two answers, one question
         """How to reach a provider; the sandbox begins to play when it is first asked for."""
@@ -88,18 +152,26 @@ class _Parts:
         return sandbox_account(facts, base)
 
     def _play(self) -> SandboxServer:
+        import sqlite3
+
         from mcp_server.sandbox.sandbox import Sandbox
         from mcp_server.sandbox.server import SandboxServer
 
         if self._sandbox is None:
-            self.settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-            sandbox = Sandbox(
-                self.settings.home / "sandbox.db",
-                now=self.clock.now,
-                sleep=self.clock.sleep,
-                seconds=self.settings.sandbox_seconds,
-                fault_text=self.settings.sandbox_faults,
-            )
+            try:
+                self.settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+                sandbox = Sandbox(
+                    self.settings.home / "sandbox.db",
+                    now=self.clock.now,
+                    sleep=self.clock.sleep,
+                    seconds=self.settings.sandbox_seconds,
+                    fault_text=self.settings.sandbox_faults,
+                )
+            except (OSError, sqlite3.Error) as error:
+                raise LocalError(
+                    f"Nothing can be kept in {self.settings.home}: {error}",
+                    next_step="Set KLING_HOME to a folder that may be written to",
+                ) from error
             self._sandbox = SandboxServer(sandbox)
         return self._sandbox
 

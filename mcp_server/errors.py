@@ -13,6 +13,7 @@ KlingError
 │   └── RateLimitedError    the vendor said "later"
 ├── UncertainError          a paid call went out and its answer was lost
 └── LocalError              this machine: disk, file, another process
+    └── ClipError           a shot's file that cannot go into a film
 
 Every error says four things: what happened, why, what to do now, and whether money moved.
 """
@@ -24,6 +25,8 @@ from typing import Literal
 Money = Literal["not_spent", "may_have_been_charged", "charged", "unknown"]
 """What became of the money. `unknown` is only for reading a task whose vendor does not say."""
 
+WORDS_TOLD = 4_000
+"""Characters of one part of a refusal; a vendor once sent seven million."""
 MONEY_SENTENCE: dict[Money, str] = {
     "not_spent": "Nothing was charged.",
     "may_have_been_charged": "This may have been charged.",
@@ -47,10 +50,11 @@ class KlingError(Exception):
         money: Money = "not_spent",
         details: dict[str, object] | None = None,
     ) -> None:
-        super().__init__(what)
-        self.what = what
-        self.why = why
-        self.next_step = next_step
+        super().__init__(bounded(what))
+        # Vendors' words, names and paths stand in these: an answer that repeats them stays an answer.
+        self.what = bounded(what)
+        self.why = bounded(why)
+        self.next_step = bounded(next_step)
         self.money: Money = money
         self.details: dict[str, object] = details or {}
 
@@ -74,6 +78,11 @@ class KlingError(Exception):
             **self.details,
         }
         return {key: value for key, value in facts.items() if value not in ("", None)}
+
+
+def bounded(text: str) -> str:
+    """A text as long as somebody reads; what is left out is said."""
+    return text if len(text) <= WORDS_TOLD else f"{text[:WORDS_TOLD]}… ({len(text) - WORDS_TOLD} characters more)"
 
 
 def paragraph(what: str, why: str, *rest: str) -> str:
@@ -188,10 +197,10 @@ class ProviderError(KlingError):
         super().__init__(what, **rest)  # type: ignore[arg-type]
         self.fault: ProviderFault = fault
         self.provider = provider
-        self.vendor_words = vendor_words
-        self.vendor_code = vendor_code
+        self.vendor_words = vendor_words = bounded(vendor_words)
+        self.vendor_code = vendor_code = bounded(vendor_code)
         self.http_status = http_status
-        self.request_id = request_id
+        self.request_id = request_id = bounded(request_id)
         self.retry_after_s = retry_after_s
         self.details |= {
             key: value
@@ -229,3 +238,14 @@ class LocalError(KlingError):
 
     code = "local_error"
     exit_code = 73
+
+
+class ClipError(LocalError):
+    """A shot's file that cannot go into a film: missing, damaged, another one than was saved."""
+
+    code = "bad_clip"
+
+    def __init__(self, what: str, *, shot: str, **rest: object) -> None:
+        super().__init__(what, **rest)  # type: ignore[arg-type]
+        self.shot = shot
+        self.details["shot"] = shot

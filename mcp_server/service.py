@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
-from functools import cached_property
+from functools import cached_property, partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
 
 from mcp_server import media
 from mcp_server.answers.models import models
-from mcp_server.answers.shapes import Estimate, Models, Spend, TaskAnswer, TaskList
+from mcp_server.answers.shapes import (
+    Balances,
+    Estimate,
+    FilmAnswer,
+    Models,
+    OrderAnswer,
+    OrderedAnswer,
+    Spend,
+    TaskAnswer,
+    TaskList,
+)
 from mcp_server.answers.spend import spend
-from mcp_server.answers.tasks import offer_line, task_answer
+from mcp_server.answers.tasks import offer_line, order_answer, task_answer
+from mcp_server.domain.film import film_states
+from mcp_server.domain.task import names_film
 from mcp_server.domain.vocabulary import SANDBOX
 from mcp_server.errors import RequestError, sentence
 from mcp_server.ordering import limits
-from mcp_server.ordering.plan import Plan, Planner, SourceTask
+from mcp_server.ordering.plan import Plan, Planner
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,13 +38,20 @@ if TYPE_CHECKING:
     from mcp_server.domain.arguments import VideoArguments
     from mcp_server.domain.catalog import Catalog
     from mcp_server.domain.task import StateWord, Task
+    from mcp_server.films.films import FilmOrder, Films
+    from mcp_server.media.copies import Copies
+    from mcp_server.media.fitted_copy import FittedCopy
+    from mcp_server.media.progress import Progress
     from mcp_server.ordering.draft import Draft
+    from mcp_server.ordering.earlier import Earlier
     from mcp_server.providers.accounts import Account
     from mcp_server.settings import Settings
     from mcp_server.tasks.runner import TaskRunner
+    from mcp_server.tasks.store.base import Filter, NewTask
 
-OURS = re.compile(r"^kv-\d{6}-[0-9a-z]{12}$")
-"""What our own task ids look like; anything else named as a source is the vendor's id."""
+
+WRITTEN_TO_S = 1.0
+"""So long after it took a file, a folder is believed to take another: orders may come by the hundred."""
 
 
 @dataclass
@@ -43,10 +62,15 @@ class Service:
     load_catalog: Callable[[], Catalog]
     open_runner: Callable[[], TaskRunner]
     """Called at the first use that needs the store."""
+    open_films: Callable[[TaskRunner, Planner], Films]
     account: Callable[[str, bool], Awaitable[Account]]
     now: Callable[[], float]
     closing: Callable[[], Awaitable[None]]
     """What else has to end, after the runner."""
+    _written_to: dict[Path, float] = field(default_factory=dict["Path", float], init=False)
+    """When a folder for clips was last seen to take a file."""
+    _has_planned: bool = field(default=False, init=False)
+    """Whether all words are loaded: then a plan takes a few milliseconds."""
     _blindness_told: bool = field(default=False, init=False)
     """Whether it was said that nobody can look into clips here."""
 
@@ -56,7 +80,22 @@ class Service:
 
     @cached_property
     def runner(self) -> TaskRunner:
-        return self.open_runner()
+        runner = self.open_runner()
+        self.__dict__["films"] = self.open_films(runner, self.planner)
+        return runner
+
+    @cached_property
+    def films(self) -> Films:
+        """Films, which are made of tasks; opened with the runner, so that those of dead processes go on."""
+        _ = self.runner
+        films: Films = self.__dict__["films"]
+        return films
+
+    @cached_property
+    def copies(self) -> Copies:
+        from mcp_server.media.copies import Copies
+
+        return Copies()
 
     @cached_property
     def planner(self) -> Planner:
@@ -74,11 +113,13 @@ class Service:
         """A draft as an answer: the offer chosen, its price, why, and what else would fit."""
         plan = draft.plan
         return Estimate(
-            chosen=offer_line(plan.quote, has_key=plan.offer.provider in plan.signed_in),
+            chosen=offer_line(plan.quote, has_key=plan.signed_in.reaches(plan.offer)),
             prompt=plan.checked.prompt,
             route=plan.route.because,
-            others=[offer_line(quote, has_key=quote.checked.offer.provider in plan.signed_in) for quote in plan.others],
+            others=[offer_line(quote, has_key=plan.signed_in.reaches(quote.checked.offer)) for quote in plan.others],
             dropped=dict(plan.route.dropped[:8]),
+            count=plan.arguments.count,
+            total=plan.total if plan.arguments.clips > 1 else None,
             warnings=list(plan.warnings),
             simulated=plan.simulated,
             next_step=self._after_estimate(plan),
@@ -86,16 +127,24 @@ class Service:
 
     async def prepare(self, arguments: VideoArguments, *, owner: str = "", buying: bool = True) -> Draft:
         """What would be bought, read, planned, priced and checked down to the vendor's schema; nothing is sent."""
+        from mcp_server.ordering import earlier
         from mcp_server.ordering.draft import draft
         from mcp_server.tasks.store.base import new_id
 
+        arguments = await self.whole(arguments, owner=owner)
         limits.own_files(arguments, owner)
-        source = await self._source(arguments, owner)
+        before = earlier.Earlier()
+        if earlier.named(arguments):
+            before = await earlier.found(arguments, self.runner.store, owner, making=buying)
         if buying:
             await self._writable(self.settings.folder(arguments.output_dir))
-        plan = self.planner.plan(arguments, day=self.today, source=source, buying=buying)
+        plan = await self._planned(arguments, before, buying=buying)
+        # Files in words, too; what stands for a task of one's own was looked up here.
+        unsaid = {name: () if name == "references" else None for name in before.media}
+        limits.own_files(replace(plan.request, **unsaid), owner)
         facts = self.catalog.providers[plan.offer.provider]
-        return await draft(plan, facts, task_id=new_id(self.now()), buying=buying)
+        task_ids = [new_id(self.now()) for _ in range(arguments.clips)]
+        return await draft(plan, facts, task_ids=task_ids, buying=buying)
 
     async def generate(
         self,
@@ -105,20 +154,34 @@ class Service:
         wait_s: float = 10.0,
         confirmed: bool = False,
         still: Callable[[], bool] = lambda: True,
-    ) -> TaskAnswer:
-        """Buy one clip, once: prepared and bought in one go. A key that is known is answered before anything else."""
+    ) -> OrderAnswer:
+        """Buy it, once: prepared and bought in one go. A key that is known is answered before anything else."""
+        arguments = await self.whole(arguments, owner=owner)
         if (answer := await self.known(arguments, owner=owner)) is not None:
             return answer
         prepared = await self.prepare(arguments, owner=owner)
         return await self.buy(prepared, owner=owner, wait_s=wait_s, confirmed=confirmed, still=still)
 
-    async def known(self, arguments: VideoArguments, *, owner: str = "") -> TaskAnswer | None:
-        """The task that this idempotency key already stands for, if buying again would buy nothing."""
+    async def long_order(self, arguments: VideoArguments, *, owner: str = "") -> tuple[FilmOrder, str] | None:
+        """What is longer than any clip that is sold, as the film its shots are, and why; None where it is none."""
+        from mcp_server.films.films import FilmOrder
+        from mcp_server.films.long_order import board_of, told
+
+        arguments = await self.whole(arguments, owner=owner)
+        request = self.planner.wanted(arguments)
+        board = board_of(request, self.catalog) if arguments.clips == 1 else None
+        return (
+            None if board is None else (FilmOrder(board=board, output_dir=arguments.output_dir), told(board, request))
+        )
+
+    async def known(self, arguments: VideoArguments, *, owner: str = "") -> OrderAnswer | None:
+        """The order that this idempotency key already stands for, if buying again would buy nothing."""
+        arguments = await self.whole(arguments, owner=owner)
         limits.own_files(arguments, owner)
         known = await self._known(arguments, owner)
-        if known is None or (known.simulated and self._may_buy(arguments)):
+        if not known or (known[0].simulated and self._may_buy(arguments)):
             return None
-        return await self._answer(known, bought_now=True, known=True)
+        return await self._ordered(known, known=True)
 
     async def buy(
         self,
@@ -128,28 +191,28 @@ class Service:
         wait_s: float = 10.0,
         confirmed: bool = False,
         still: Callable[[], bool] = lambda: True,
-    ) -> TaskAnswer:
-        """Buy what was prepared, as it was shown: this offer, at this price.
+    ) -> OrderAnswer:
+        """Buy what was prepared, as it was shown: this offer, at this price, all of it or nothing.
 
         Answers when the vendor has accepted, at the latest after `wait_s`. `confirmed`: somebody said yes to the
         price. `still` is asked last of all whether it is wanted yet. Cancelling this coroutine never cancels the
         purchase: the process owns it.
         """
         plan = draft.plan
-        if not plan.simulated and (known := await self._known(plan.arguments, owner)) is not None and known.simulated:
+        if not plan.simulated and (known := await self._known(plan.arguments, owner)) and known[0].simulated:
             from mcp_server.tasks.store.admission import rehearsed
 
-            raise rehearsed(known)
+            raise rehearsed(known[0])
         agreed = limits.within(draft, self.settings, confirmed=confirmed)
         if plan.simulated:
             # Settings the sandbox cannot play with are refused here, not as an order that failed.
             await self.account(plan.offer.provider, True)
         folder = self.settings.folder(plan.arguments.output_dir)
-        new = draft.new_task(output_dir=folder, owner=owner, agreed=agreed)
+        order = await self._kept(draft.new_tasks(output_dir=folder, owner=owner, agreed=agreed))
         if not still():
             raise limits.StoppedError("It was stopped before it was ordered")
-        task, created = await self.runner.buy(new, wait_s=wait_s)
-        return await self._answer(task, bought_now=True, known=not created)
+        tasks, created = await self.runner.buy_all(order, wait_s=wait_s)
+        return await self._ordered(tasks, known=not created)
 
     async def get(
         self,
@@ -170,6 +233,29 @@ class Service:
 
         tasks = await self.runner.wait(task_ids, timeout_s=wait_s, until=until, on_progress=told)
         return [self._told_once(await self._answer(task)) for task in tasks]
+
+    async def get_any(
+        self,
+        ids: Sequence[str],
+        *,
+        wait_s: float = 0,
+        until: Literal["any", "all"] = "all",
+        owner: str = "",
+        on_progress: Callable[[Sequence[OrderedAnswer]], Awaitable[None]] | None = None,
+    ) -> list[OrderedAnswer]:
+        """Tasks and films as they stand, after waiting up to `wait_s` for the end of any or all."""
+        films = [each for each in ids if names_film(each)]
+        tasks = [each for each in ids if not names_film(each)]
+        looks: list[Coroutine[Any, Any, Sequence[OrderedAnswer]]] = []
+        if tasks:
+            looks.append(self.get(tasks, wait_s=wait_s, until=until, owner=owner, on_progress=on_progress))
+        if films:
+            looks.append(self.films.get(films, wait_s=wait_s, until=until, owner=owner, on_progress=on_progress))
+        found = await _looked(looks, until)
+        if left := [each for each in ids if each not in found]:
+            # The others as they stand, once the first is there.
+            found |= {each.id: each for each in await self.get_any(left, owner=owner)}
+        return [found[each] for each in ids]
 
     def models(
         self,
@@ -198,6 +284,7 @@ class Service:
         search: str | None = None,
         state: StateWord | None = None,
         provider: str | None = None,
+        before: str | None = None,
         limit: int = 20,
         owner: str = "",
     ) -> TaskList:
@@ -212,12 +299,25 @@ class Service:
             provider=None if provider == SANDBOX else provider,
             simulated=None if provider is None else provider == SANDBOX,
             text=search,
+            before=before,
             owner=owner,
             limit=limit,
         )
         found = await self.runner.store.find(wanted)
-        hint = "" if found else await self._nothing_found(state, owner)
-        return TaskList(tasks=[await self._answer(task) for task in found], next_step=hint)
+        films = await self._films(wanted, state, provider)
+        hint = "" if found or films else await self._nothing_found(state, owner)
+        return TaskList(tasks=[await self._answer(task) for task in found], films=films, next_step=hint)
+
+    async def _films(self, wanted: Filter, state: StateWord | None, provider: str | None) -> list[FilmAnswer]:
+        """The films that the same filter means; of a vendor those with a shot of it."""
+        states = film_states(state)
+        if states is None:
+            return []
+        found = await self.films.find(
+            states=states, text=wanted.text, simulated=wanted.simulated, owner=wanted.owner or "", limit=wanted.limit
+        )
+        theirs = [film for film in found if provider in (None, SANDBOX) or provider in film.providers]
+        return [film.short() for film in theirs]
 
     async def _nothing_found(self, state: StateWord | None, owner: str) -> str:
         """What to do where no task matches: it must not lead to buying again what is under way or in doubt."""
@@ -235,6 +335,20 @@ class Service:
             return "Nothing is under way. list_tasks without a state shows what has ended."
         return "No task matches. list_tasks alone shows the newest; `search` looks for words of the prompt."
 
+    async def named(self, name: str, *, owner: str = "") -> str:
+        """The id of the task or film a person means: the id itself, the end of it that file names carry, or a file."""
+        from mcp_server.domain.task import short_name
+        from mcp_server.tasks.store.base import Filter
+
+        ending = short_name(name)
+        if ending is None:
+            return name
+        tasks = await self.runner.store.find(Filter(ending=ending, owner=owner, limit=5))
+        ids = [task.id for task in tasks] + [film.id for film in await self.films.ending(ending, owner=owner)]
+        if len(ids) > 1:
+            raise RequestError(f"{name!r} could be {', '.join(ids)}", next_step="Say one of them", money="unknown")
+        return ids[0] if ids else name
+
     async def cancel(self, task_id: str, *, owner: str = "", stop_following: bool = False) -> TaskAnswer:
         """Ask the vendor to stop where it can; the answer says what it said."""
         if stop_following:
@@ -243,18 +357,25 @@ class Service:
         answer = await self._answer(cancelled.task)
         return answer.model_copy(update={"note": sentence(cancelled.words)})
 
-    async def again(
-        self, task_id: str, changes: Mapping[str, Any], *, words: str = "", owner: str = ""
-    ) -> VideoArguments:
-        """The arguments that buy an earlier clip once more, with changes; nothing is bought yet."""
-        from mcp_server.domain.arguments import VideoArguments
-        from mcp_server.domain.parsing import read
-        from mcp_server.language import reader
-        from mcp_server.ordering.again import amended
+    async def stop(self, any_id: str, *, owner: str = "", stop_following: bool = False) -> OrderedAnswer:
+        """A task or a film stopped, as far as it can be."""
+        if not names_film(any_id):
+            return await self.cancel(any_id, owner=owner, stop_following=stop_following)
+        if stop_following:
+            raise RequestError(
+                "Only tasks can be left to themselves; a film is stopped as a whole",
+                next_step="Leave stop_following out: shots that were bought are kept, the others are not bought",
+                money="unknown",
+            )
+        return await self.films.cancel(any_id, owner=owner)
 
-        task = await self.runner.store.get(task_id, owner)
-        wishes = reader.read(f"kling {words}", catalog=self.catalog) if words.strip() else None
-        return read(VideoArguments, amended(task.request, changes, wishes))
+    async def whole(self, arguments: VideoArguments, *, owner: str = "") -> VideoArguments:
+        """The arguments with those of the task they repeat (`again`) under them; else as they came."""
+        if arguments.again is None:
+            return arguments
+        from mcp_server.ordering.again import repeated
+
+        return repeated(await self.runner.store.get(arguments.again, owner), arguments, self.catalog)
 
     async def spend(self, *, days: int = 30, owner: str = "") -> Spend:
         """What was quoted and charged, and where the two differ; simulations are not in it."""
@@ -266,18 +387,54 @@ class Service:
         )
         return spend(await self.runner.store.spent(day_of(self.now() - (days - 1) * 86_400), owner), finished)
 
+    async def balances(self) -> Balances:
+        """What is left behind every key, asked now of all vendors at once; spends nothing."""
+        from mcp_server.ordering import balances
+
+        transport = self.runner.runtime.transport
+        accounts = [await self.account(name, False) for name in sorted(self.planner.signed_in.keyed)]
+        lines = await asyncio.gather(*(balances.line(transport, account) for account in accounts))
+        hint = "" if lines else "No key is set, so there is no account: the sandbox plays the vendors, for free."
+        return Balances(accounts=lines, next_step=hint)
+
+    async def look(self, task_ids: Sequence[str], *, owner: str = "") -> list[TaskAnswer]:
+        """Tasks as they stand, for whoever only watches: nothing is waited for, and what was left is not taken up."""
+        found = await self.runner.store.many(task_ids)
+        return [await self._answer(task) for task in found if task.owner == owner]
+
     async def sheet(self, task_id: str, *, owner: str = "") -> Path:
-        """The contact sheet of a finished clip, made beside it when it is not there yet."""
+        """The contact sheet of a finished clip, made beside it when it is not there yet; a film has its own."""
         from mcp_server.media import isolated
 
+        if names_film(task_id):
+            return await self.films.sheet(task_id, owner=owner)
         task = await self.runner.store.get(task_id, owner)
         return await isolated.sheet(_file(task), task.request.get("shots", ()))
 
-    async def last_frame(self, task_id: str, *, owner: str = "") -> Path:
-        """The last frame of a finished clip as PNG, to go on from."""
+    async def poster(self, task_id: str, *, owner: str = "") -> Path:
+        """A small picture of a finished clip, kept in the home: whoever shows many clips need not load them."""
         from mcp_server.media import isolated
 
-        return await isolated.last_frame(_file(await self.runner.store.get(task_id, owner)))
+        task = await self.runner.store.get(task_id, owner)
+        return await isolated.poster(_file(task), self.settings.home / "posters" / f"{task.id}.jpg")
+
+    async def last_frame(self, task_id: str, *, owner: str = "") -> Path:
+        """The last frame of a finished clip or film as PNG, to go on from."""
+        from mcp_server.media import isolated
+
+        return await isolated.last_frame(await self._clip(task_id, owner))
+
+    async def fitted(
+        self, task_id: str, megabytes: float, *, owner: str = "", wait_s: float | None = None
+    ) -> FittedCopy | Progress:
+        """A copy of a finished clip or film in at most so many million bytes; after `wait_s` how far it is."""
+        return await self.copies.get(await self._clip(task_id, owner), megabytes, wait_s=wait_s)
+
+    async def _clip(self, any_id: str, owner: str) -> str:
+        """The file of a task or a film; RequestError while there is none."""
+        if names_film(any_id):
+            return str(await self.films.file(any_id, owner=owner))
+        return _file(await self.runner.store.get(any_id, owner))
 
     async def move(self, task_id: str, output_dir: str) -> TaskAnswer:
         """An unfinished task's clip goes to another folder, which is made and written to once before."""
@@ -298,50 +455,61 @@ class Service:
 
     async def start(self) -> None:
         """Go on with whatever an earlier process left unfinished; nothing where there is no record yet."""
-        if self.settings.database.exists():
+        if self.settings.has_record:
             await self.runner.start()
 
     async def close(self) -> None:
         """Hand over cleanly."""
+        if "copies" in self.__dict__:
+            await self.copies.close()
         if "runner" in self.__dict__:
+            await self.films.close()
             await self.runner.close()
             await self.runner.runtime.transport.aclose()
         await self.closing()
 
-    async def _known(self, arguments: VideoArguments, owner: str) -> Task | None:
-        """The task this key stands for, before anything is routed, priced or uploaded again."""
-        if arguments.idempotency_key is None:
-            return None
+    async def _known(self, arguments: VideoArguments, owner: str) -> list[Task]:
+        """The tasks this key stands for, before anything is routed, priced or uploaded again."""
         from mcp_server.tasks.store.base import Filter
 
-        found = await self.runner.store.find(Filter(key=arguments.idempotency_key, owner=owner, limit=1))
+        found: list[Task] = []
+        for key in arguments.keys:
+            found += await self.runner.store.find(Filter(key=key, owner=owner, limit=1))
         # Another request under the same key is the record's to refuse, in the transaction that would create it.
-        return found[0] if found and found[0].request_digest == arguments.digest else None
+        same = len(found) == len(arguments.keys) and all(task.request_digest == arguments.digest for task in found)
+        return found if same else []
 
     def _may_buy(self, arguments: VideoArguments) -> bool:
         """Whether these arguments could cost money now."""
         return arguments.provider != SANDBOX and bool(self.planner.signed_in)
 
+    async def _planned(self, arguments: VideoArguments, before: Earlier, *, buying: bool) -> Plan:
+        """The plan; the first, which loads all words, and long ones are made beside the loop, which serves others."""
+        planned = partial(self.planner.plan, arguments, day=self.today, earlier=before, buying=buying)
+        if self._has_planned and not arguments.big:
+            return planned()
+        plan = await asyncio.to_thread(planned)
+        self._has_planned = True
+        return plan
+
     async def _writable(self, folder: Path) -> None:
         from mcp_server.tasks.download.files import writable
 
-        await asyncio.to_thread(writable, folder)
+        if monotonic() - self._written_to.get(folder, float("-inf")) > WRITTEN_TO_S:
+            await asyncio.to_thread(writable, folder)
+            self._written_to[folder] = monotonic()
 
-    async def _source(self, arguments: VideoArguments, owner: str) -> SourceTask | None:
-        """The finished task to build on, by our id or its vendor's; None where it is nobody's here."""
-        name = arguments.source_task
-        if name is None:
-            return None
-        store = self.runner.store
-        task = await (store.get(name, owner) if OURS.match(name) else limits.own_job(store, name, owner))
-        if task is None:
-            return None
-        if task.state not in ("succeeded", "saving") or task.job_id is None:
-            raise RequestError(
-                f"Task {name} is {task.state}; only a finished clip can be built on",
-                next_step="Wait until it has succeeded, or name another source_task",
-            )
-        return SourceTask(task.provider, task.job_id, task.simulated, task.id, task.model)
+    async def _kept(self, order: Sequence[NewTask]) -> Sequence[NewTask]:
+        if not order[0].local_media:
+            return order
+        from mcp_server.tasks.submit.kept_media import kept
+
+        # Variations differ in their ids and keys alone.
+        first = await asyncio.to_thread(kept, order[0], self.settings.home / "media")
+        return [replace(new, request=first.request, local_media=first.local_media) for new in order]
+
+    async def _ordered(self, tasks: Sequence[Task], *, known: bool) -> OrderAnswer:
+        return order_answer([await self._answer(task, bought_now=True, known=known) for task in tasks])
 
     async def _answer(self, task: Task, *, bought_now: bool = False, known: bool = False) -> TaskAnswer:
         poll_after_s = None if task.finished else await self.runner.pacing.poll_after_s(task)
@@ -364,6 +532,21 @@ class Service:
                 else "generate_video with provider=sandbox rehearses this for free."
             )
         return "Tell the user the price; when they agree, call generate_video with the same arguments."
+
+
+async def _looked(
+    looks: Sequence[Coroutine[Any, Any, Sequence[OrderedAnswer]]], until: Literal["any", "all"]
+) -> dict[str, OrderedAnswer]:
+    """What all of them found, or the first; the others are left."""
+    begun = [asyncio.ensure_future(look) for look in looks]
+    when = asyncio.FIRST_COMPLETED if until == "any" else asyncio.FIRST_EXCEPTION
+    try:
+        done, _ = await asyncio.wait(begun, return_when=when)
+        return {each.id: each for one in done for each in one.result()}
+    finally:
+        for each in begun:
+            each.cancel()
+        await asyncio.gather(*begun, return_exceptions=True)
 
 
 def _file(task: Task) -> str:

@@ -5,18 +5,34 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from mcp_server.errors import ArgumentError
 
 _UNEXPANDED = re.compile(r"^\$\{[^}]*\}$")
 """What a client passes when its own variable was missing: OpenClaw hands `${NAME}` on literally."""
+MONEY: Final = (
+    "KLING_DAILY_BUDGET_USD",
+    "KLING_OWNER_BUDGETS",
+    "KLING_CONFIRM_ABOVE_USD",
+    "KLING_ACCEPT_UNKNOWN_PRICE",
+    "KLING3API_USD_PER_CREDIT",
+)
+ACCESS: Final = ("KLING_HTTP_TOKEN", "KLING_HTTP_ISSUER", "KLING_HTTP_URL")
+SHARED: Final = ("KLING_DATABASE_URL",)
+_GUARDS: Final = frozenset((*MONEY, *ACCESS, *SHARED))
+"""What guards money or the door: of these, anything half expanded is refused, for unset would mean no limit, or a
+record of its own."""
+_AMOUNT: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{0,9})?|\.[0-9]{1,9}")
 _TOKEN_NAMES = ("token", "api_key", "access_token")
 """What vendors' own clients call a key in their files."""
+TOKEN_LEAST: Final = 16
+_SECRET_NAME: Final = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|DATABASE_URL")
+_LOOPBACK: Final = re.compile(r"http://(?:127\.0\.0\.1|localhost|\[::1\])(?::\d{1,5})?(?:/|$)")
 _YES_OR_NO = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
@@ -63,17 +79,27 @@ class Settings:
     variables: Mapping[str, str] = field(repr=False)
     """Variables that are really set: not empty, not an unexpanded `${NAME}`."""
     _key_files: KeyFiles = field(repr=False, compare=False, default_factory=KeyFiles)
+    _paths: dict[str, Path] = field(repr=False, compare=False, default_factory=dict[str, Path])
+    """Made once of variables that stay: they are asked for many times at every order."""
 
     @classmethod
     def read(cls, environ: Mapping[str, str] | None = None) -> Settings:
         """The settings as they are now."""
         source = os.environ if environ is None else environ
-        variables = {
-            name: value.strip()
-            for name, value in source.items()
-            if value.strip() and not _UNEXPANDED.match(value.strip())
-        }
+        variables = {name: text for name, value in source.items() if (text := value.strip()) and not _unset(name, text)}
         return cls(variables)
+
+    def check(self) -> None:
+        """Nothing, or the refusal of a limit whose variable cannot be read: no server starts with it."""
+        _ = (
+            self.daily_budget_usd,
+            self.owner_budgets,
+            self.confirm_above_usd,
+            self.accept_unknown_price,
+            self.usd_per_credit,
+        )
+        _ = self.notify_command, self.notify_url and self.notify_secret
+        _ = self.database_url, self.worker_providers
 
     def get(self, name: str) -> str | None:
         """A variable, or None when it is unset."""
@@ -81,12 +107,13 @@ class Settings:
 
     @property
     def user_home(self) -> Path:
-        return Path(self.get("HOME") or Path.home())
+        return self._made("HOME", lambda: Path(self.get("HOME") or Path.home()))
 
     @property
     def home(self) -> Path:
         """Where the record and the keys live."""
-        return _path(self.get("KLING_HOME"), self.user_home) or self.user_home / ".kling-video"
+        name = "KLING_HOME"
+        return self._made(name, lambda: _path(self.get(name), self.user_home) or self.user_home / ".kling-video")
 
     @property
     def output_dir(self) -> Path:
@@ -102,8 +129,34 @@ class Settings:
         return self.home / "tasks.db"
 
     @property
+    def has_record(self) -> bool:
+        """Whether there may be purchases to look after; where nothing was ever bought, there is no record."""
+        return self.database_url is not None or self.database.exists()
+
+    @property
+    def database_url(self) -> Secret | None:
+        """Where the record is that many machines share; None where it is the file of this one."""
+        text = self.get("KLING_DATABASE_URL")
+        if text is None:
+            return None
+        if not text.startswith(("postgresql://", "postgres://")):
+            raise ArgumentError(
+                "KLING_DATABASE_URL is no address of a Postgres database",
+                next_step="Write it as postgresql://USER:PASSWORD@HOST/NAME, or unset it for a file of this machine",
+            )
+        return Secret(text, "KLING_DATABASE_URL")
+
+    @property
+    def worker_providers(self) -> frozenset[str]:
+        """Vendors that the workers behind the shared record have keys for; a process that only orders needs none."""
+        text = self.get("KLING_WORKER_PROVIDERS")
+        if text is None or self.database_url is None:
+            return frozenset()
+        return frozenset(name.strip().lower() for name in text.split(",") if name.strip())
+
+    @property
     def credentials_file(self) -> Path:
-        return self.home / "credentials.json"
+        return self._made("credentials", lambda: self.home / "credentials.json")
 
     @property
     def key_file(self) -> KeyFile:
@@ -118,6 +171,25 @@ class Settings:
     @property
     def daily_budget_usd(self) -> Decimal | None:
         return self._money("KLING_DAILY_BUDGET_USD")
+
+    @property
+    def owner_budgets(self) -> Mapping[str, Decimal]:
+        """What each owner of a server may spend in a day; `*` is everybody who is not named."""
+        text = self.get("KLING_OWNER_BUDGETS")
+        found: dict[str, Decimal] = {}
+        for part in (text or "").split(","):
+            if not part.strip():
+                continue
+            owner, sign, amount = part.rpartition("=")
+            owner, amount = owner.strip(), amount.strip()
+            if not sign or not owner or owner in found or not _AMOUNT.fullmatch(amount):
+                raise ArgumentError(
+                    f"KLING_OWNER_BUDGETS cannot be read at {part.strip()[:80]!r}",
+                    why="a limit that is guessed holds nothing",
+                    next_step="Write it as OWNER=USD,OWNER=USD, each owner once; * is everybody else: ann=20,*=5",
+                )
+            found[owner] = Decimal(amount)
+        return found
 
     @property
     def confirm_above_usd(self) -> Decimal | None:
@@ -147,6 +219,57 @@ class Settings:
         return worth
 
     @property
+    def notify_command(self) -> tuple[str, ...]:
+        """The program that is run when a task has ended, and its words; none where none shall be."""
+        text = self.get("KLING_NOTIFY_COMMAND")
+        if text is None:
+            return ()
+        import shlex
+
+        try:
+            return tuple(shlex.split(text, posix=os.name != "nt"))
+        except ValueError as error:
+            raise ArgumentError(
+                f"KLING_NOTIFY_COMMAND cannot be read: {error}",
+                next_step="Give a program and its words as a shell would take them; no shell runs it",
+            ) from error
+
+    @property
+    def notify_url(self) -> str | None:
+        """Where the end of a task is posted: https, or this machine."""
+        text = self._address("KLING_NOTIFY_URL")
+        if text is not None and not text.startswith("https://") and not _LOOPBACK.match(text):
+            raise ArgumentError(
+                "KLING_NOTIFY_URL would send prompts and paths readable over the network",
+                next_step="Begin KLING_NOTIFY_URL with https://; plain http is for this machine",
+            )
+        return text
+
+    @property
+    def notify_secret(self) -> bytes:
+        """What posts to `notify_url` are signed with, as Standard Webhooks write it: whsec_ and base64."""
+        found = self.secret("KLING_NOTIFY_SECRET")
+        import base64
+        import binascii
+
+        try:
+            held = b"" if found is None else base64.b64decode(found.value.removeprefix("whsec_"), validate=True)
+        except binascii.Error:
+            held = b""
+        if not 24 <= len(held) <= 64:
+            raise ArgumentError(
+                "KLING_NOTIFY_SECRET is no signing secret",
+                why="without one nobody can tell your posts from others'; it is whsec_ and 24 to 64 bytes as base64",
+                next_step='Make one: echo "whsec_$(openssl rand -base64 32)"',
+            )
+        return held
+
+    @property
+    def without_secrets(self) -> Mapping[str, str]:
+        """The environment for a program that needs no key of ours."""
+        return {name: value for name, value in self.variables.items() if not _SECRET_NAME.search(name.upper())}
+
+    @property
     def sandbox_faults(self) -> str:
         """What the sandbox shall get wrong, as it is written there."""
         return self.get("KLING_SANDBOX_FAULTS") or ""
@@ -174,7 +297,14 @@ class Settings:
     @property
     def http_token(self) -> Secret | None:
         """The one bearer token of an HTTP server for few people."""
-        return self.secret("KLING_HTTP_TOKEN")
+        token = self.secret("KLING_HTTP_TOKEN")
+        if token is not None and ("${" in token.value or len(token.value) < TOKEN_LEAST):
+            raise ArgumentError(
+                "KLING_HTTP_TOKEN is no token",
+                why=f"whoever guesses it spends the money behind this server; it needs {TOKEN_LEAST} characters",
+                next_step="Set it to something long that nobody guesses, such as the output of `openssl rand -hex 32`",
+            )
+        return token
 
     @property
     def http_issuer(self) -> str | None:
@@ -190,13 +320,20 @@ class Settings:
         """A vendor's key: environment, then our own file, then the vendor's own client's file."""
         if value := self.get(variable):
             return Secret(value, variable)
-        if value := self.credentials.get(variable):
+        # One name is looked up, not all of them read: this is asked for every vendor, at every order.
+        if value := _text(self.key_file.held.get(variable)):
             return Secret(value, str(self.credentials_file))
         if token_file:
-            held = self._key_files.read(self.user_home / token_file).held
+            path = self._made(token_file, lambda: self.user_home / token_file)
+            held = self._key_files.read(path).held
             if value := next(filter(None, (_text(held.get(name)) for name in _TOKEN_NAMES)), ""):
                 return Secret(value, f"~/{token_file}")
         return None
+
+    def _made(self, name: str, make: Callable[[], Path]) -> Path:
+        if name not in self._paths:
+            self._paths[name] = make()
+        return self._paths[name]
 
     def _address(self, name: str) -> str | None:
         text = self.get(name)
@@ -208,16 +345,19 @@ class Settings:
         text = self.get(name)
         if text is None:
             return None
-        try:
-            amount = Decimal(text)
-        except InvalidOperation:
-            amount = Decimal("NaN")
-        if not amount.is_finite() or amount < 0:
+        if not _AMOUNT.fullmatch(text):
             raise ArgumentError(
-                f"{name}={text!r} is not an amount of money",
+                f"{name}={text[:80]!r} is not an amount of money",
                 next_step=f"Set {name} to a number such as 5 or 2.50, or unset it",
             )
-        return amount
+        return Decimal(text)
+
+
+def _unset(name: str, text: str) -> bool:
+    """Whether a value says that nothing was set: a client's `${NAME}`. A guard is unset only by its own name."""
+    if not _UNEXPANDED.match(text):
+        return False
+    return name not in _GUARDS or text[2:-1].rpartition(".")[2].upper() == name
 
 
 def _path(text: str | None, home: Path) -> Path | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from release import fact_pages, manifests, readme, tool_schemas
+from release import cli_schemas, fact_pages, handshake, manifests, parsed_facts, readme, tool_schemas
 
 
 class Generator(NamedTuple):
@@ -24,21 +24,25 @@ class Generator(NamedTuple):
 
 
 GENERATORS = (
+    Generator(parsed_facts.pages),
     Generator(fact_pages.pages),
     Generator(tool_schemas.pages, tool_schemas.there),
+    Generator(cli_schemas.pages, cli_schemas.there),
     Generator(readme.pages),
     Generator(manifests.pages, manifests.there),
 )
 """In this order: the plugin's copy of the skill repeats the pages of facts."""
+ANNOUNCED = Generator(handshake.pages, handshake.there)
+"""What the server answers from all of these: it is asked once they are right, and could not start before."""
 
 
 def main(argv: list[str]) -> int:
     match argv:
         case []:
-            for generator in GENERATORS:
+            for generator in (*GENERATORS, ANNOUNCED):
                 write(generator)
         case ["--check"]:
-            old = [path for generator in GENERATORS for path in stale(generator)]
+            old = [path for generator in GENERATORS for path in stale(generator)] or stale(ANNOUNCED)
             for path in old:
                 print(f"stale: {path}; run python -m release", file=sys.stderr)
             return 1 if old else 0

@@ -17,6 +17,8 @@ from release.trigger_routes import with_routes
 DAY = date(9999, 12, 31)
 """Pages show the newest published rate; each carries its own day."""
 UNPUBLISHED = "unpublished"
+CANCELS = {"none": "", "queued": "while queued", "running": "also while it runs"}
+_NEVER = {False: "never: it may buy twice", True: "never: it may buy twice; it is looked for instead"}
 _PART = re.compile(r"(<!-- from the facts: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 _VARIABLES = re.compile(r"(\n    envVars:\n).*?(    install:\n)", re.DOTALL)
@@ -63,6 +65,7 @@ def _models(catalog: Catalog) -> str:
         if not offers:
             continue
         parts += [f"## {model.name} (`{model.id}`)\n", f"{model.summary}\n"]
+        parts += [f"{model.farewell}.\n"] if model.farewell else []
         parts += _table(("offer", "seconds", "ratios", "resolution", "sound", "takes"), map(_offer_row, offers))
     return "\n".join(parts).rstrip() + "\n"
 
@@ -109,11 +112,16 @@ def _provider(provider: Provider) -> Iterable[str]:
     rows: list[tuple[str, ...]] = [
         ("name in `provider`", f"`{provider.id}`"),
         ("key", f"`{provider.key_variable}`" + (f", else `~/{provider.token_file}`" if provider.token_file else "")),
+        *(
+            (("pair for legacy routes", " and ".join(f"`{name}`" for name in provider.key_pair)),)
+            if provider.key_pair
+            else ()
+        ),
         ("pictures and clips go in as", ", ".join(provider.media_inputs)),
-        ("cancel", "while queued" if provider.cancel == "queued" else "no: a started job goes on and is billed"),
+        ("cancel", CANCELS[provider.cancel] or "no: a started job goes on and is billed"),
         (
             "repeat of a lost order",
-            "safe, under an idempotency key" if provider.idempotent else "never: it may buy twice",
+            "safe, under an idempotency key" if provider.idempotent else _NEVER[provider.lookup],
         ),
         ("failed jobs", refund[provider.refunds_failures]),
         ("result links live", _life(provider)),

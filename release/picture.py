@@ -1,4 +1,4 @@
-"""What README shows of its first command, made by running it."""
+"""What README shows of its first command and of its film, made by running them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from mcp_server.media.frames import contact_sheet
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "pictures" / "simulated-clip.jpg"
 SESSION = ROOT / "pictures" / "session.txt"
+SHEET = ROOT / "pictures" / "film-sheet.jpg"
 
 
 def take() -> None:
@@ -24,6 +25,7 @@ def take() -> None:
         PICTURE.parent.mkdir(exist_ok=True)
         PICTURE.write_bytes(contact_sheet(clip))
         SESSION.write_text(said, encoding="utf-8")
+        SHEET.write_bytes(film(Path(home)))
 
 
 def command() -> list[str]:
@@ -34,11 +36,28 @@ def command() -> list[str]:
     return shlex.split(block[1].rsplit("&&", 1)[1])[1:]
 
 
+def film(home: Path) -> bytes:
+    """The contact sheet of README's board, filmed by the sandbox."""
+    board = re.search(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    if board is None:
+        raise SystemExit("README.md has no board")
+    path = home / "board.toml"
+    path.write_text(board[1], encoding="utf-8")
+    made = Path(_run(home, "film", str(path), "--yes").stdout.strip())
+    return made.with_suffix(".sheet.jpg").read_bytes()
+
+
 def run(home: Path) -> tuple[str, Path]:
     """What is said on the way, and the clip."""
+    done = _run(home, *command())
+    clip = Path(done.stdout.strip())
+    return done.stderr + done.stdout.replace(str(home), "~"), clip
+
+
+def _run(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
     environ = {"HOME": str(home), "PATH": os.environ["PATH"], "KLING_SANDBOX_SECONDS": "1"}
     done = subprocess.run(
-        [sys.executable, "-m", "mcp_server", *command()],
+        [sys.executable, "-m", "mcp_server", *words],
         cwd=ROOT,
         env=environ,
         capture_output=True,
@@ -46,9 +65,8 @@ def run(home: Path) -> tuple[str, Path]:
         check=False,
     )
     if done.returncode != 0:
-        raise SystemExit(f"README's first command failed: {done.stderr}")
-    clip = Path(done.stdout.strip())
-    return done.stderr + done.stdout.replace(str(home), "~"), clip
+        raise SystemExit(f"README's command {words[0]} failed: {done.stderr}")
+    return done
 
 
 def shape(said: str) -> str:

@@ -15,10 +15,12 @@ from mcp_server import catalog
 from mcp_server.cli.setup.clients import NAME as SERVER
 from mcp_server.cli.setup.variables import variables
 from mcp_server.domain.arguments import VideoArguments
+from mcp_server.domain.catalog import Provider
 from mcp_server.errors import sentence
 from mcp_server.ordering.plan import Planner
 from mcp_server.server.tools.declarations import NAME, TOOLS
 from mcp_server.settings import Settings
+from release.fact_pages import CANCELS
 from release.picture import SESSION
 
 README = Path(__file__).resolve().parent.parent / "README.md"
@@ -35,7 +37,11 @@ _SAID = (
     "a klingon opera",
 )
 """What the table of words shows; the router itself says what becomes of each."""
-_SPENDS = {"generate_video": "**yes**, once per call", "cancel_task": "no; what was bought may still be billed"}
+_SPENDS = {
+    "make_film": "**yes**, with `max_cost_usd`: each shot once",
+    "generate_video": "**yes**, once per call (with `count`: once per variation)",
+    "cancel_task": "no; what was bought may still be billed",
+}
 
 
 def pages() -> dict[Path, bytes]:
@@ -100,9 +106,9 @@ def vendors() -> str:
     rows = (
         (
             f"{provider.name} (`{provider.id}`)",
-            f"`{provider.key_variable}`",
+            f"`{provider.key_variable}`" + _pair(provider),
             str(len({(o.model, o.tier, o.mode) for o in _sold(provider.id)})),
-            "while queued" if provider.cancel == "queued" else "no",
+            CANCELS[provider.cancel] or "no",
             "yes, under a key" if provider.idempotent else "never",
             {True: "not charged", False: "charged", None: "not documented"}[provider.refunds_failures],
         )
@@ -110,6 +116,11 @@ def vendors() -> str:
     )
     head = ("vendor", "key", "things it sells", "can cancel", "lost order is repeated", "failed job")
     return _table(head, rows)
+
+
+def _pair(provider: Provider) -> str:
+    names = " with ".join(f"`{name}`" for name in provider.key_pair)
+    return f"; for legacy routes also {names}" if names else ""
 
 
 def settings() -> str:

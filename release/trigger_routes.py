@@ -6,7 +6,8 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import product
+from itertools import groupby, product
+from operator import itemgetter
 from typing import Any
 
 from mcp_server.catalog.names import names
@@ -16,7 +17,7 @@ from mcp_server.domain.vocabulary import MODES
 from mcp_server.ordering.validation import check
 from mcp_server.providers import wire
 
-BY = "python -m release.fact_pages"
+BY = "python -m release"
 _PART = re.compile(r'(?:,\n  "generated": .*)?\n}\n\Z', re.DOTALL)
 """From where the hand-written part ends to the end of the file."""
 _MEDIA = {"image": "png", "end_image": "png", "video": "mp4", "audio_file": "mp3"}
@@ -24,15 +25,13 @@ _MEDIA = {"image": "png", "end_image": "png", "video": "mp4", "audio_file": "mp3
 
 def with_routes(manifest: str, catalog: Catalog) -> str:
     """The manifest's text with that part as the facts are now."""
-    models = dict(names(catalog).phrases())
-    part = ['  "generated": {', f'    "by": {_json(BY)},', '    "models": {']
-    part += _lines(models, "      ")
-    part += ["    },", '    "asked_first": {']
-    part += _lines(_asked_first(catalog), "      ")
-    part += ["    },", '    "routes": {']
-    part += _nested(routes(catalog), "      ")
-    part += ["    }", "  }"]
-    return _PART.sub(lambda _: ",\n" + "\n".join(part) + "\n}\n", manifest)
+    part = {
+        "by": BY,
+        "models": dict(names(catalog).phrases()),
+        "asked_first": _asked_first(catalog),
+        "routes": routes(catalog),
+    }
+    return _PART.sub(lambda _: f',\n  "generated": {_pretty(part, "  ")}\n}}\n', manifest)
 
 
 def routes(catalog: Catalog) -> dict[str, dict[str, dict[str, list[dict[str, Any]]]]]:
@@ -121,25 +120,20 @@ def _common(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
     return common
 
 
-def _nested(found: Mapping[str, Any], indent: str) -> list[str]:
-    """One line per vendor; the levels above it on lines of their own."""
-    lines: list[str] = []
-    for name, inner in found.items():
-        if isinstance(inner, list):
-            lines.append(f"{indent}{_json(name)}: [")
-            lines += [f"{indent}  {_json(endpoint)}," for endpoint in inner]
-            lines[-1] = lines[-1].removesuffix(",")
-            lines.append(f"{indent}],")
-        else:
-            lines += [f"{indent}{_json(name)}: {{", *_nested(inner, indent + "  "), f"{indent}}},"]
-    lines[-1] = lines[-1].removesuffix(",")
-    return lines
-
-
-def _lines(found: Mapping[str, Any], indent: str) -> list[str]:
-    lines = [f"{indent}{_json(name)}: {_json(value)}," for name, value in found.items()]
-    lines[-1] = lines[-1].removesuffix(",")
-    return lines
+def _pretty(value: Any, indent: str) -> str:
+    """JSON with one line per vendor, and per model for its names; the last line closes what others opened."""
+    indent += "  "
+    parted = f",\n{indent}"
+    if isinstance(value, list) and isinstance(value[0], dict):
+        return f"[{parted.join(_json(endpoint) for endpoint in value)}]"
+    if not isinstance(value, dict):
+        return _json(value)
+    if all(isinstance(name, str) for name in value.values()):
+        groups = groupby(value.items(), key=itemgetter(1))
+        lines = [_json(dict(same)).strip("{}") for _, same in groups]
+    else:
+        lines = [f"{_json(name)}: {_pretty(found, indent)}" for name, found in value.items()]
+    return f"{{\n{indent}{parted.join(lines)}}}"
 
 
 def _json(value: Any) -> str:

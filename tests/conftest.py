@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from ipaddress import ip_address
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from mcp_server import catalog
+
+if TYPE_CHECKING:
+    from support.mcp_world import Vendors
 
 _CONNECT = socket.socket.connect
 VENDORS = tuple(facts.key_variable.partition("_")[0] for facts in catalog.load().providers.values())
@@ -64,3 +68,12 @@ def _is_local(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+@pytest.fixture
+async def shops(tmp_path: Path) -> AsyncIterator[Vendors]:
+    """All vendors on loopback, played by the sandbox, with keys and a home of their own for servers that buy there."""
+    from support.mcp_world import vendors
+
+    async with vendors(tmp_path) as made:
+        yield made

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.mcp_world import Vendors, client, ordered, vendors
+from support.mcp_world import Vendors, client, ordered
 from support.services import service
 
 from mcp_server.__main__ import main
@@ -17,12 +16,6 @@ from mcp_server.domain.arguments import VideoArguments
 from mcp_server.errors import LocalError
 
 UNKNOWN_JOB = "0b5c2f1e-7a53-4a86-9a54-3a5b8f5f2b11"
-
-
-@pytest.fixture
-async def shops(tmp_path: Path) -> AsyncIterator[Vendors]:
-    async with vendors(tmp_path) as made:
-        yield made
 
 
 def blocked(tmp_path: Path, kind: str) -> Path:
@@ -185,3 +178,20 @@ async def test_a_clip_that_cannot_be_built_on_says_how_to_go_on_with_it(
             assert "Nearest is" not in refused.content[0].text, "which would be another dead end"
 
     assert len(shops.submits()) == before
+
+
+@pytest.mark.parametrize("ratio", ["9:16", "1:1"])
+async def test_with_a_key_of_kling3api_alone_a_vertical_clip_is_ordered_with_a_warning(
+    shops: Vendors, ratio: str
+) -> None:
+    others = {name: "" for name in shops.environment if name.endswith(("_KEY", "_TOKEN")) and "KLING3API" not in name}
+    order = {"prompt": "a boat", "aspect_ratio": ratio, "accept_unknown_price": True}
+    async with client(shops.server(**others), "legacy") as connected:
+        answer = await connected.call_tool("generate_video", order)
+
+    assert not answer.is_error, answer.content[0].text
+    assert any("documents no list of aspect ratios" in warning for warning in answer.structured_content["warnings"])
+    (submit,) = shops.submits()
+    job = shops.box.store.find("kling3api", submit["job"])
+    assert job is not None
+    assert job.order.ratio == ratio

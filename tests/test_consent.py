@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mcp_types import ElicitResult
-from support.mcp_world import Vendors, client, vendors
+from support.mcp_world import Vendors, client
 
 if sys.platform == "win32":
     pytest.skip("a pty is a Unix thing", allow_module_level=True)
@@ -33,12 +33,6 @@ class Outcome:
     refused: str = ""
     """The words of the refusal; empty where it was ordered."""
     code: int = 0
-
-
-@pytest.fixture
-async def shops(tmp_path: Path) -> AsyncIterator[Vendors]:
-    async with vendors(tmp_path) as made:
-        yield made
 
 
 def flags(order: Mapping[str, Any]) -> list[str]:
@@ -83,6 +77,9 @@ async def agent(shops: Vendors, order: Mapping[str, Any], era: str, answer: str 
 
     async def person(_context: object, params: Any) -> ElicitResult:
         asked.append(params.message)
+        # A no is said in the form, or by closing it.
+        if answer == "n" and era != "legacy":
+            return ElicitResult(action="decline")
         return ElicitResult(action="accept", content={"buy": answer == "y"})
 
     server = shops.server(**{"KLING_CONFIRM_ABOVE_USD": "1", **more})
@@ -131,6 +128,55 @@ async def test_no_order_leaves_without_a_known_price_or_a_yes(shops: Vendors, do
         assert ("agent" in door and called or typed)[price] in came.refused
     if "terminal" in door:
         assert came.code == (0 if allowed(door, price) else 78)
+
+
+async def earlier(shops: Vendors, order: Mapping[str, Any]) -> str:
+    """A task that was bought with everybody's consent, and whose clip is there."""
+    async with client(shops.server(), "legacy") as connected:
+        made = await connected.call_tool("generate_video", {**order, "accept_unknown_price": True})
+        task_id: str = made.structured_content["task_id"]
+        done = await connected.call_tool("get_task", {"task_id": task_id, "wait_s": 25})
+    assert done.structured_content["state"] == "succeeded"
+    return task_id
+
+
+async def repeated(shops: Vendors, price: str) -> dict[str, Any]:
+    """An order that was agreed to once, as the next one's start: neither its limit nor its yes is this one's."""
+    return {"again": await earlier(shops, PRICES[price] | ({} if price == "unknown" else {"max_cost_usd": 9}))}
+
+
+async def several(_shops: Vendors, price: str) -> dict[str, Any]:
+    """One of three is below the limit, all of them are above it."""
+    return {**PRICES[price], **(BELOW if price == "above" else {}), "count": 3 if price == "above" else 2}
+
+
+async def continued(shops: Vendors, price: str) -> dict[str, Any]:
+    """A clip from the last frame of another."""
+    unpublished = {"prompt": "on", "provider": "runapi", "model": "kling-o1", "tier": "standard"}
+    order = unpublished if price == "unknown" else PRICES[price]
+    return {**order, "image": await earlier(shops, BELOW)}
+
+
+KINDS = {"again": repeated, "count": several, "a picture by its task": continued}
+
+
+@pytest.mark.parametrize("price", PRICES)
+@pytest.mark.parametrize("door", [door for door in DOORS if door != "modern agent that cannot ask"])
+@pytest.mark.parametrize("kind", KINDS)
+async def test_no_way_to_order_goes_round_the_rule(shops: Vendors, kind: str, door: str, price: str) -> None:
+    order = await KINDS[kind](shops, price)
+    before = len(shops.submits())
+
+    came = await DOORS[door](shops, order)
+
+    assert len(shops.submits()) - before == (order.get("count", 1) if allowed(door, price) else 0)
+    assert came.asked is (ASKS[door] and price != "below")
+    assert bool(came.refused) is not allowed(door, price)
+    if came.refused and not came.asked:
+        assert "Nothing was charged" in came.refused
+        assert ("The price is not known" if price == "unknown" else "$1.26" if kind == "count" else "$2.10") in (
+            came.refused
+        )
 
 
 @pytest.mark.parametrize("how", ["argument", "variable"])

@@ -29,12 +29,12 @@ FREE = {name: value for name, value in ORDER.items() if name != "provider"}
 async def shops(tmp_path: Path) -> AsyncIterator[Vendors]:
     """Vendors to buy from, and no key for any of them yet."""
     async with vendors(tmp_path) as made:
-        for name in [name for name in made.environment if name.endswith(("_API_KEY", "_TOKEN"))]:
+        for name in [name for name in made.environment if name.endswith(("_KEY", "_TOKEN"))]:
             del made.environment[name]
         yield made
 
 
-def sign_in(monkeypatch: pytest.MonkeyPatch, provider: str, key: str = "sandbox") -> None:
+def sign_in(monkeypatch: pytest.MonkeyPatch, provider: str, key: str = "sandbox-key") -> None:
     """What the user does in a terminal."""
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{key}\n"))
     assert main(["auth", provider]) == 0

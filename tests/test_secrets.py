@@ -37,6 +37,8 @@ def signed_in(urls, key: str) -> dict[str, str]:
     made: dict[str, str] = {}
     for name, facts in catalog.load().providers.items():
         made |= {facts.key_variable: f"{key}-{name}", facts.base_url_variable: urls[name]}
+        # What the sandbox takes for the secret key of an access key, and one that signs nothing it takes.
+        made |= dict(zip(facts.key_pair, (f"{key}-{name}", f"{key}-{name}-secret-key-of-the-sandbox"), strict=False))
     return made
 
 

@@ -185,11 +185,22 @@ async def test_an_estimate_lists_every_offer_that_fits_of_any_model_and_says_of_
     named = await buyer.estimate(VideoArguments(request="kling 3.0 4k 5s: a boat"))
 
     await buyer.close()
-    assert [line.offer for line in named.others] == ["runapi/kling-3.0/4k/text-to-video"]
+    assert [line.offer for line in named.others] == [
+        "klingai/kling-3.0/4k/text-to-video",
+        "fal/kling-3.0/4k/text-to-video",
+        "replicate/kling-3.0/4k/text-to-video",
+        "runapi/kling-3.0/4k/text-to-video",
+    ]
     assert [line.offer for line in meant.others] == [
+        "klingai/kling-3.0/4k/text-to-video",
+        "fal/kling-3.0/4k/text-to-video",
+        "replicate/kling-3.0/4k/text-to-video",
         "runcomfy/kling-o3/4k/text-to-video",
+        "klingai/kling-o3/4k/text-to-video",
+        "fal/kling-o3/4k/text-to-video",
         "runapi/kling-3.0/4k/text-to-video",
         "runapi/kling-o3/4k/text-to-video",
+        "replicate/kling-o3/4k/text-to-video",
     ]
     assert meant.chosen == named.chosen
     assert "the only kling-3.0 offer at hand" in meant.route

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from mcp_server.answers.shapes import Cost, OfferLine, Settled, TaskAnswer, TaskCost
-from mcp_server.domain.money import plain
+from mcp_server.answers.shapes import (
+    CopyAnswer,
+    Cost,
+    FilmAnswer,
+    OfferLine,
+    OrderAnswer,
+    Settled,
+    TaskAnswer,
+    TaskCost,
+)
+from mcp_server.domain.money import money, plain
 from mcp_server.domain.vocabulary import SANDBOX
 from mcp_server.errors import sentence
+from mcp_server.media.progress import Progress
 
 if TYPE_CHECKING:
     from mcp_server.domain.quote import Quote
     from mcp_server.domain.task import Artifact, Task
+    from mcp_server.media.fitted_copy import FittedCopy
 
+Ordered = TypeVar("Ordered", bound=TaskAnswer | FilmAnswer)
+_SAID_ONCE: Final[Mapping[str, Any]] = {"prompt": "", "route": "", "ordered": {}, "warnings": []}
 _KNOWN = "This idempotency_key already stands for this task: nothing was bought again."
 
 
@@ -37,6 +53,26 @@ def quote_answer(quote: Quote) -> Cost:
         # Where there is no price, the note is the arithmetic.
         note="" if quote.note in quote.arithmetic else quote.note,
     )
+
+
+def times(cost: Cost, count: int) -> Cost:
+    """What so many of it cost together."""
+    if count == 1:
+        return cost
+    sums = {
+        name: Decimal(value) * count
+        for name in ("usd", "usd_at_most", "amount")
+        if (value := getattr(cost, name)) is not None
+    }
+    told = ""
+    if "usd" in sums:
+        told = f" = {money(sums['usd'], 'USD')}"
+    elif "amount" in sums:
+        told = f" = {money(sums['amount'], cost.currency)}"
+    elif "usd_at_most" in sums:
+        told = f", at most {money(sums['usd_at_most'], 'USD')} in all"
+    arithmetic = f"{count} × ({cost.arithmetic}){told}" if told else cost.arithmetic
+    return cost.model_copy(update={**{name: plain(value) for name, value in sums.items()}, "arithmetic": arithmetic})
 
 
 def offer_line(quote: Quote, *, has_key: bool) -> OfferLine:
@@ -101,6 +137,48 @@ def task_answer(
     )
 
 
+def fitted_answer(found: Ordered, made: FittedCopy | Progress, megabytes: float) -> Ordered:
+    """The task or film with its smaller copy, or with how far that is."""
+    if isinstance(made, Progress):
+        later = f"call get_task again with fit_mb {megabytes:g}"
+        note = f"{found.note} A copy is being made ({made.done:.0%}): {later}."
+        return found.model_copy(update={"note": note.strip()})
+    copy = CopyAnswer.model_validate(asdict(made))
+    if not made.given_up:
+        return found.model_copy(update={"fitted_copy": copy})
+    hand_over = "Where the video is too large, deliver fitted_copy.path and say what it gave up."
+    return found.model_copy(update={"fitted_copy": copy, "next_step": f"{found.next_step} {hand_over}".strip()})
+
+
+def order_answer(tasks: Sequence[TaskAnswer]) -> OrderAnswer:
+    """The tasks of one order as one answer; several share what is said once, and tell what became of each."""
+    first = tasks[0]
+    if len(tasks) == 1:
+        return OrderAnswer(**dict(first))
+    lost = [task for task in tasks if task.state in ("failed", "uncertain")]
+    told = [f"{task.task_id} is {task.state}: {(task.error or {}).get('what', task.next_step)}" for task in lost]
+    ids = ", ".join(task.task_id for task in tasks if task not in lost)
+    follow = f"Later call get_task with task_ids ({ids}) and wait_s up to 25; do not order again."
+    return OrderAnswer(
+        task_id="",
+        state="",
+        provider=first.provider,
+        plays=first.plays,
+        model=first.model,
+        tier=first.tier,
+        mode=first.mode,
+        simulated=first.simulated,
+        prompt=first.prompt,
+        ordered=first.ordered,
+        estimated_cost=times(first.estimated_cost or Cost(), len(tasks)),
+        route=first.route,
+        warnings=[*first.warnings, *told],
+        poll_after_s=first.poll_after_s,
+        next_step=follow if ids else "Read `error` of each task; tell the user before anything is ordered again.",
+        tasks=[task.model_copy(update=_SAID_ONCE | ({} if task in lost else {"next_step": ""})) for task in tasks],
+    )
+
+
 def _file(artifact: Artifact) -> dict[str, Any]:
     return {
         "video_path": artifact.path,
@@ -113,7 +191,8 @@ def _file(artifact: Artifact) -> dict[str, Any]:
 
 def _settled(task: Task) -> Settled | None:
     found = task.settlement
-    if found is None:
+    if found is None or task.simulated:
+        # What a played vendor reports was charged to nobody.
         return None
     amount = plain(found.amount) if found.currency != "USD" else None
     return Settled(usd=plain(found.usd), amount=amount, currency=found.currency, basis=found.basis)

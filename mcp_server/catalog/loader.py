@@ -6,7 +6,6 @@ sandbox `exchanges.json`. Facts only: no provider code is imported here.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from datetime import date
@@ -15,11 +14,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, cast, get_args
 
+from mcp_server.catalog import fact_files
 from mcp_server.domain.catalog import Catalog, Disagreement, Model, Offer, Price, PriceUnit, Provider, Rule
 from mcp_server.domain.vocabulary import CHOICES, INPUTS, MODES, TIERS, Audio
 from mcp_server.places import PACKAGE
 
-REGISTRY: Final = ("runapi", "kling3api", "octopusx", "uniall", "runcomfy")
+REGISTRY: Final = ("runapi", "kling3api", "octopusx", "uniall", "runcomfy", "klingai", "fal", "replicate", "comfy")
 """The vendors, in the order that breaks ties between equal prices."""
 _OFFER_FIELDS = frozenset(f.name for f in fields(Offer))
 _RULE_FIELDS = frozenset(f.name for f in fields(Rule))
@@ -57,7 +57,7 @@ def load(root: Path = PACKAGE) -> Catalog:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+        return fact_files.read(path)
     except (OSError, ValueError) as error:
         raise FactError(f"{path}: {error}") from error
 
@@ -67,7 +67,9 @@ def _models(path: Path) -> Iterable[Model]:
         with _entry(path, model_id):
             preference = cast("dict[str, int]", row.pop("preference", {}))
             _known(preference, MODES, "preference")
-            _dated(row, "checked")
+            _dated(row, "checked", *(name for name in ("ended",) if name in row))
+            if ("ended" in row) is not bool(row.get("ended_source")) or ("ended" in row and preference):
+                raise FactError("a model that ended has its source and no preference")
             yield Model(
                 id=model_id,
                 preference=cast("Any", preference),
@@ -85,11 +87,13 @@ def _provider(folder: Path) -> Provider:
         protocol = folder.parents[1] / "sandbox" / "vendors" / f"{folder.name}.py"
         row["rehearsable"] = protocol.exists() or (folder / "exchanges.json").exists()
         _dated(row, "checked")
-        for name in ("media_inputs", "media_hosts", "open_price_options", "unknown"):
+        for name in ("spoken", "key_pair", "media_inputs", "media_hosts", "open_price_options", "unknown"):
             row[name] = tuple(row.get(name, ()))
         for name in ("statuses", "faults", "http_faults"):
             row[name] = {str(key).lower(): value for key, value in row.get(name, {}).items()}
         row["field_names"] = {name: tuple(native) for name, native in row.get("field_names", {}).items()}
+        if row["key_pair"] and len(row["key_pair"]) != len(("access", "secret")):
+            raise FactError("key_pair names two variables, the access key's first")
         row["disagreements"] = tuple(Disagreement(**entry) for entry in row.get("disagreements", ()))
         return Provider(**row)
 
@@ -170,8 +174,8 @@ def _prices(folder: Path, provider: Provider) -> Iterable[Price]:
             _known(made["when"], INPUTS, "condition")
             _known(made["tiers"], TIERS, "tier")
             _known(made["modes"], MODES, "mode")
-            for name in ("silent", "audio"):
-                made[name] = None if made[name] is None else Decimal(made[name])
+            for name in ("silent", "audio", "silent_at_most", "audio_at_most"):
+                made[name] = None if made.get(name) is None else Decimal(made[name])
             yield Price(provider=provider.id, **made)
 
 

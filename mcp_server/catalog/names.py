@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from mcp_server.domain.catalog import Catalog, Offer
+from mcp_server.domain.vocabulary import TIERS
 from mcp_server.errors import ArgumentError
 
 _OWN_NAME = re.compile(r"^kling[\s-]*", re.IGNORECASE)
@@ -63,6 +64,12 @@ class Names:
         """The same, or the refusal that names the nearest there is."""
         named = self.model(text)
         if named is None:
+            said = without_kling(" ".join(text.casefold().split()))
+            if said in ("", *TIERS):
+                raise ArgumentError(
+                    f"{text!r} is no model" + (f": {said} is a tier" if said else ""),
+                    next_step=f"Leave `model` out{f' and set `tier` to {said}' if said else ''}",
+                )
             near = get_close_matches(text.casefold(), (*self._catalog.models, *self._vendors), n=1)
             raise ArgumentError(
                 f"There is no model {text!r}",
@@ -95,10 +102,10 @@ class Names:
                 yield short, model
 
     def providers(self) -> Iterable[tuple[str, str]]:
-        """A vendor by its id and by the name it gives itself."""
+        """A vendor by its id and by the name it gives itself, or by what else it is called."""
         for provider in self._catalog.providers.values():
-            yield provider.id, provider.id
-            yield provider.name, provider.id
+            for name in provider.spoken or (provider.id, provider.name):
+                yield name, provider.id
 
 
 _made: tuple[Catalog, Names] | None = None

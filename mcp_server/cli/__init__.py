@@ -26,6 +26,8 @@ class Command(NamedTuple):
 
 COMMANDS: Final[dict[str, Command]] = {
     "generate": Command("buy.generate", "order a clip and get the file"),
+    "film": Command("buy.film", "make a film of several shots, priced as a whole"),
+    "batch": Command("buy.batch", "order what a file holds, a line each, at one price"),
     "estimate": Command("buy.estimate", "what a clip would cost, from everybody"),
     "route": Command("buy.route", "what words ask for, and why"),
     "models": Command("buy.models", "what can be bought, and from whom"),
@@ -37,12 +39,15 @@ COMMANDS: Final[dict[str, Command]] = {
     "settle": Command("tasks.settle", "say what became of an order whose answer was lost"),
     "open": Command("tasks.open", "show a finished clip"),
     "spend": Command("tasks.spend", "what was spent, by day, provider or model"),
+    "studio": Command("setup.studio", "your clips, films and spending as a page in the browser"),
     "auth": Command("setup.auth", "store, show or remove keys"),
     "doctor": Command("setup.doctor", "what is set up, and what to do next"),
     "install": Command("setup.install", "register the MCP server with a client"),
     "sandbox": Command("setup.sandbox", "the vendors' protocols on this machine, for tests"),
     "skill": Command("setup.skill", "the agent skill as a folder"),
     "serve": Command("setup.serve", "the MCP server: stdio, or HTTP with --http"),
+    "worker": Command("setup.worker", "follow what was ordered in a record that many machines share"),
+    "db": Command("setup.db", "the shared record: make its tables, or move a file's tasks into it"),
     "completion": Command("setup.completion", "tab completion for bash, zsh or fish"),
 }
 """Each is a module here with `flags() -> Parser` and `run(argv) -> exit code`."""

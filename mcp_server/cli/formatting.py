@@ -1,95 +1,72 @@
-"""Money, times and tasks as people read them."""
+"""Times, ends and signs as a terminal shows them; money and advice come from `answers/wording.py`."""
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+import logging
+from typing import TYPE_CHECKING, Any
 
+from mcp_server.answers.wording import UNKNOWN, clip, cost, moment, paid, reckoning, settled, short, size, typed
 from mcp_server.errors import ArgumentError, BudgetError, LocalError, NotSignedInError, RequestError
 
 if TYPE_CHECKING:
-    from mcp_server.answers.shapes import Cost, Settled, TaskAnswer
+    from mcp_server.answers.shapes import OrderedAnswer
+
+__all__ = [
+    "INTERRUPTED",
+    "UNKNOWN",
+    "ago",
+    "clip",
+    "clock",
+    "cost",
+    "exit_code",
+    "harmless_log",
+    "moment",
+    "paid",
+    "reckoning",
+    "settled",
+    "short",
+    "shown",
+    "size",
+    "typed",
+]
 
 INTERRUPTED = 130
 """What shells say of a program that Ctrl-C ended."""
 _EXIT = {"succeeded": 0, "failed": 69, "cancelled": 69, "uncertain": 75}
-_TOOLS = {
-    "generate_video": "generate",
-    "get_task": "task",
-    "estimate_cost": "estimate",
-    "list_models": "models",
-    "cancel_task": "cancel",
-    "list_tasks": "tasks",
-}
-_TOOL = re.compile(rf"`?\b({'|'.join(_TOOLS)})\b`?(?: with task_id (kv-[\w-]*\w))?(?: and wait_s up to \d+)?")
-_ARGUMENTS = (
-    ("max_cost_usd", "--max-cost-usd"),
-    ("accept_unknown_price", "--accept-unknown-price"),
-    ("output_dir", "--output-dir"),
-    ("provider=sandbox", "--provider sandbox"),
-)
+_BREAKS = frozenset("\n\r\t\x0b\x0c\x1c\x1d\x1e\x1f\x85\u2028\u2029")
+"""White space that begins a new line or jumps; any other may show as a blank."""
+_JOINERS = frozenset("\u200c\u200d")
+"""Persian and families of emoji are written with them."""
 _FAULT_EXIT = {"auth": 77, "rate_limited": 75}
 _ENDED_BY = (ArgumentError, RequestError, NotSignedInError, BudgetError, LocalError)
 _CODE_EXIT = {"unreachable": 75, **{kind.code: kind.exit_code for kind in _ENDED_BY}}
 """Errors of ours that can end a task before its vendor has a say."""
 
 
-def typed(text: str) -> str:
-    """Advice for agents as a person types it: `kling-video task kv-…` for get_task with task_id kv-…."""
-    text = _TOOL.sub(lambda found: f"`{' '.join(filter(None, ('kling-video', _TOOLS[found[1]], found[2])))}`", text)
-    for said, typed_so in _ARGUMENTS:
-        text = text.replace(said, typed_so)
-    return text
+def shown(text: str) -> str:
+    """Text as one line that a terminal only shows: signs that steer it, and turn its direction, are written out."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() or sign in _JOINERS else _written(sign) for sign in text)
 
 
-def cost(found: Cost | None) -> str:
-    """`$0.56`, `100 credits`, `at most $1.40`, `price unknown`."""
-    if found is None:
-        return "price unknown"
-    if found.usd is not None:
-        own = f" ({found.amount} {found.currency})" if found.amount else ""
-        return f"${found.usd}{own}"
-    if found.amount is not None:
-        return f"{found.amount} {found.currency}"
-    if found.usd_at_most is not None:
-        return f"at most ${found.usd_at_most}"
-    return "price unknown"
+def _written(sign: str) -> str:
+    """A sign that shows nothing by itself, as Python writes it: a backslash and a letter or a number."""
+    return " " if sign.isspace() and sign not in _BREAKS else sign.encode("unicode_escape").decode("ascii")
 
 
-def reckoning(found: Cost) -> str:
-    """The arithmetic, and what is worth knowing about it."""
-    return "; ".join(filter(None, (found.arithmetic, found.note, *(f"not included: {x}" for x in found.not_included))))
+def harmless_log() -> None:
+    """From now on this process's log has one line a message, whatever a vendor put into it; tracebacks keep theirs."""
+    make = logging.LogRecord
 
+    def record(*given: Any, **more: Any) -> logging.LogRecord:
+        made = make(*given, **more)
+        text = made.getMessage()
+        if not text.isprintable():
+            made.msg, made.args = shown(text), None
+        return made
 
-def settled(found: Settled | None) -> str:
-    """What was charged and how that is known."""
-    if found is None:
-        return ""
-    amount = f"${found.usd}" if found.usd is not None else f"{found.amount} {found.currency}" if found.amount else ""
-    match found.basis:
-        case "reported":
-            return f"{amount} (the vendor's own number)"
-        case "computed":
-            return f"{amount} (as quoted; the vendor reports none)"
-        case "rolled_back":
-            return "nothing: the vendor gives it back"
-        case _:
-            return "not known: the vendor does not say"
-
-
-def paid(task: TaskAnswer) -> str:
-    """One cell for the money of a task: settled where it is, else quoted."""
-    if task.simulated:
-        return "free"
-    if task.cost is None:
-        return cost(task.estimated_cost)
-    found = task.cost.settled
-    if found is None and (task.error or {}).get("money") == "not_spent":
-        return "nothing"
-    if found is None or found.basis == "not_documented":
-        return cost(task.cost.estimated)
-    return f"${found.usd}" if found.usd is not None else f"{found.amount} {found.currency}"
+    logging.setLogRecordFactory(record)
 
 
 def ago(stamp: str | None) -> str:
@@ -99,37 +76,13 @@ def ago(stamp: str | None) -> str:
     return moment(stamp).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
-def moment(stamp: str) -> datetime:
-    """ISO 8601 as the answers write it."""
-    return datetime.fromisoformat(stamp.replace("Z", "+00:00")).astimezone(UTC)
-
-
 def clock(seconds: float) -> str:
     """`1:05`: minutes and seconds."""
     whole = max(0, int(seconds))
     return f"{whole // 60}:{whole % 60:02}"
 
 
-def size(count: int | None) -> str:
-    """`12.3 MB`, `4.0 kB`; empty when unknown."""
-    if count is None:
-        return ""
-    return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count / 1e3:.1f} kB"
-
-
-def clip(task: TaskAnswer) -> str:
-    """`runcomfy · kling-3.0 · 4k · text-to-video`: who makes what."""
-    seller = f"sandbox as {task.plays}" if task.plays else task.provider
-    return f"{seller} · {task.model} · {task.tier} · {task.mode}"
-
-
-def short(text: str, width: int) -> str:
-    """The text on one line, cut with an ellipsis."""
-    line = " ".join(text.split())
-    return line if len(line) <= width else f"{line[: width - 1].rstrip()}…"
-
-
-def exit_code(task: TaskAnswer) -> int:
+def exit_code(task: OrderedAnswer) -> int:
     """How a program ends that waited for this task."""
     error = (task.error or {}) if task.state == "failed" else {}
     by_error = _FAULT_EXIT.get(str(error.get("fault"))) or _CODE_EXIT.get(str(error.get("code")))

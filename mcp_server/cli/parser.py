@@ -19,7 +19,7 @@ from mcp_server.errors import ArgumentError, RequestError
 if TYPE_CHECKING:
     from mcp_server.domain.arguments import VideoArguments
 
-_SHOT = re.compile(r"^\s*(\d+)\s*s?\s*:\s*(.+)$", re.DOTALL)
+_SHOT = re.compile(r"^\s*(\d+)(?:\s*s)?\s*:\s*(.+)$", re.DOTALL)
 
 
 class Parser(argparse.ArgumentParser):
@@ -51,17 +51,20 @@ def command(name: str, more: str = "", *, epilog: str = "", as_json: bool = True
     return parser
 
 
-def add_video_flags(parser: Parser) -> None:
+def add_video_flags(parser: Parser, *, without: str = "") -> None:
     """Words, and a flag for every argument of `generate_video`, as its published schema describes it."""
     add = parser.add_argument
     add("words", nargs="*", metavar="WORDS", help='the order in your words: "kling 4k, vertical, 10s: a neon city"')
     add("--input", metavar="FILE", help="the arguments as a JSON object; - reads standard input; flags go first")
-    for name, schema in _published_arguments().items():
+    for name, schema in published_arguments().items():
+        if name == without:
+            continue
         spelled = _flag(name, schema)
         add(f"--{spelled.pop('flag', name).replace('_', '-')}", dest=name, default=None, **spelled)
 
 
-def _published_arguments() -> dict[str, Any]:
+def published_arguments() -> dict[str, Any]:
+    """The arguments of generate_video but for its words, as their published schema has them."""
     path = places.schemas() / "tools" / "generate_video.input.json"
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["properties"]
     del found["request"]
@@ -80,7 +83,7 @@ def _flag(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
         case "number":
             made |= {"type": float, "metavar": "NUMBER"}
         case _ if "enum" in schema:
-            made["choices"] = tuple(schema["enum"])
+            made |= {"choices": tuple(schema["enum"]), "type": lower}
         case _:
             made["metavar"] = "TEXT"
     return made | _AT_A_TERMINAL.get(name, {})
@@ -90,6 +93,7 @@ def add_buying_flags(parser: Parser) -> None:
     """How to buy: what is asked and what is waited for."""
     parser.add_argument("--yes", "-y", action="store_true", help="do not ask about the price")
     parser.add_argument("--no-wait", action="store_true", help="return as soon as the vendor has accepted")
+    parser.add_argument("--notify", action="store_true", help="show a notice on the desktop when it has ended")
 
 
 def said(given: argparse.Namespace) -> dict[str, Any]:
@@ -140,17 +144,26 @@ def _seconds(text: str) -> int:
 
 _seconds.__name__ = "number of seconds"
 
-_MEDIUM: Final = {"metavar": "URL|FILE"}
+
+def lower(text: str) -> str:
+    """One of our own words, however its letters are written."""
+    return text.strip().lower()
+
+
+_MEDIUM: Final = {"metavar": "URL|FILE|TASK"}
 _AT_A_TERMINAL: Final[Mapping[str, dict[str, Any]]] = {
     "prompt": {"help": "only the scene"},
+    "provider": {"type": lower, "metavar": "TEXT"},
     "duration": {"type": _seconds, "metavar": "SECONDS"},
     "aspect_ratio": {"metavar": "W:H"},
     "image": _MEDIUM,
     "end_image": _MEDIUM,
     "video": _MEDIUM,
-    "audio_file": _MEDIUM,
+    "audio_file": {"metavar": "URL|FILE"},
     "references": {**_MEDIUM, "help": "whom or what to keep; repeatable"},
     "source_task": {"metavar": "TASK"},
+    "again": {"metavar": "TASK"},
+    "count": {"type": int, "metavar": "N"},
     "shots": {"metavar": "[SECONDS:]TEXT", "help": "one scene of several; repeatable"},
     "options": {"metavar": "NAME=VALUE", "help": "a vendor's own field (value as JSON)"},
     "max_cost_usd": {"metavar": "USD"},
@@ -158,6 +171,24 @@ _AT_A_TERMINAL: Final[Mapping[str, dict[str, Any]]] = {
     "output_dir": {"metavar": "FOLDER"},
 }
 """What a person types otherwise than a program sends it; everything else follows from the schema."""
+
+
+def counted(text: str) -> int:
+    """How many of something: 1 at least."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
+
+
+def megabytes(text: str) -> float:
+    """A size in MB above 0, with or without its unit."""
+    size = float(text.strip().lower().removesuffix("mb"))
+    if not 0 < size < float("inf"):
+        raise ValueError
+    return size
+
+
+megabytes.__name__ = "size in MB"
 
 
 def port(text: str) -> int:

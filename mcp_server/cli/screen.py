@@ -12,14 +12,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mcp_server.cli.formatting import shown
+
 if TYPE_CHECKING:
     from rich.console import Console
 
 Row = Sequence[str]
+_GAP_LINE = "\n"
 _GAP = 3
 """Between two columns, as rich draws them."""
-_WHOLE = 24
-"""A word up to this long, such as a task id, is never broken."""
+_PROSE = 20
+"""Narrower than this nobody reads a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,29 +48,44 @@ class Screen:
 
     def facts(self, found: Mapping[str, Any]) -> None:
         """The answer as one JSON object."""
-        print(json.dumps(found, ensure_ascii=False))
+        print("".join(map(_in_json, json.dumps(found, ensure_ascii=False))))
 
-    def line(self, text: str, style: str = "") -> None:
-        """A line of the answer."""
+    def line(self, text: str, style: str = "", *, gap: bool = False) -> None:
+        """A line of the answer; with a gap before it where a part begins."""
+        text = f"{_GAP_LINE * gap}{shown(text)}"
         if self.terminal and style:
             console().print(text, style=style, markup=False, highlight=False, soft_wrap=True)
         else:
             print(text)
 
-    def note(self, text: str, style: str = "") -> None:
-        """A line beside the answer."""
+    def note(self, text: str, style: str = "", *, gap: bool = False) -> None:
+        """A line beside the answer; with a gap where the terminal has just shown a Ctrl-C."""
+        text = f"{_GAP_LINE * gap}{shown(text)}"
         if self.watched and style:
             console(stderr=True).print(text, style=style, markup=False, highlight=False, soft_wrap=True)
         else:
             print(text, file=sys.stderr, flush=True)
 
-    def table(self, columns: Sequence[str], rows: Sequence[Row], *, right: Sequence[int] = (), dim: int = -1) -> None:
-        """Rows under headings; piped with nothing cut off, on a terminal too narrow for them one under the other."""
+    def table(
+        self,
+        columns: Sequence[str],
+        rows: Sequence[Row],
+        *,
+        right: Sequence[int] = (),
+        dim: int = -1,
+        prose: Sequence[int] = (),
+    ) -> None:
+        """Rows under headings, no cell of which loses a character: on a terminal only prose is broken, at its blanks,
+        and where that is too narrow, each row stands by itself.
+        """
+        rows = [[shown(cell) for cell in row] for row in rows]
         if not self.terminal:
             _plain(columns, rows, right)
             return
-        least = [max(_least(row[index]) for row in [columns, *rows]) for index in range(len(columns))]
-        if sum(least) + _GAP * len(least) > console().width:
+        widths = [
+            _least([row[index] for row in (columns, *rows)], prose=index in prose) for index in range(len(columns))
+        ]
+        if sum(widths) + _GAP * len(widths) > console().width:
             self._records(columns, rows)
             return
         from rich.box import SIMPLE_HEAD
@@ -78,7 +96,14 @@ class Screen:
         for index, column in enumerate(columns):
             justify = "right" if index in right else "left"
             style = "dim" if index == dim else None
-            table.add_column(column, justify=justify, style=style, overflow="fold", min_width=least[index])
+            table.add_column(
+                column,
+                justify=justify,
+                style=style,
+                no_wrap=index not in prose,
+                overflow="fold",
+                min_width=widths[index],
+            )
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))
         console().print(table)
@@ -107,15 +132,29 @@ class Screen:
         """A yes or no from the person; Ctrl-C is KeyboardInterrupt, an end of input a no."""
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
-            print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+            print(f"{shown(question)} [y/N] ", end="", file=sys.stderr, flush=True)
             return sys.stdin.readline().strip().lower() in {"y", "yes"}
         finally:
             signal.signal(signal.SIGINT, before)
 
 
-def _least(cell: str) -> int:
-    """What a cell takes at least: its longest word, which folding would break; paths may be broken."""
-    return min(max(map(len, cell.split()), default=0), _WHOLE)
+def _in_json(sign: str) -> str:
+    """A sign inside JSON; what steers a terminal is written as JSON writes it."""
+    return sign if sign.isprintable() else json.dumps(sign)[1:-1]
+
+
+def _least(cells: Sequence[str], *, prose: bool) -> int:
+    """How wide a column is at least: as its longest cell; prose as its longest word, and a few words wide."""
+    if not prose:
+        return max(map(_width, cells))
+    longest = max((_width(word) for cell in cells for word in cell.split()), default=0)
+    return max(longest, min(_PROSE, max(map(_width, cells))))
+
+
+def _width(text: str) -> int:
+    from rich.cells import cell_len
+
+    return cell_len(text)
 
 
 def console(*, stderr: bool = False) -> Console:

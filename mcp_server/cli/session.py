@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -30,8 +31,28 @@ def run(work: Callable[[Service], Coroutine[Any, Any, T]]) -> T:
     # Imported here: a wrong flag is refused without it.
     import asyncio
 
+    from mcp_server.cli.formatting import harmless_log
+    from mcp_server.cli.interrupt import Departure
+
+    harmless_log()
+    departure = Departure()
+
     async def story() -> T:
         async with opened() as service:
             return await work(service)
 
-    return asyncio.run(story())
+    async def heard() -> T:
+        # The signal cancels the story and not what runs it: closing the service belongs to it, and is waited for.
+        telling = asyncio.ensure_future(story())
+        undo = departure.cancels(telling)
+        try:
+            return await telling
+        finally:
+            undo()
+
+    try:
+        return asyncio.run(heard())
+    except (asyncio.CancelledError, OSError):
+        if not departure.told:
+            raise
+        sys.exit(128 + departure.told)

@@ -23,8 +23,22 @@ class Model:
     summary: str
     preference: Mapping[Mode, int]
     """For a mode nobody named a model for: lower is asked first; absent is only bought by name."""
+    by_name: bool = False
+    """Bought only where it is named, never for what others cannot do."""
+    ended: date | None = None
+    """The day Kling took it out of service: bought only by its name, and with a warning; None while it is sold."""
+    ended_source: str = ""
+    """Where that stands."""
     source: str
     checked: date
+
+    @property
+    def farewell(self) -> str:
+        """That it has ended, as a sentence; empty while it is sold."""
+        if self.ended is None:
+            return ""
+        day = self.ended.isoformat()
+        return f"Kling ended {self.name} on {day} ({self.ended_source}); whoever still lists it may refuse the order"
 
 
 Wanted = bool | str | int | tuple[str | int, ...]
@@ -81,6 +95,9 @@ class Offer:
     source_models: tuple[str, ...] = ()
     """Models whose clips it builds on; empty where no source limits them."""
 
+    signed: bool = False
+    """Whether it goes under the provider's key pair where the user has one; else under the key, like all others."""
+
     durations: tuple[int, ...] = ()
     """Seconds that can be ordered; empty when the vendor decides."""
     duration_default: int | None = None
@@ -92,6 +109,8 @@ class Offer:
     """Ratios that can be ordered; empty when there is no such field."""
     aspect_ratio_default: str | None = None
     aspect_ratio_guaranteed: bool = True
+    aspect_ratio_unlisted: bool = False
+    """The vendor has the field and documents no list of values: what Kling itself takes goes out, with a warning."""
     aspect_ratio_note: str = ""
     """What decides the shape when the caller cannot."""
     resolutions: tuple[str, ...] = ()
@@ -142,6 +161,9 @@ class Price:
     silent: Decimal | None
     audio: Decimal | None
     """None where sound has no published rate."""
+    silent_at_most: Decimal | None = None
+    """Where sources differ: the higher one, which counts for every limit."""
+    audio_at_most: Decimal | None = None
     when: Mapping[str, bool]
     """Inputs that must be given (true) or absent (false) for this price to hold."""
     effective_from: date
@@ -165,6 +187,14 @@ class Provider:
     """`api`, and other hosts a vendor uses (`balance`)."""
     key_variable: str
     base_url_variable: str
+    spoken: tuple[str, ...] = ()
+    """What people call it in an order, where its id and its name would be taken for something else."""
+    key_header: str = "Authorization"
+    """The header that carries the key."""
+    key_scheme: str = "Bearer"
+    """The word before the key in that header; empty where the key stands alone."""
+    key_pair: tuple[str, ...] = ()
+    """The variables of an access key and of the secret key that signs, where there is such a pair besides the key."""
     token_file: str = ""
     """Where the vendor's own client keeps its token, below the home directory."""
     statuses: Mapping[str, str]
@@ -175,17 +205,26 @@ class Provider:
     field_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, "tuple[str, ...]"])
     """Our argument → what this vendor and its pages call it."""
     media_inputs: tuple[str, ...]
-    """`https`, `data`, `upload`: how pictures and clips get in."""
+    """`https`, `data`, `bare` (the same without its prefix), `upload`: how pictures and clips get in."""
     open_price_options: tuple[str, ...] = ()
     """Native fields of which nobody says what they add to the bill."""
     upload_max_bytes: int | None = None
+    picture_least_px: int | None = None
+    """The shortest side a picture may have; None where the vendor names none."""
     media_hosts: tuple[str, ...] = ()
     """Hosts results come from; empty when the vendor names none."""
-    cancel: Literal["none", "queued"] = "none"
+    cancel: Literal["none", "queued", "running"] = "none"
+    """Until when a job can be stopped: `running`, also while it is made."""
     idempotent: bool = False
+    lookup: bool = False
+    """Whether an order whose answer was lost can be looked for."""
     balance: bool = False
     live_prices: bool = False
     """Whether the vendor says, for nothing, what an order would cost today."""
+    live_facts: bool = False
+    """Whether the vendor says, for nothing, which models it has today, and what they take or cost."""
+    callbacks: bool = False
+    """Whether the vendor signs what it posts to an address of ours, and how is known."""
     refunds_failures: bool | None = None
     """Whether failed jobs are documented to cost nothing; None: not documented."""
     result_life_days: int | None = None

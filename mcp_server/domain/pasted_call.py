@@ -10,7 +10,10 @@ from typing import Any, Final, cast
 from mcp_server.domain.vocabulary import UNSOLD
 from mcp_server.errors import ArgumentError
 
-_FENCED: Final = re.compile(r"^```\w*\s*(.*?)\s*```$", re.DOTALL)
+WORDS_MAX: Final = 10_000
+"""An order in words is four times the longest prompt a vendor takes (2,500), and no longer: each word is looked at."""
+_FENCE: Final = "```"
+_FENCE_NAME: Final = re.compile(r"\w*")
 _OBJECT: Final = re.compile(r"""\{\s*(["'])[^"'{}]{0,100}\1\s*:""")
 """How an object begins, also one that cannot be read; words in braces are no object."""
 _AS_WORDS: Final = "Give each as an argument of its own, or the scene in plain words as `prompt`"
@@ -20,7 +23,8 @@ _OWN_WORD: Final = "accept_unknown_price"
 def unpacked(given: Mapping[str, Any], known: Collection[str]) -> dict[str, Any] | None:
     """The arguments with those inside `request` beside them, which go before; None where it holds words."""
     text = given.get("request")
-    if not isinstance(text, str) or not (found := _object(text)):
+    # What is too long is refused for its length, and not read before.
+    if not isinstance(text, str) or len(text) > WORDS_MAX or not (found := _object(text)):
         return None
     _refuse_strange(found, known)
     beside = {name: value for name, value in given.items() if name != "request" and value is not None}
@@ -51,9 +55,7 @@ def told(given: Mapping[str, Any], taken: Mapping[str, Any]) -> str:
 
 def _object(text: str) -> dict[str, Any]:
     """The object that is the whole text; empty when there is none in it at all."""
-    text = text.strip()
-    if fenced := _FENCED.match(text):
-        text = fenced.group(1)
+    text = _unfenced(text.strip())
     found: Any = None
     if text.startswith(("{", "[")):
         try:
@@ -66,6 +68,14 @@ def _object(text: str) -> dict[str, Any]:
         raise ArgumentError(
             "There is JSON in `request` that is not one object of arguments",
             why="it would be filmed as if it were the scene",
-            next_step=f"{_AS_WORDS}; one call makes one clip",
+            next_step=f"{_AS_WORDS}; one call makes one order",
         )
     return {}
+
+
+def _unfenced(text: str) -> str:
+    """What stands between the fences of a code block that is the whole text."""
+    if len(text) < 2 * len(_FENCE) or not (text.startswith(_FENCE) and text.endswith(_FENCE)):
+        return text
+    inside = text[len(_FENCE) : -len(_FENCE)]
+    return _FENCE_NAME.sub("", inside, count=1).strip()

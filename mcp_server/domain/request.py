@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final, Literal, cast
@@ -20,6 +20,12 @@ class Shot:
 
     prompt: str
     duration: int | None = None
+
+
+def shot_lengths(shots: Sequence[Shot], total: int | None) -> list[int]:
+    """A length for each shot; those without one share the clip evenly, the first ones getting the odd seconds."""
+    each, odd = divmod(total or 0, len(shots))
+    return [shot.duration if shot.duration is not None else each + (at < odd) for at, shot in enumerate(shots)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +63,15 @@ class Wishes:
     prompt: str = ""
     """What is left when the order is taken out, untouched otherwise."""
     negative_prompt: str | None = None
+    image: str | None = None
+    end_image: str | None = None
+    references: tuple[str, ...] = ()
+    video: str | None = None
+    audio_file: str | None = None
+    """Addresses and files that the words name."""
     matched: tuple[Match, ...] = ()
+    unread: tuple[Match, ...] = ()
+    """Words that read like an order and were left in the scene; an address or a file has the field `file`."""
     notes: tuple[str, ...] = ()
     """Words that can mean several things, or more than one call can do: nothing was chosen for them."""
     contradictions: tuple[str, ...] = ()
@@ -66,8 +80,10 @@ class Wishes:
     """The fields those words leave open: an argument has to settle them."""
     none: str = ""
     """Why this is no order for a Kling video; empty when it is one."""
-    bare: bool = False
-    """With `none`: the words are a scene and nothing else; where a clip is surely wanted, they are its prompt."""
+    asks: bool = False
+    """With `none`: it asks about something that could be ordered, such as its price."""
+    rival: bool = False
+    """With `none`: another model is named for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +148,10 @@ class CheckedRequest:
     prompt: str
     """With shots written in where the offer takes them that way."""
     warnings: tuple[str, ...] = ()
+    unlisted: tuple[str, ...] = ()
+    """What goes out although the vendor documents no list of values for it."""
+    clip_seconds: Decimal | None = None
+    """How long the clip that goes in lasts, where it decides the length and could be looked at."""
 
     @property
     def vendor_model(self) -> str:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import PurePath
 from typing import Any, Final, Literal, get_args
 
-from mcp_server.errors import ProviderFault
+from mcp_server.errors import ProviderFault, bounded
 
 State = Literal["submitting", "queued", "running", "saving", "succeeded", "failed", "cancelled", "uncertain"]
 STATES: Final = get_args(State)
@@ -20,9 +20,39 @@ StateWord = State | Literal["unfinished"]
 STATE_WORDS: Final = (*STATES, "unfinished")
 
 
+STATUS_MAX: Final = 200
+"""A vendor's status is a word; a page of words is shown by its beginning."""
 _JOB_ID = re.compile(r"[A-Za-z0-9][\w.:-]{2,127}")
 """No vendor's page promises a form; all that were seen are one run of letters, digits and few signs."""
 _OUR_IDS = ("kv-", "kf-")
+_TASK_ID = re.compile(r"kv-\d{6}-[0-9a-z]{12}")
+_ENDING = re.compile(r"(?:^|-)([0-9a-z]{4,12})(?:(?:\.sheet|\.last)?\.\w{2,4})?$")
+"""At the end of a clip's name, and of the pictures beside it."""
+_BARE = re.compile(r"[\w-]+")
+
+
+def is_task_id(text: str) -> bool:
+    """Whether it has the form of our own task ids; anything else named as a source is the vendor's id."""
+    return _TASK_ID.fullmatch(text) is not None
+
+
+def names_film(text: str) -> bool:
+    """Whether an id of a film of ours is meant, be it misspelt."""
+    return text.strip().startswith("kf-")
+
+
+def names_task(text: str) -> bool:
+    """Whether an id of ours is meant in the place of a file or an address, be it misspelt: a file has a suffix."""
+    text = text.strip()
+    return text.startswith(_OUR_IDS) and _BARE.fullmatch(text) is not None
+
+
+def short_name(text: str) -> str | None:
+    """The end of a task id as a file name carries it, by itself or in that file's name; None for a whole id."""
+    if text.startswith(_OUR_IDS):
+        return None
+    found = _ENDING.search(PurePath(text.strip()).name)
+    return found[1] if found else None
 
 
 def plausible_job(text: str) -> bool:
@@ -43,7 +73,8 @@ MOVES: Final[Mapping[State, frozenset[State]]] = {
     "running": frozenset({"queued", "running", "saving", "failed", "cancelled"}),
     "saving": frozenset({"saving", "succeeded", "failed"}),
     "succeeded": frozenset(),
-    "failed": frozenset(),
+    # What the user said of a lost order can be said better; nothing else makes a failed task go on.
+    "failed": frozenset({"queued"}),
     "cancelled": frozenset(),
     # A late answer or the user's own word can still settle what was in doubt.
     "uncertain": frozenset({"queued", "running", "saving", "failed"}),
@@ -72,6 +103,10 @@ class VendorFailure:
     words: str
     code: str = ""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "words", bounded(self.words))
+        object.__setattr__(self, "code", bounded(self.code))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobReport:
@@ -90,6 +125,9 @@ class JobReport:
     """What the vendor says it really cost, in the offer's currency."""
     needs_result: bool = False
     """Finished, but the clip's address is behind a second call."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "status", self.status[:STATUS_MAX])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +162,7 @@ class LocalMedium:
     place: str
     """Which input it is, such as `image` or `references[0]`."""
     path: str
-    """Where the file is, from whatever folder; empty when the request itself holds the bytes (a data: URI)."""
+    """Where the file is, from whatever folder; empty while the request itself holds the bytes (a data: URI)."""
     bytes: int
     sha256: str
     placeholder: str
@@ -137,7 +175,9 @@ class LocalMedium:
     @property
     def name(self) -> str:
         """What to call it in a sentence."""
-        return PurePath(self.path).name if self.path else f"`{self.place}`"
+        # What came inside the order is kept under its hash, which says nobody anything.
+        ours = not self.path or PurePath(self.path).stem == self.sha256
+        return f"`{self.place}`" if ours else PurePath(self.path).name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,8 +246,17 @@ class Task:
     """What is worth knowing now ("the disk is full: …")."""
     finished_at: float | None = None
     stopped_following: bool = False
+    by_hand: bool = False
+    """Whether what became of the order is the user's word, not the vendor's answer."""
 
     @property
     def finished(self) -> bool:
         """Whether nothing more will happen by itself."""
         return self.state in FINISHED
+
+    @property
+    def to_be_settled(self) -> bool:
+        """Whether the user's word decides it: its answer was lost, and the vendor has not shown an end since."""
+        error = self.error or {}
+        unheard = self.state == "failed" and (error.get("code") == "uncertain" or error.get("fault") == "not_found")
+        return self.state == "uncertain" or (self.by_hand and (unheard or self.state in ("queued", "running")))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from mcp_server.language import roles as role
+from mcp_server.language import tokens as tok
 from mcp_server.language.clauses import clause_start, is_clause
-from mcp_server.language.item import BREAK, ORDER, WORD, Item, Pair, Set, any_has, make_fillers, neighbour
+from mcp_server.language.item import BREAK, ORDER, WORD, Item, any_has, make_fillers, neighbour
 from mcp_server.language.lexicon import Lexicon
+from mcp_server.language.tokens import Token
 
 _FROM_MEDIA: Final = frozenset(
     ("image-to-video", "reference-to-video", "video-edit", "motion-control", "avatar", "lip-sync", "extend")
@@ -16,38 +18,89 @@ _FROM_MEDIA: Final = frozenset(
 _REACH: Final = 16
 """How far from the wish things are looked for: it keeps the reading linear."""
 _PAIR_REACH: Final = 4
+_WORD_REACH: Final = 3
+_QUOTES: Final = "\"'`“”‘’„«»「」『』"
 _CLIP_REACH: Final = 6
 _LEADS: Final = role.FILLER | role.LINK | role.PARTICLE
 _STARTS: Final = role.ARTICLE | role.OWNED
-_THINGS: Final = role.MEDIUM | role.PERSON | role.NOUN | role.PICTURE
+_THINGS: Final = role.MEDIUM | role.NOUN | role.PICTURE
+
+
+def named_file(token: Token, before: Sequence[Item], lexicon: Lexicon) -> Item:
+    """An address or a file: a thing that is there already, where its ending or the word before it says what it is."""
+    medium = token.key or _said_before(before, lexicon)
+    item = Item(token.start, token.end, WORD)
+    if medium:
+        item = Item(token.start, token.end, role.FILLER | role.MEDIUM | role.OWNED, entry=lexicon.media[medium])
+    item.address, item.medium = True, medium
+    return item
+
+
+def _said_before(before: Sequence[Item], lexicon: Lexicon) -> str:
+    """“this photo: https://…”, “the clip https://…”."""
+    for item in before[: -_WORD_REACH - 1 : -1]:
+        if set(item.entry.objects) & set(lexicon.media["image"].objects):
+            return "image"
+        if item.has(role.NOUN):
+            return "video"
+        if not item.has(role.FILLER | role.LINK) and item.sign != tok.COLON:
+            break
+    return ""
+
+
+def media_named(items: Sequence[Item], text: str, lexicon: Lexicon, *, references: bool) -> dict[str, Any]:
+    """The addresses and files in the words, by the argument each is for; what has no place is silenced."""
+    found: dict[str, Any] = {}
+    for at, item in enumerate(items):
+        if not item.medium:
+            continue
+        place = _place(items, at, found, lexicon, references=references)
+        if place in found and place != "references":
+            item.medium = ""
+            item.roles = WORD
+            continue
+        said = text[item.start : item.end].strip(_QUOTES)
+        found[place] = (*found.get(place, ()), said) if place == "references" else said
+    return found
+
+
+def _place(items: Sequence[Item], at: int, found: Mapping[str, Any], lexicon: Lexicon, *, references: bool) -> str:
+    medium = items[at].medium
+    if medium != "image":
+        return medium
+    ends = any(item.first in lexicon.firsts["end_frame"] for item in items[max(0, at - _WORD_REACH) : at])
+    return "references" if references else "end_image" if "image" in found and ends else medium
 
 
 def bind_objects(items: list[Item], lexicon: Lexicon) -> None:
     """“animate this old photo”, “この写真を動かして”: a verb and its object, in either order."""
-    asked: set[tuple[Set, ...]] = set()
+    asked: set[str] = set()
     for at, item in enumerate(items):
-        if item.entry is None or not item.entry.verbs or item.has(role.WISH):
+        if not item.entry.verbs or item.has(role.WISH):
             continue
-        if is_clause(items, at, at) and any(lexicon.pairs[index].sets in asked for index in item.entry.verbs):
+        if is_clause(items, at, at) and any(
+            lexicon.pairs[index]["sets"]["mode"] in asked for index in item.entry.verbs
+        ):
             # "make the kling clip longer, continue: …": the same once more.
             item.roles = role.PLEASE
             continue
         for index in item.entry.verbs:
             pair, thing = lexicon.pairs[index], _object(items, at, index, lexicon)
-            if thing is not None and _can_be_object(items, at, thing, pair):
+            if thing is not None:
                 _bind_object(items, at, thing)
-                item.wish(pair.sets, role.EDGE, "", pair.weight)
+                item.wish(tuple(pair["sets"].items()), role.EDGE, "", pair["weight"])
                 item.partner = thing
-                asked.add(pair.sets)
+                asked.add(pair["sets"]["mode"])
                 break
 
 
 def _object(items: Sequence[Item], at: int, index: int, lexicon: Lexicon) -> int | None:
-    of_clips = lexicon.pairs[index].of_clips
-    for place in _in_reach(items, at, lexicon):
-        entry = items[place].entry
-        if entry is not None and (index in entry.objects or (of_clips and _is_own_clip(items, place))):
-            return place
+    """The first object of this pair in reach, if what the pair asks of its object holds for it."""
+    pair = lexicon.pairs[index]
+    for thing in _in_reach(items, at, lexicon):
+        if index in items[thing].entry.objects or ("of_clips" in pair and is_own_clip(items, thing, lexicon)):
+            clip = "into_clip" not in pair or _becomes_clip(items, thing, lexicon)
+            return thing if clip and ("of_owned" not in pair or _is_attached(items, at, thing)) else None
     return None
 
 
@@ -58,15 +111,8 @@ def _in_reach(items: Sequence[Item], at: int, lexicon: Lexicon) -> Iterable[int]
         while abs(place - at) <= _PAIR_REACH and words <= 1 and not neighbour(items, place).has(BREAK):
             yield place
             # "grandma's old photo": whose it is counts for nothing.
-            words += -1 if items[place].first in lexicon.possessives else items[place].has(WORD)
+            words += -1 if items[place].first in lexicon.firsts["possessive"] else items[place].has(WORD)
             place += step
-
-
-def _can_be_object(items: Sequence[Item], at: int, thing: int, pair: Pair) -> bool:
-    """Whether what the pair asks of its object holds for this one."""
-    if pair.into_clip and not _becomes_clip(items, thing):
-        return False
-    return not pair.of_owned or _is_attached(items, at, thing)
 
 
 def _bind_object(items: Sequence[Item], at: int, thing: int) -> None:
@@ -80,38 +126,30 @@ def _bind_object(items: Sequence[Item], at: int, thing: int) -> None:
         items[low].roles = items[low].roles & role.NAME or role.FILLER
 
 
-def _becomes_clip(items: Sequence[Item], at: int) -> bool:
+def _becomes_clip(items: Sequence[Item], at: int, lexicon: Lexicon) -> bool:
     """“… photo into a 5s kling video”: a noun for a clip, before the clause is over."""
     if items[at].asks_for("mode"):
         return True
-    for item in items[at + 1 : at + 2 + _CLIP_REACH]:
-        if item.has(role.NOUN) or item.has(BREAK):
-            return item.has(role.NOUN)
+    for place in range(at + 1, min(at + 2 + _CLIP_REACH, len(items))):
+        if items[place].has(role.NOUN | BREAK):
+            return items[place].has(role.NOUN) and not is_own_clip(items, place, lexicon)
     return False
 
 
 def _is_attached(items: Sequence[Item], at: int, thing: int) -> bool:
     """“with my old photo”; not “with the photo of her mother”."""
     following = neighbour(items, thing + 1)
-    owned = any_has(items[at + 1 : thing], role.OWNED)
+    owned = any_has(items[at + 1 : thing + 1], role.OWNED)
     return at < thing and owned and following.has(ORDER | BREAK) and not following.has(role.LINK)
 
 
-def _is_own_clip(items: Sequence[Item], at: int) -> bool:
+def is_own_clip(items: Sequence[Item], at: int, lexicon: Lexicon) -> bool:
     """“my last kling video”: a clip that is there already."""
-    if not items[at].has(role.NOUN):
-        return False
-    before = at - 1
-    while (
-        before > max(0, at - _PAIR_REACH)
-        and items[before].has(role.NAME | role.FILLER)
-        and not items[before].has(role.OWNED)
-    ):
-        before -= 1
-    return before >= 0 and items[before].has(role.OWNED)
+    owner = neighbour(items, at - 1 - (neighbour(items, at - 1).roles == role.NAME))
+    return items[at].has(role.NOUN) and owner.has(role.OWNED) and owner.first not in lexicon.firsts["indefinite"]
 
 
-def take_attachments(items: list[Item]) -> None:
+def take_attachments(items: list[Item], _: Lexicon) -> None:
     """Beside a wish for a mode that is made from media, what is there already is part of the order.
 
     Only where nothing else stands between it and the wish, or follows it up to the end of the clause.

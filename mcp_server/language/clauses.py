@@ -10,6 +10,7 @@ from mcp_server.language import tokens as tok
 from mcp_server.language.item import BREAK, ORDER, Item, any_has, neighbour, values_by_field
 from mcp_server.language.lexicon import Lexicon
 
+MEASURES: Final = frozenset(("duration", "aspect_ratio", "audio"))
 _LIST_REACH: Final = 4
 """How long, in items, the clause may be that opens such a list."""
 _CHAINED: Final = 4
@@ -22,6 +23,22 @@ def clause_start(items: Sequence[Item], end: int, reach: int | None = None) -> i
     while start > max(least, 0) and not items[start - 1].has(BREAK):
         start -= 1
     return start
+
+
+def sentence_of(items: Sequence[Item], at: int) -> tuple[int, int]:
+    """The sentence this place is in: its first item, and the one after its last."""
+    start = end = at
+    while start and items[start - 1].sign != tok.SENTENCE:
+        start -= 1
+    while end < len(items) and items[end].sign != tok.SENTENCE:
+        end += 1
+    return start, end
+
+
+def is_told(items: Sequence[Item], at: int, lexicon: Lexicon) -> bool:
+    """“after 10 seconds”, “the sign says 9:16”: the words before a measure make it part of the scene."""
+    measures = any(field in MEASURES for field, _ in items[at].sets)
+    return measures and lexicon.blocks([item.first for item in items[max(0, at - 2) : at]])
 
 
 def is_clause(items: Sequence[Item], first: int, last: int) -> bool:
@@ -52,7 +69,7 @@ def is_order(items: Sequence[Item], start: int, end: int, scope: int, lexicon: L
     wishes = [at for at in range(start, end) if items[at].has(role.WISH)]
     if not wishes:
         return all(item.has(role.PLEASE | role.CORRECTION) for item in clause)
-    if any_has(clause, role.VERB | role.CREATE):
+    if any_has(clause, role.VERB | role.CREATE_VERB):
         return all(items[at].scope >= role.EDGE for at in wishes)
     return all(items[at].scope >= scope and not is_thing(items, at, end, lexicon) for at in wishes)
 
@@ -66,7 +83,7 @@ def is_thing(items: Sequence[Item], at: int, end: int, lexicon: Lexicon) -> bool
     """“a square”, “the master”: with an article and nothing after it to describe, it is a thing in the scene."""
     if items[at].scope != role.EDGE or at == 0 or not items[at - 1].has(role.ARTICLE):
         return False
-    if at > 1 and items[at - 2].first in lexicon.closing_words("purpose"):
+    if at > 1 and items[at - 2].first in lexicon.firsts["purpose"]:
         return False
     return at + 1 >= end or not items[at + 1].has(role.LABEL | role.NOUN | role.WISH | role.NAME)
 
@@ -79,11 +96,11 @@ def inner_orders(
     values = values_by_field(item for start, end in found for item in items[start:end] if item.has(role.WISH))
     known = said | set(values)
     for start, end in found:
-        fields = _fields(items, start, end)
-        asked = any_has(items[start:end], role.VERB | role.CREATE)
+        fields = {*values_by_field(items[start:end])}
+        asked = any_has(items[start:end], role.VERB | role.CREATE_VERB)
         if asked or (not fields & said and all(len(values[field]) == 1 for field in fields)):
             first = _opening(items, start, known, lexicon)
-            yield first, _closing(items, end, known | _fields(items, first, start), lexicon)
+            yield first, _closing(items, end, known | {*values_by_field(items[first:start])}, lexicon)
 
 
 def _lone_orders(items: Sequence[Item], taken: Sequence[bool], lexicon: Lexicon) -> list[tuple[int, int]]:
@@ -97,16 +114,12 @@ def _lone_orders(items: Sequence[Item], taken: Sequence[bool], lexicon: Lexicon)
     ]
 
 
-def _fields(items: Sequence[Item], start: int, end: int) -> set[str]:
-    return {field for item in items[start:end] for field, _ in item.sets}
-
-
 def _opening(items: Sequence[Item], begun: int, said: set[str], lexicon: Lexicon) -> int:
     """“… for the intro. Pro, 8 s, …”: where the list begins whose first clause may only stand at an end."""
     start = clause_start(items, begun - 1, _LIST_REACH) if begun else 0
     if not 0 < start < begun - 1:
         return begun
-    fields = _fields(items, start, begun - 1)
+    fields = {*values_by_field(items[start : begun - 1])}
     opens = items[start - 1].sign == tok.SENTENCE or (begun - start == 2 and "tier" in fields)
     fits = opens and fields and not fields & said and is_order(items, start, begun - 1, role.EDGE, lexicon)
     return start if fits else begun
@@ -118,7 +131,7 @@ def _closing(items: Sequence[Item], end: int, said: set[str], lexicon: Lexicon) 
     for _ in range(_CHAINED):
         start = reach + 1
         stop = next((at for at in range(start, len(items)) if items[at].has(BREAK)), len(items))
-        fields = _fields(items, start, stop)
+        fields = {*values_by_field(items[start:stop])}
         fits = fields and not fields & said and is_order(items, start, stop, role.EDGE, lexicon)
         if stop == len(items) or not fits:
             break

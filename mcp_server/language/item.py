@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from mcp_server.language import roles as role
@@ -10,88 +11,66 @@ from mcp_server.language import roles as role
 Set = tuple[str, Any]
 """A field of Wishes and the value it gets."""
 _SCOPES: Final = {"beside_name": role.BESIDE_NAME, "edge": role.EDGE, "clause": role.STANDALONE}
-_NO_KEYS: Final[frozenset[str]] = frozenset()
 
-WORD: Final = 1 << 29
-"""Means nothing here: part of the scene."""
-BREAK: Final = 1 << 30
-"""A sign that ends a clause."""
+WORD, BREAK = role.WORD, role.BREAK
 ORDER: Final = (
-    role.NAME | role.WISH | role.ARTICLE | role.VERB | role.CREATE | role.NOUN | role.LINK | role.FILLER | role.PLEASE
-    | role.PARTICLE | role.LABEL | role.KEPT
+    role.NAME | role.WISH | role.ARTICLE | role.VERB | role.CREATE_VERB | role.NOUN | role.LINK | role.FILLER
+    | role.PLEASE | role.PARTICLE | role.LABEL | role.KEPT
 )  # fmt: skip
 """Roles of words that can belong to an order."""
 MEASURE_WEIGHT: Final = 3
 
 
+@dataclass(slots=True, eq=False)
 class Entry:
     """What one phrase of the manifests can mean, in all the languages that have it."""
 
-    __slots__ = (
-        "closes", "first_word", "label", "no_opposite", "not_before", "note", "number", "objects", "roles", "scope",
-        "seconds", "sets", "verbs", "weight",
-    )  # fmt: skip
+    roles: int = 0
+    sets: tuple[Set, ...] = ()
+    weight: int = 0
+    scope: int = role.BESIDE_NAME
+    closes: str = ""
+    """Whether it may end the last sentence without a comma: `bare`, `after_preposition`, or not at all."""
+    not_before: frozenset[str] = frozenset()
+    no_opposite: bool = False
+    note: str = ""
+    """What to say about words that can mean several things, of which none was chosen."""
+    about: str = ""
+    """The field those words leave open: where others settle it, nothing is said of it."""
+    label: tuple[str, ...] = ()
+    values: dict[int, int] = field(default_factory=dict[int, int])
+    """What it is worth as what it can be: a number, a unit's seconds, a coin's US cents, whether a switch is on."""
+    verbs: tuple[int, ...] = ()
+    objects: tuple[int, ...] = ()
+    first_word: int = 0
+    """Tokens of its first word as it is written: in between there is no room for a space."""
 
-    def __init__(self) -> None:
-        self.roles = 0
-        self.sets: tuple[Set, ...] = ()
-        self.weight = 0
-        self.scope = role.BESIDE_NAME
-        self.closes = ""
-        """Whether it may end the last sentence without a comma: `bare`, `after_preposition`, or not at all."""
-        self.not_before = _NO_KEYS
-        self.no_opposite = False
-        self.note = ""
-        """What to say about words that can mean several things, of which none was chosen."""
-        self.label: tuple[str, ...] = ()
-        self.number = 0
-        self.seconds = 0
-        self.verbs: tuple[int, ...] = ()
-        self.objects: tuple[int, ...] = ()
-        self.first_word = 0
-        """Tokens of its first word as it is written: in between there is no room for a space."""
-
-    def wish(self, group: Mapping[str, Any], not_before: frozenset[str] = _NO_KEYS) -> None:
+    def wish(self, group: Mapping[str, Any], not_before: frozenset[str] = frozenset()) -> None:
         """Makes the phrase ask for what the group sets."""
         self.roles |= role.WISH
         self.sets = tuple(group.get("sets", {}).items())
         self.weight = group.get("weight", 1)
         self.no_opposite = group.get("no_opposite", False) or self.weight == 1
         self.note = group.get("note", "")
+        self.about = group.get("about", "")
         self.scope = _SCOPES[group["scope"]]
         self.closes = group.get("closes", "")
         self.not_before = not_before
 
 
-_NOTHING: Final = Entry()
+NOTHING: Final = Entry()
 """What a phrase means that stands in no manifest."""
-
-
-class Pair:
-    """A verb and its object that mean something together: "animate" … "photo"."""
-
-    __slots__ = ("into_clip", "of_clips", "of_owned", "sets", "weight")
-
-    def __init__(self, group: Mapping[str, Any]) -> None:
-        self.sets: tuple[Set, ...] = tuple(group["sets"].items())
-        self.weight: int = group["weight"]
-        self.into_clip = "into_clip" in group
-        """Whether the object has to become a clip: "turn … into a video"."""
-        self.of_owned = "of_owned" in group
-        """Whether something has to say that the object is there already: "with this photo"."""
-        self.of_clips = "of_clips" in group
-        """Whether any clip that is there already can be the object: "my last video"."""
 
 
 class Item:
     """One phrase of the text, or a sign that ends a clause."""
 
     __slots__ = (
-        "about", "closes", "complaint", "end", "entry", "first", "glued", "negated", "not_before", "note", "partner",
-        "roles", "scope", "sets", "sign", "start", "weight",
+        "about", "address", "closes", "complaint", "end", "entry", "first", "glued", "medium", "negated", "note",
+        "partner", "roles", "scope", "sets", "sign", "start", "weight",
     )  # fmt: skip
 
-    def __init__(self, start: int, end: int, roles: int, *, entry: Entry | None = None, first: str = "") -> None:
+    def __init__(self, start: int, end: int, roles: int, *, entry: Entry = NOTHING, first: str = "") -> None:
         self.start = start
         self.end = end
         self.roles = roles
@@ -100,27 +79,29 @@ class Item:
         """The first key: what the word before or after it looks at."""
         self.sign = ""
         """Which kind of break this is; empty for words."""
+        self.address = False
+        """Whether this is an address or a file."""
+        self.medium = ""
+        """For an address or a file: the argument it is for."""
         self.glued = False
         self.negated = False
-        meant = entry or _NOTHING
-        self.sets = meant.sets
-        self.weight = meant.weight
-        self.scope = meant.scope
-        self.closes = meant.closes
-        self.not_before = meant.not_before
-        self.note = meant.note
+        self.sets = entry.sets
+        self.weight = entry.weight
+        self.scope = entry.scope
+        self.closes = entry.closes
+        self.note = entry.note
         self.complaint = ""
         """Why what is asked for here cannot be ordered."""
-        self.about = "duration"
-        """The field the complaint is about."""
+        self.about = entry.about or "duration"
+        """The field the complaint or the note is about."""
         self.partner = -1
         """For a verb that asks together with its object: the object's place."""
 
     def has(self, roles: int) -> bool:
         return bool(self.roles & roles)
 
-    def asks_for(self, field: str) -> bool:
-        return any(name == field for name, _ in self.sets)
+    def asks_for(self, wanted: str) -> bool:
+        return any(name == wanted for name, _ in self.sets)
 
     def wish(self, sets: tuple[Set, ...], scope: int, closes: str, weight: int = MEASURE_WEIGHT) -> None:
         """Makes this item ask for something."""
@@ -152,8 +133,8 @@ def values_by_field(items: Iterable[Item]) -> dict[str, set[object]]:
     """All that these items ask for."""
     values: dict[str, set[object]] = {}
     for item in items:
-        for field, value in item.sets:
-            values.setdefault(field, set()).add(value)
+        for name, value in item.sets:
+            values.setdefault(name, set()).add(value)
     return values
 
 
@@ -171,8 +152,21 @@ def merge(items: Sequence[Item], first: int, last: int) -> Item:
     return item
 
 
+def replace_runs(items: list[Item], roles: int, run: Callable[[int], tuple[Item, int]]) -> None:
+    """Puts one item in place of each run that begins with one of these roles; `run` says which, and where it ends."""
+    made: list[Item] = []
+    at = 0
+    while at < len(items):
+        item, end = items[at], at + 1
+        if item.roles & roles:
+            item, end = run(at)
+        made.append(item)
+        at = end
+    items[:] = made
+
+
 def number_of(item: Item) -> float | None:
     """The number an item says, in digits or in words."""
     if item.has(role.NUMBER):
-        return item.entry.number if item.entry and item.entry.roles & role.NUMBER else float(item.first)
+        return item.entry.values[role.NUMBER] if item.entry.roles & role.NUMBER else float(item.first)
     return None

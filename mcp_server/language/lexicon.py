@@ -13,7 +13,7 @@ from mcp_server.catalog.names import names, without_kling
 from mcp_server.domain.catalog import Catalog
 from mcp_server.language import roles as role
 from mcp_server.language import tokens
-from mcp_server.language.item import Entry, Pair, Set
+from mcp_server.language.item import Entry, Set
 from mcp_server.language.tokens import Token, Tokeniser
 
 _LONGEST_ENDING: Final = 2
@@ -54,15 +54,23 @@ class Lexicon:
         self._root: dict[str, Any] = {}
         self.depth = 1
         """Tokens of the longest phrase: nothing needs to be looked at further ahead."""
-        self.pairs: list[Pair] = []
+        self.pairs: Sequence[Mapping[str, Any]] = manifests.triggers["pairs"]
+        """A verb and its object that mean something together: "animate" … "photo"."""
+        self.media = {"image": Entry(), "video": Entry(), "audio_file": Entry()}
+        """What an address or a file is to a verb: "animate cat.png" has the object that "animate this photo" has."""
         self._compile_wishes(manifests.triggers)
         self._compile_grammar(manifests)
         self._compile_pairs(manifests.triggers)
         self._compile_names()
-        self._collect_words(manifests)
+        self.firsts = {kind: self.tokeniser.first_keys(manifests.words(kind)) for kind in _FIRSTS}
+        """Lists of which the first word decides."""
+        blocking = manifests.words("blocked_before")
+        self._blocking = frozenset(tuple(self.tokeniser.phrase(phrase)[0]) for phrase in blocking)
+        self.plurals = tuple(manifests.words("plural"))
         self._collect_typos(manifests)
-        self.longest_sold = max((max(offer.durations, default=0) for offer in catalog.offers), default=0)
-        """Seconds; what is longer than anything sold is taken for an order only where it is surely one."""
+        unasked = (offer for offer in catalog.offers if not catalog.models[offer.model].by_name)
+        self.longest_sold = max((max(offer.durations, default=0) for offer in unasked), default=0)
+        """Seconds of a clip whose model nobody names; what is longer is an order only where it is surely one."""
 
     def longest(self, found: Sequence[Token], at: int, end: int | None = None) -> tuple[Entry, int] | None:
         """The longest phrase that starts at this token and stays before `end`, and the token after it."""
@@ -78,10 +86,9 @@ class Lexicon:
                 best = (cast("Entry", entry), index)
         return best
 
-    def blocks(self, field: str, before: Sequence[str]) -> bool:
+    def blocks(self, before: Sequence[str]) -> bool:
         """Whether words that end like this make the measure after them part of the scene."""
-        endings = self._blocked.get(field, frozenset())
-        return any(tuple(before[-length:]) in endings for length in range(1, _LONGEST_ENDING + 1))
+        return any(tuple(before[-length:]) in self._blocking for length in range(1, _LONGEST_ENDING + 1))
 
     def entry(self, phrase: str) -> Entry | None:
         """The meaning of exactly this phrase; None when it has none."""
@@ -111,18 +118,16 @@ class Lexicon:
             self._add(phrase).roles |= role.NAME
 
     def _compile_grammar(self, manifests: Manifests) -> None:
-        for kind, meaning in _ROLES.items():
+        for kind, meaning in role.LISTS.items():
             for phrase in manifests.words(kind):
                 self._add(phrase).roles |= meaning
-        for phrase, value in manifests.parts("numbers"):
-            entry = self._add(phrase)
-            entry.roles |= role.NUMBER
-            entry.number = value
-        for seconds, phrases in manifests.parts("units"):
-            for phrase in phrases:
-                entry = self._add(phrase)
-                entry.roles |= role.UNIT
-                entry.seconds = int(seconds)
+        for phrase, seconds in manifests.parts("lengths"):
+            self._add(phrase).wish({"sets": {"duration": seconds}, "weight": 3, "scope": "clause", "closes": "bare"})
+        for phrase, number in manifests.parts("numbers"):
+            self._worth([phrase], role.NUMBER, number)
+        for kind, meaning in (("units", role.UNIT), ("money", role.MONEY), ("switch", role.SWITCH)):
+            for value, phrases in manifests.parts(kind):
+                self._worth(phrases, meaning, int(value))
         for field, phrases in manifests.parts("labels"):
             for phrase in phrases:
                 entry = self._add(phrase)
@@ -130,6 +135,12 @@ class Lexicon:
                 entry.label = (*entry.label, field)
         for block in manifests.grammar.values():
             self._mark_final_verbs(block)
+
+    def _worth(self, phrases: Iterable[str], meaning: int, value: int) -> None:
+        for phrase in phrases:
+            entry = self._add(phrase)
+            entry.roles |= meaning
+            entry.values[meaning] = value
 
     def _mark_final_verbs(self, block: Mapping[str, Any]) -> None:
         """Verbs of this language that can be a sentence's last word: all of them, or those with its ending."""
@@ -139,12 +150,14 @@ class Lexicon:
                 self._add(phrase).roles |= role.FINAL
 
     def _compile_pairs(self, triggers: Mapping[str, Any]) -> None:
-        for index, group in enumerate(triggers["pairs"]):
-            self.pairs.append(Pair(group))
+        for index, group in enumerate(self.pairs):
+            medium = group.get("of_media", "")
+            thing = self.media.get(medium, Entry())
+            thing.objects = (*thing.objects, index)
             for phrase in _every(group["verbs"]):
                 entry = self._add(phrase)
                 entry.verbs = (*entry.verbs, index)
-            for phrase in _every(group["objects"]):
+            for phrase in chain(_every(triggers["media"].get(medium, {})), _every(group.get("objects", {}))):
                 entry = self._add(phrase)
                 entry.objects = (*entry.objects, index)
                 if entry.roles == 0 and len(self.tokeniser.phrase(phrase)[0]) > 1:
@@ -168,62 +181,31 @@ class Lexicon:
         for phrase, provider in self.names.providers():
             entry = self._add(phrase)
             entry.roles &= ~role.NAME
-            entry.wish({"sets": {"provider": provider}, "weight": 3, "scope": "edge", "closes": "after_preposition"})
-
-    def _collect_words(self, manifests: Manifests) -> None:
-        def listed(kind: str) -> frozenset[str]:
-            return self.tokeniser.first_keys(manifests.words(kind))
-
-        self.name_not_before = listed("name_not_before")
-        self.name_not_after = listed("name_not_after")
-        self.noun_not_before = listed("noun_not_before")
-        self.joins = listed("join")
-        self.indefinite = listed("indefinite")
-        self.recipients = listed("recipient")
-        self.asking = listed("asking")
-        self.possessives = listed("possessive")
-        self.plurals = tuple(manifests.words("plural"))
-        self.decades = listed("decade")
-        self.version_signs = listed("version")
-        self._closing: dict[str, frozenset[str]] = {}
-        for field, phrases in manifests.parts("closing_prepositions"):
-            self._closing[field] = self._closing.get(field, _NONE) | self.tokeniser.first_keys(phrases)
-        self._blocked: dict[str, frozenset[tuple[str, ...]]] = {}
-        for field, phrases in manifests.parts("blocked_before"):
-            endings = frozenset(tuple(self.tokeniser.phrase(phrase)[0]) for phrase in phrases)
-            self._blocked[field] = self._blocked.get(field, frozenset()) | endings
-
-    def closing_words(self, field: str) -> frozenset[str]:
-        """After which words a wish for this field, or for any, may end the last sentence."""
-        return self._closing.get(field) or self._closing.get("other", _NONE)
+            # "via replicate" brings its preposition along.
+            closes = "bare" if " " in phrase else "after_preposition"
+            entry.wish({"sets": {"provider": provider}, "weight": 3, "scope": "edge", "closes": closes})
 
     def _collect_typos(self, manifests: Manifests) -> None:
         """What a word that means nothing may have been meant to be."""
-        first_keys = self.tokeniser.first_keys
-        self.not_typos = first_keys(manifests.words("not_typo"))
-        self.heard_as = first_keys(manifests.words("heard_as"))
         self.name_words = [key for key in self._words(_every(manifests.triggers["name"])) if len(key) >= LONG]
-        self.tier_words: dict[str, str] = {}
-        self.shape_words: dict[str, tuple[Set, ...]] = {}
-        for group in manifests.triggers["wishes"]:
-            self._collect_typed(group)
+        named = [group for group in manifests.triggers["wishes"] if group["weight"] > 1]
+        self.tier_words = self._typed(named, "tier", LONG)
+        self.shape_words = self._typed(manifests.triggers["wishes"], "aspect_ratio", LONG + 1)
         units = chain.from_iterable(phrases for _, phrases in manifests.parts("units"))
         self.unit_words = [key for key in self._words(units) if len(key) > LONG]
         self.tier_typos = self._listed_typos(manifests.parts("typos"))
         self.lone_typos = self._listed_typos(manifests.parts("lone_typos"))
 
-    def _collect_typed(self, group: Mapping[str, Any]) -> None:
-        """Words long enough to be known by most of their letters, if the group's wish is for a tier or a shape."""
-        sets, words = group["sets"], self._words(_every(group["phrases"]))
-        if "tier" in sets and group["weight"] > 1:
-            self.tier_words |= {key: sets["tier"] for key in words if len(key) >= LONG}
-        if "aspect_ratio" in sets:
-            self.shape_words |= {key: tuple(sets.items()) for key in words if len(key) > LONG}
+    def _typed(self, groups: Iterable[Mapping[str, Any]], field: str, long: int) -> dict[str, tuple[Set, ...]]:
+        """Words for this field that are long enough to be known by most of their letters, and what they ask for."""
+        asking = [group for group in groups if field in group["sets"]]
+        words = ((group, self._words(_every(group["phrases"]))) for group in asking)
+        return {key: tuple(group["sets"].items()) for group, keys in words for key in keys if len(key) >= long}
 
-    def _listed_typos(self, parts: Iterable[tuple[str, Sequence[str]]]) -> dict[str, str]:
-        """Words too short to be told by their distance → the tier they are typos of."""
-        found = ((dict(entry.sets)["tier"], typos) for meant, typos in parts if (entry := self.entry(meant)))
-        return {typo: tier for tier, typos in found for typo in typos}
+    def _listed_typos(self, parts: Iterable[tuple[str, Sequence[str]]]) -> dict[str, tuple[Set, ...]]:
+        """Words too short to be told by their distance → what the word asks for that they are typos of."""
+        known = ((entry.sets, typos) for meant, typos in parts if (entry := self.entry(meant)))
+        return {typo: sets for sets, typos in known for typo in typos}
 
     def _words(self, phrases: Iterable[str]) -> list[str]:
         """Phrases of one word in plain letters: the ones a typo can be told in."""
@@ -242,51 +224,13 @@ def lexicon(catalog: Catalog, folder: Path | None = None) -> Lexicon:
     return _compiled[2]
 
 
-_NONE: Final[frozenset[str]] = frozenset()
+_FIRSTS: Final = (
+    "asking", "closing", "decade", "end_frame", "heard_as", "indefinite", "join", "name_not_after", "name_not_before",
+    "not_typo", "noun_not_before", "possessive", "purpose", "recipient", "version",
+)  # fmt: skip
 _PHRASE_KINDS: Final = frozenset(
     (tokens.WORD, tokens.NUMBER, tokens.MARK, tokens.RATIO, tokens.CLAUSE, tokens.SENTENCE)
 )
-_ROLES: Final = {
-    "article": role.ARTICLE,
-    "verb": role.VERB,
-    "create_verb": role.CREATE,
-    "noun": role.NOUN,
-    "genre": role.GENRE,
-    "link": role.LINK,
-    "filler": role.FILLER,
-    "please": role.PLEASE,
-    "particle": role.PARTICLE,
-    "choice": role.CHOICE,
-    "correction": role.CORRECTION | role.FILLER,
-    "kept": role.KEPT,
-    "counted": role.COUNTED,
-    "negation_before": role.NOT_BEFORE,
-    "negation_after": role.NOT_AFTER,
-    "negation_within": role.WITHIN,
-    "negation_join": role.NOT_JOIN,
-    "frame_rate": role.FRAME_RATE,
-    "ratio_join": role.RATIO_JOIN,
-    "range_join": role.RANGE_JOIN,
-    "shot": role.SHOT,
-    "shot_list": role.SHOT_LIST | role.FILLER,
-    "limit": role.LIMIT,
-    "dollar": role.DOLLAR,
-    "cent": role.CENT,
-    "other_money": role.MONEY,
-    "switch_on": role.ON,
-    "switch_off": role.OFF,
-    "owned": role.OWNED,
-    "medium": role.MEDIUM,
-    "person": role.PERSON,
-    "near_miss": role.NEAR_MISS,
-    "rival": role.RIVAL,
-    "question": role.QUESTION,
-    "topic": role.TOPIC,
-    "chore": role.CHORE,
-    "state": role.STATE,
-    "picture": role.PICTURE,
-}
-"""A list of the grammar → what its phrases can be."""
 
 
 def _every(phrases: Mapping[str, Sequence[str]]) -> Iterable[str]:

@@ -2,48 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from mcp_server.language import attachments, context_rules, measures, spending_limit, typos
 from mcp_server.language import roles as role
 from mcp_server.language import tokens as tok
-from mcp_server.language.item import BREAK, MEASURE_WEIGHT, ORDER, WORD, Entry, Item
+from mcp_server.language.item import BREAK, ORDER, WORD, Entry, Item
 from mcp_server.language.lexicon import Lexicon
 from mcp_server.language.tokens import Token
 
 
 def itemise(found: Sequence[Token], lexicon: Lexicon) -> list[Item]:
     """Everything the text says, in order, with what it could mean."""
-    items = measures.merge_unknown_versions(_match(found, lexicon), lexicon)
-    typos.correct_units(items, lexicon)
-    items = measures.merge_measures(items, lexicon)
-    items = measures.mark_shots(items)
-    items = spending_limit.merge_limits(items, lexicon)
-    measures.note_counts(items)
-    context_rules.silence_compounds(items)
-    items = context_rules.bind_labels(items)
-    attachments.bind_objects(items, lexicon)
-    typos.correct_words(items, lexicon)
-    context_rules.silence_by_neighbours(items, lexicon)
-    context_rules.apply_negations(items)
-    context_rules.keep_choices(items)
-    attachments.take_attachments(items)
+    items, said = _match(found, lexicon)
+    for needed, rule in _RULES:
+        if said & needed:
+            rule(items, lexicon)
     return items
 
 
+_ANYTHING: Final = -1
+_RULES: Final[tuple[tuple[int, Callable[[list[Item], Lexicon], None]], ...]] = (
+    (role.NUMBER, typos.correct_units),
+    (role.NAME | role.NUMBER, measures.merge_measures),
+    (role.SHOT | role.SHOT_LIST, measures.mark_shots),
+    (role.LIMIT, spending_limit.merge_limits),
+    (role.COUNTED, measures.note_counts),
+    (_ANYTHING, context_rules.silence_compounds),
+    (_ANYTHING, context_rules.bind_labels),
+    (_ANYTHING, attachments.bind_objects),
+    (WORD, typos.correct_words),
+    (_ANYTHING, context_rules.silence_by_neighbours),
+    (role.CORRECTION | context_rules.NEGATION, context_rules.join_corrections),
+    (context_rules.NEGATION, context_rules.apply_negations),
+    (role.CHOICE, context_rules.keep_choices),
+    (_ANYTHING, attachments.take_attachments),
+)
+"""What the words mean together: each rule, in this order, if one of the roles it is about occurs at all."""
+_PIECES: Final = 60
+"""Nobody writes an order as one word of more: "1a1a1a…" is one strange word."""
 _BREAKS: Final = frozenset((tok.CLAUSE, tok.COLON, tok.SENTENCE, tok.OPENING, tok.CLOSING))
 
 
-def _match(found: Sequence[Token], lexicon: Lexicon) -> list[Item]:
+def _match(found: Sequence[Token], lexicon: Lexicon) -> tuple[list[Item], int]:
+    """The items of these tokens, and all the roles that occur."""
     items: list[Item] = []
-    at = 0
+    at = said = 0
     while at < len(found):
         token = found[at]
         step = at + 1
-        if token.kind in _BREAKS:
+        if found[min(at + _PIECES, len(found) - 1)].glued and _word_end(found, at, _PIECES) == at + _PIECES:
+            step = _word_end(found, at, len(found))
+            item = Item(token.start, found[step - 1].end, WORD, first=token.key)
+        elif token.kind in _BREAKS:
             item = Item(token.start, token.end, BREAK, first=token.key)
             item.sign = token.kind
+        elif token.kind == tok.ADDRESS:
+            item = attachments.named_file(token, items, lexicon)
         elif token.kind == tok.ID:
             item = _vendor_id(token, lexicon)
         elif (longest := _longest(found, at, items, lexicon)) is not None:
@@ -55,9 +71,10 @@ def _match(found: Sequence[Token], lexicon: Lexicon) -> list[Item]:
         else:
             item = _unknown(token)
         item.glued = token.glued
+        said |= item.roles
         items.append(item)
         at = step
-    return items
+    return items, said
 
 
 def _unknown(token: Token) -> Item:
@@ -78,15 +95,15 @@ def _longest(found: Sequence[Token], at: int, before: Sequence[Item], lexicon: L
     longest, glued = lexicon.longest(found, at), found[at].glued
     if longest is None or longest[1] - at < 2 or not (glued or "\uac00" <= found[at].key[:1] <= "\ud7a3"):
         return longest
-    end = _word_end(found, at, lexicon)
+    end = _word_end(found, at, lexicon.depth)
     within = glued and before and before[-1].has(WORD)
     torn = longest[1] > end and (within or longest[0].first_word > end - at)
     return lexicon.longest(found, at, end) if torn else longest
 
 
-def _word_end(found: Sequence[Token], at: int, lexicon: Lexicon) -> int:
+def _word_end(found: Sequence[Token], at: int, most: int) -> int:
     end = at + 1
-    while end < len(found) and found[end].glued and end - at < lexicon.depth:
+    while end < len(found) and found[end].glued and end - at < most:
         end += 1
     return end
 
@@ -98,15 +115,11 @@ def _without_last_word(
     entry, end = longest
     if end - at < 2 or end >= len(found) or not entry.roles & role.NAME or found[end - 1].glued:
         return longest
-    if _begins_wish(found, end - 1, lexicon) or _counts(found, end - 1, lexicon):
-        return lexicon.longest(found, at, end - 1) or longest
-    return longest
-
-
-def _begins_wish(found: Sequence[Token], at: int, lexicon: Lexicon) -> bool:
-    """“kling master file” is not “kling master”."""
-    longest = lexicon.longest(found, at)
-    return longest is not None and longest[1] > at + 1 and bool(longest[0].roles & role.WISH)
+    other = lexicon.longest(found, end - 1)
+    # "kling master file" is not "kling master".
+    begins = other is not None and other[1] > end and bool(other[0].roles & role.WISH)
+    shorter = lexicon.longest(found, at, end - 1) if begins or _counts(found, end - 1, lexicon) else None
+    return shorter or longest
 
 
 def _counts(found: Sequence[Token], at: int, lexicon: Lexicon) -> bool:
@@ -124,9 +137,8 @@ def _counts(found: Sequence[Token], at: int, lexicon: Lexicon) -> bool:
 
 def _vendor_id(token: Token, lexicon: Lexicon) -> Item:
     named = lexicon.names.named(token.key)
-    item = Item(token.start, token.end, role.NAME | role.WISH, first=token.key)
+    item = Item(token.start, token.end, WORD, first=token.key)
     assert named is not None  # the scan asked the same table
-    item.sets = named.sets
-    item.weight, item.scope = MEASURE_WEIGHT, role.STANDALONE
-    item.closes = "after_preposition"
+    item.wish(named.sets, role.STANDALONE, "after_preposition")
+    item.roles |= role.NAME
     return item

@@ -7,6 +7,7 @@ from typing import Final
 
 from mcp_server.language import roles as role
 from mcp_server.language import tokens as tok
+from mcp_server.language.attachments import is_own_clip
 from mcp_server.language.clauses import is_article, is_order, is_thing
 from mcp_server.language.item import BREAK, ORDER, WORD, Item, neighbour, values_by_field
 from mcp_server.language.lexicon import Lexicon
@@ -43,6 +44,8 @@ class OrderSpan:
         self.colon = 0
         """Whether a colon came after the name: what follows is the scene unless it is surely an order."""
         self.clause = at
+        self.unsettled = False
+        """Whether the clause before this one was not surely order."""
 
     def end(self) -> int:
         items = self.items
@@ -72,7 +75,8 @@ class OrderSpan:
         return self.commit
 
     def _break(self, at: int) -> None:
-        if self._solid(at):
+        self.unsettled = not self._solid(at)
+        if not self.unsettled:
             self._commit(at + 1)
         self.free = False
         self.wishes, self.standing = 0, False
@@ -85,20 +89,12 @@ class OrderSpan:
         if self.commit == at:
             return True
         if self.commit < self.clause:
-            return is_order(self.items, self.clause, at, role.EDGE, self.lexicon) and self._only_breaks(
-                self.commit, self.clause
-            )
+            return not self.unsettled and is_order(self.items, self.clause, at, role.EDGE, self.lexicon)
         wishes = [index for index in range(self.commit, at) if self.items[index].has(role.WISH)]
         if wishes:
-            return all(self._orders_by_itself(index, at) for index in wishes)
+            edges = (self.items[index].scope >= role.EDGE for index in wishes)
+            return all(edges) and not any(is_thing(self.items, index, at, self.lexicon) for index in wishes)
         return self.commit > self.start or all(item.has(role.PLEASE) for item in self.items[self.commit : at])
-
-    def _orders_by_itself(self, at: int, end: int) -> bool:
-        """Whether this wish is one in a clause that ends here."""
-        return self.items[at].scope >= role.EDGE and not is_thing(self.items, at, end, self.lexicon)
-
-    def _only_breaks(self, start: int, end: int) -> bool:
-        return all(item.has(BREAK) for item in self.items[start:end])
 
     def _commit(self, at: int) -> int:
         self.commit = at
@@ -108,13 +104,16 @@ class OrderSpan:
     def _step(self, at: int, item: Item) -> bool:
         """Takes one item in; False where the scene begins."""
         if item.has(role.NAME) and not (item.has(role.WISH) and self.colon):
-            self._name(at, item)
+            self._commit(at + 1)
+            self.free = True
+            if self.named < 0 and not item.negated:
+                self.named = at
         elif item.has(role.WISH):
             self._wish(at, item)
         elif item.has(role.NOUN) and self._is_clip(at):
             self._commit(at + 1)
             self.free = True
-            self.clip_asked = True
+            self.clip_asked = self.clip_asked or not is_own_clip(self.items, at, self.lexicon)
         elif item.has(role.LINK) and self._is_link(at):
             self._commit(at + 1)
             self.free = False
@@ -122,21 +121,21 @@ class OrderSpan:
             return self._word(at, item)
         return True
 
-    def _name(self, at: int, item: Item) -> None:
-        self._commit(at + 1)
-        self.free = True
-        if self.named < 0 and not item.negated:
-            self.named = at
-
     def _word(self, at: int, item: Item) -> bool:
         """The same for a word that asks for nothing itself."""
-        if _asks(item):
+        if item.has(role.CREATE_VERB) or (item.has(role.PLEASE) and not item.has(role.FILLER)):
+            # "generate", "please": it asks, and can be nothing else.
             if self.colon:
                 return item.has(role.PLEASE | role.FILLER | role.VERB)
             self._commit(at + 1)
-        elif self._is_recipient(at, item):
+        elif (
+            self.named == at - 1
+            and item.first in self.lexicon.firsts["recipient"]
+            and neighbour(self.items, at + 1).has(role.ARTICLE)
+        ):
+            # "kling me a sunset"
             self._commit(at + 1)
-        elif item.has(role.LABEL) and self._describes(at, item):
+        elif item.has(role.LABEL) and self._describes(at):
             self._commit(at + 1)
             self.free = True
         elif item.has(role.PARTICLE) and at > self.start:
@@ -158,12 +157,7 @@ class OrderSpan:
             self._commit(at)
         self.free = False
 
-    def _is_recipient(self, at: int, item: Item) -> bool:
-        """“kling me a sunset”."""
-        receives = item.first in self.lexicon.recipients and self.named == at - 1
-        return receives and neighbour(self.items, at + 1).has(role.ARTICLE)
-
-    def _describes(self, at: int, label: Item) -> bool:
+    def _describes(self, at: int) -> bool:
         """“the pro version”: a label after its own kind of wish says nothing more."""
         if at == self.start:
             return False
@@ -171,26 +165,21 @@ class OrderSpan:
         if before.roles == role.NAME and at > 1 and self.items[at - 2].has(role.WISH):
             # "the cheapest kling tier"
             return True
-        fields = {field for field, _ in before.sets}
-        if not self.colon or label.entry is None:
-            return bool(fields)
-        return bool(fields.intersection(label.entry.label)) and neighbour(self.items, at + 1).has(BREAK)
+        return bool(before.sets) and (not self.colon or neighbour(self.items, at + 1).has(BREAK))
 
     def _wish(self, at: int, item: Item) -> None:
         self.wishes += 1
         self.standing = self.standing or item.scope >= role.STANDALONE
         if self.free and (not neighbour(self.items, at + 1).has(WORD) or _may_lead_to_scene(item)):
             self.commit = at + 1
-        if item.scope == role.ANYWHERE and self._only_soft(at):
+        soft = BREAK | role.FILLER
+        if item.scope == role.ANYWHERE and all(one.has(soft) for one in self.items[self.commit : at]):
             self._commit(at + 1)
-
-    def _only_soft(self, at: int) -> bool:
-        return all(item.has(BREAK | role.FILLER) for item in self.items[self.commit : at])
 
     def _is_clip(self, at: int) -> bool:
         """Whether the noun here means the clip that is ordered."""
         following = neighbour(self.items, at + 1)
-        if following.first in self.lexicon.noun_not_before:
+        if following.first in self.lexicon.firsts["noun_not_before"]:
             return False
         if self.free:
             return True
@@ -232,12 +221,7 @@ class OrderSpan:
         noun = at + 1
         while noun - at <= _ADJECTIVES and neighbour(self.items, noun).has(WORD):
             noun += 1
-        return neighbour(self.items, noun).has(role.NOUN) and neighbour(self.items, noun + 1).has(role.LINK)
-
-
-def _asks(item: Item) -> bool:
-    """“generate”, “please”: it asks, and can be nothing else."""
-    return item.has(role.CREATE) or (item.has(role.PLEASE) and not item.has(role.FILLER))
+        return neighbour(self.items, noun).has(role.NOUN) and neighbour(self.items, noun + 1).has(role.LINK | BREAK)
 
 
 def _may_lead_to_scene(wish: Item) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,51 +14,67 @@ from mcp_server.language import roles as role
 from mcp_server.language import tokens
 from mcp_server.language.clauses import clause_start
 from mcp_server.language.item import BREAK, Item, any_has, neighbour
-from mcp_server.language.lexicon import lexicon
+from mcp_server.language.lexicon import Lexicon, lexicon
 from mcp_server.language.matcher import itemise
 from mcp_server.language.refusal import refusal
-from mcp_server.language.scene import Scene, scene_of
+from mcp_server.language.scene import scene_of
 from mcp_server.language.segmentation import Segmentation
+from mcp_server.language.strong_words import strong_words
 
-_SAID = {
-    "tier": "tiers",
-    "mode": "modes",
-    "model": "models",
-    "provider": "providers",
-    "vendor_model": "models",
-    "duration": "lengths",
-    "aspect_ratio": "shapes",
-    "resolution": "resolutions",
-    "audio": "answers about sound",
-    "off_peak": "answers about off-peak rendering",
-    "prefer": "preferences",
-    "max_cost_usd": "limits of price",
-}
 _EXCLUDABLE = frozenset(("tier", "model", "provider"))
 """Fields that "not this one" says enough about to order by."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Said:
-    """One value some words ask for."""
-
-    field: str
-    value: Any
-    weight: int
-    start: int
-    end: int
+_Said = tuple[str, Any, Item]
+"""A field, the value some words ask for, and those words."""
 
 
-def read(text: str, *, catalog: Catalog, folder: Path | None = None) -> Wishes:
-    """What these words ask for, which words asked for what, and what is left as the prompt."""
-    table = lexicon(catalog, folder)
+def read(
+    text: str, *, catalog: Catalog, folder: Path | None = None, named: bool = False, beside_scene: bool = False
+) -> Wishes:
+    """What these words ask for, which words asked for what, and what is left as the prompt.
+
+    `named`: that a Kling clip is wanted is known, so that the words need not say it; `beside_scene`: what it shall show
+    is said elsewhere.
+    """
     own = tokens.composed(text)
-    order = Segmentation(itemise(table.tokeniser.tokens(tokens.plain(own), table.names.is_id), table), table)
+    order = _order(own, lexicon(catalog, folder), named=named)
     refused = refusal(order, own)
-    if refused is not None:
-        return Wishes(none=refused.why, bare=refused.bare, prompt=own.strip() if refused.bare else "")
-    scene = scene_of(order, own)
-    return _WishBuilder(order, own).wishes(scene)
+    if (refused is not None and refused.asks) or (refused is None and beside_scene and order.is_instruction()):
+        order.take_everything()
+    wishes = _wishes(order, own)
+    if refused is None:
+        return wishes
+    return replace(wishes, prompt="", negative_prompt=None, shots=(), **refused._asdict())
+
+
+def read_scene(text: str, *, catalog: Catalog, beside_request: bool, folder: Path | None = None) -> Wishes:
+    """What a scene orders all the same: all that is said where it begins like an order or names Kling beside a wish,
+    else a length, a shape or sound in clauses of their own at its end. Beside a request, only the former counts.
+    """
+    own = tokens.composed(text)
+    order = _order(own, lexicon(catalog, folder), named=True)
+    if refusal(order, own) is None and order.is_order():
+        return _wishes(order, own)
+    order.keep_certain(nothing=beside_request)
+    return _wishes(order, own)
+
+
+def _wishes(order: Segmentation, text: str) -> Wishes:
+    media = order.take_media(text)
+    scene = scene_of(order, text)
+    unread = tuple(strong_words(order.items, order.taken, text, order.lexicon))
+    return _WishBuilder(order, text).wishes({**scene, **media, "unread": unread})
+
+
+def _order(text: str, table: Lexicon, *, named: bool) -> Segmentation:
+    items = itemise(table.tokeniser.tokens(tokens.plain(text), table.names.is_id), table)
+    if named and not any_has(items, role.NAME):
+        # As if the text began with "kling, ": beside the name far more would be an order than in a clause of its own.
+        comma = Item(0, 0, BREAK)
+        comma.sign = tokens.CLAUSE
+        items = [Item(0, 0, role.NAME), comma, *items]
+    return Segmentation(items, table)
 
 
 class _WishBuilder:
@@ -66,11 +83,12 @@ class _WishBuilder:
     def __init__(self, order: Segmentation, text: str) -> None:
         self.text = text
         self.said: list[_Said] = []
-        self.ruled_out: dict[str, list[Any]] = {}
+        self.ruled_out: defaultdict[str, list[Any]] = defaultdict(list)
         self.ruled_words: dict[str, str] = {}
         """Field → words that exclude a value of it, where exclusion is not enough to order by."""
-        self.complaints: dict[str, list[str]] = {}
-        self.notes: list[str] = []
+        self.complaints: defaultdict[str, list[str]] = defaultdict(list)
+        self.notes: list[tuple[str, str]] = []
+        """What to say of words that choose nothing, with the field they leave open; it may be settled elsewhere."""
         mended: set[str] | None = None
         """After a word of correction, up to the end of its clause: the fields said anew there."""
         for at, (item, taken) in enumerate(zip(order.items, order.taken, strict=True)):
@@ -78,96 +96,79 @@ class _WishBuilder:
                 fields = {field for field, _ in item.sets}
                 self._enter(item, corrected=(mended is not None and not fields & mended) or _corrects(order.items, at))
                 mended = None if mended is None else mended | fields
-            elif taken and _is_correction(item):
+            elif taken and (item.roles | item.entry.roles) & role.CORRECTION:
                 mended = set()
             elif mended and item.has(BREAK):
                 mended = None
 
-    def wishes(self, scene: Scene) -> Wishes:
-        """Agreed fields as wishes, the others as contradictions."""
+    def wishes(self, beside: Mapping[str, Any]) -> Wishes:
+        """Agreed fields as wishes, the others as contradictions; `beside`: what is no word of an order."""
         fields: dict[str, Any] = {}
-        fired: list[_Said] = []
-        for field in dict.fromkeys(one.field for one in self.said):
-            best = self._strongest(field)
-            values = {one.value for one in best}
-            if len(values) > 1:
-                self._complain(field, f"the words ask for different {_SAID[field]}: {self._quoted(best)}")
-            elif best[0].value in self.ruled_out.get(field, ()):
-                self._complain(field, f"“{best[0].value}” is both asked for and ruled out")
+        for field in dict.fromkeys(field for field, _, _ in self.said):
+            own = [one for one in self.said if one[0] == field]
+            top = max(item.weight for _, _, item in own)
+            best = [(value, f"“{self._words(item)}”") for _, value, item in own if item.weight == top]
+            value = best[0][0]
+            if any(other != value for other, _ in best):
+                said = dict.fromkeys(words for _, words in best)
+                self.complaints[field].append(f"the words ask for more than one `{field}`: {' and '.join(said)}")
+            elif value in self.ruled_out.get(field, ()):
+                self.complaints[field].append(f"“{value}” is both asked for and ruled out")
             elif field not in self.complaints:
-                fields[field] = best[0].value
-                fired += [one for one in self.said if one.field == field and one.value == best[0].value]
+                fields[field] = value
         self._settle_height(fields)
         for field, words in self.ruled_words.items():
             if field not in fields:
-                self._complain(field, f"“{words}” rules out, but the words do not say what to take instead")
-        return self._made(fields, fired, scene)
-
-    def _made(self, fields: dict[str, Any], fired: list[_Said], scene: Scene) -> Wishes:
+                self.complaints[field].append(f"“{words}” rules out, but the words do not say what to take instead")
         matched = tuple(
-            Match(words=self.text[one.start : one.end], start=one.start, field=one.field, value=_plain(one.value))
-            for one in sorted(fired, key=lambda one: one.start)
-            if one.field in fields
+            Match(words=self._words(item), start=item.start, field=field, value=_plain(value))
+            for field, value, item in sorted(self.said, key=lambda one: one[2].start)
+            if fields.get(field) == value
         )
         sentences = (sentence for found in self.complaints.values() for sentence in found)
         return Wishes(
             **fields,
+            **beside,
             not_tiers=self._excluded("tier"),
             not_models=self._excluded("model"),
             not_providers=self._excluded("provider"),
-            prompt=scene.prompt,
-            negative_prompt=scene.negative_prompt or None,
-            shots=scene.shots,
             matched=matched,
-            notes=tuple(dict.fromkeys(self.notes)),
+            notes=tuple(dict.fromkeys(note for field, note in self.notes if field not in fields)),
             contradictions=tuple(dict.fromkeys(sentences)),
             unsettled=tuple(self.complaints),
         )
 
     def _enter(self, item: Item, *, corrected: bool) -> None:
-        words = self.text[item.start : item.end]
+        words = self._words(item)
         if item.complaint:
-            self._complain(item.about, item.complaint)
+            self.complaints[item.about].append(item.complaint)
         if item.note:
-            self.notes.append(f"“{words}”: {item.note}")
+            self.notes.append((item.entry.about, f"“{words}”: {item.note}"))
         for field, value in item.sets:
             if corrected:
-                self.said = [one for one in self.said if one.field != field]
+                self.said = [one for one in self.said if one[0] != field]
             if not item.negated:
-                self.said.append(_Said(field, value, item.weight, item.start, item.end))
+                self.said.append((field, value, item))
             elif field in _EXCLUDABLE:
-                self.ruled_out.setdefault(field, []).append(value)
+                self.ruled_out[field].append(value)
             elif field == "audio":
-                self.said.append(_Said(field, not value, item.weight, item.start, item.end))
+                self.said.append((field, not value, item))
             elif field not in ("off_peak", "prefer"):
                 self.ruled_words[field] = words
-
-    def _strongest(self, field: str) -> list[_Said]:
-        own = [one for one in self.said if one.field == field]
-        top = max(one.weight for one in own)
-        return [one for one in own if one.weight == top]
 
     def _settle_height(self, fields: dict[str, Any]) -> None:
         """4K is a tier and a height of picture at once; another height beside it cannot be meant."""
         height = fields.get("resolution")
         if fields.get("tier") == "4k" and height is not None:
             for field in ("tier", "resolution"):
-                self._complain(field, f"the words ask for 4K and for {height}")
+                self.complaints[field].append(f"the words ask for 4K and for {height}")
                 del fields[field]
 
     def _excluded(self, field: str) -> tuple[Any, ...]:
         return tuple(dict.fromkeys(self.ruled_out.get(field, ())))
 
-    def _complain(self, field: str, sentence: str) -> None:
-        self.complaints.setdefault(field, []).append(sentence)
-
-    def _quoted(self, said: list[_Said]) -> str:
-        words = (f"“{self.text[one.start : one.end]}”" for one in said)
-        return " and ".join(dict.fromkeys(words))
-
-
-def _is_correction(item: Item) -> bool:
-    return item.has(role.CORRECTION) or (item.entry is not None and bool(item.entry.roles & role.CORRECTION))
+    def _words(self, item: Item) -> str:
+        return self.text[item.start : item.end]
 
 
 def _corrects(items: Sequence[Item], at: int) -> bool:

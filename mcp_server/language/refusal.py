@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from mcp_server.language import roles as role
 from mcp_server.language import tokens as tok
+from mcp_server.language.clauses import sentence_of
 from mcp_server.language.item import BREAK, WORD, Item, any_has, neighbour
 from mcp_server.language.measures import SHOT_HEAD
 from mcp_server.language.segmentation import Segmentation
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """The reason, and whether the text may still be the scene of a call that is surely about Kling."""
+class Refusal(NamedTuple):
+    """The reason, and whether the text is a question about something that could be ordered."""
 
-    why: str
-    bare: bool = False
+    none: str
+    asks: bool = False
+    rival: bool = False
+    """Whether another model is named for it."""
 
 
 def refusal(order: Segmentation, text: str) -> Refusal | None:
     """The reason, or None for an order."""
     items = order.items
     anchor = order.named if order.named >= 0 else _provider(order)
-    if anchor >= 0:
+    if anchor >= 0 and not order.tool_named:
         why = _why_no_order(order, anchor)
-        return Refusal(why) if why else None
+        start, end = sentence_of(items, anchor)
+        return Refusal(why, asks=why == _ASK or any_has(items[start:end], role.TOPIC)) if why else None
     if any(item.has(role.NAME) and item.negated for item in items):
         return Refusal("they want a video, but not from Kling")
-    if any_has(items, role.NAME):
+    if any_has(items, role.NAME) and not order.tool_named:
         return Refusal("they mention Kling, but order nothing")
     return _unnamed(order, text)
 
@@ -39,12 +42,14 @@ _ASK = "they ask about Kling, but order nothing"
 
 def _why_no_order(order: Segmentation, anchor: int) -> str:
     """Why a text with the name in it orders nothing; empty for an order."""
-    start, end = _sentence(order.items, anchor)
+    start, end = sentence_of(order.items, anchor)
     if _is_comparison(order.items, anchor, start, end):
         return "they compare Kling with another model"
     if opening := _opening(order.items, anchor, start, end):
         return opening
-    if _is_ability(order, anchor) or _is_topic(order, anchor, start, end) or _is_doubt(order, start, end):
+    # "can kling make 4k videos": with nothing to film it is a question.
+    ability = order.items[anchor].first in order.lexicon.firsts["asking"] and not _films(order)
+    if ability or _is_topic(order, anchor, start, end) or _is_doubt(order, start, end):
         return _ASK
     if _is_statement(order, anchor):
         return "they say something about Kling, but order nothing"
@@ -67,11 +72,6 @@ def _opening(items: Sequence[Item], anchor: int, start: int, end: int) -> str:
     return "they ask for something else than a video" if items[first].has(role.CHORE | role.TOPIC) and joined else ""
 
 
-def _is_ability(order: Segmentation, anchor: int) -> bool:
-    """“can kling make 4k videos”: with nothing to film it is a question."""
-    return order.items[anchor].first in order.lexicon.asking and not _films(order)
-
-
 def _left(order: Segmentation, start: int, end: int) -> list[Item]:
     """What is no part of the order here."""
     return [order.items[at] for at in range(start, end) if not order.taken[at]]
@@ -86,14 +86,26 @@ def _unnamed(order: Segmentation, text: str) -> Refusal | None:
     """Why a text without the name orders nothing; None when it surely asks for a clip."""
     items = order.items
     if named := _something_else(items, text):
-        return Refusal(named)
-    if neighbour(items, _first(items, 0)).has(role.QUESTION | role.CHORE):
-        return Refusal("they ask for something else than a video")
+        return Refusal(named, rival=True)
+    first = neighbour(items, _first(items, 0))
+    if first.has(role.QUESTION | role.CHORE):
+        asks = any_has(items, role.TOPIC) or first.has(role.QUESTION)
+        return Refusal("they ask for something else than a video", asks=asks)
     if _opens_with_picture(items):
         return Refusal("they ask for a picture, not for a video")
-    if _is_surely_clip(order):
+    if order.tool_named and _is_price_question(order):
+        return Refusal(_ASK, asks=True)
+    if order.tool_named or _is_surely_clip(order):
         return None
-    return Refusal("they name neither Kling nor a video", bare=any_has(items, WORD))
+    return Refusal("they name neither Kling nor a video")
+
+
+def _is_price_question(order: Segmentation) -> bool:
+    """“4Kだといくらになりますか”, “4K的话要花多少钱？”: a topic, with a question mark or hardly another word."""
+    if _is_topic(order, 0, 0, len(order.items)):
+        return True
+    topics = [at for at, item in enumerate(order.items) if item.has(role.TOPIC)]
+    return any(neighbour(order.items, sentence_of(order.items, at)[1]).first == "?" for at in topics)
 
 
 def _something_else(items: Sequence[Item], text: str) -> str:
@@ -121,20 +133,12 @@ def _provider(order: Segmentation) -> int:
     return -1
 
 
-def _sentence(items: Sequence[Item], at: int) -> tuple[int, int]:
-    start, end = at, at
-    while start and items[start - 1].sign != tok.SENTENCE:
-        start -= 1
-    while end < len(items) and items[end].sign != tok.SENTENCE:
-        end += 1
-    return start, end
-
-
 def _first(items: Sequence[Item], start: int) -> int:
     """The first word that says anything."""
     at = start
     while at < len(items) and not items[at].has(role.QUESTION | role.CHORE):
-        if not items[at].has(BREAK | role.PLEASE | role.ARTICLE) and items[at].roles != role.FILLER:
+        said = items[at].end > items[at].start
+        if said and not items[at].has(BREAK | role.PLEASE | role.ARTICLE) and items[at].roles != role.FILLER:
             break
         at += 1
     return at
@@ -144,10 +148,10 @@ def _is_comparison(items: Sequence[Item], anchor: int, start: int, end: int) -> 
     """“kling or sora”: nothing but joining words between the two."""
     for step in (1, -1):
         at = anchor + step
-        while start <= at < end and not items[at].has(BREAK | role.VERB | role.CREATE):
+        while start <= at < end and not items[at].has(BREAK | role.VERB | role.CREATE_VERB):
             if items[at].has(role.RIVAL):
                 return True
-            if items[at].has(WORD) and not items[at].has(role.TOPIC | role.NOT_JOIN):
+            if items[at].has(WORD) and not items[at].has(role.TOPIC | role.CHOICE):
                 break
             at += step
     return False
@@ -186,7 +190,7 @@ def _is_doubt(order: Segmentation, start: int, end: int) -> bool:
     if neighbour(order.items, end).first != "?":
         return False
     sentence = order.items[start:end]
-    if any_has(sentence, role.VERB | role.CREATE | role.NOUN | role.PLEASE):
+    if any_has(sentence, role.VERB | role.CREATE_VERB | role.NOUN | role.PLEASE):
         return False
     if any(item.has(BREAK) and item.sign != tok.OPENING for item in sentence):
         return False
@@ -219,7 +223,7 @@ def _is_statement(order: Segmentation, anchor: int) -> bool:
 
 def _is_possessive(order: Segmentation, at: int) -> bool:
     """“kling's servers”; not “kling's pro”."""
-    owns = order.items[at].first in order.lexicon.possessives and at + 1 < len(order.items)
+    owns = order.items[at].first in order.lexicon.firsts["possessive"] and at + 1 < len(order.items)
     return owns and not order.items[at + 1].has(role.WISH | role.NAME)
 
 
@@ -228,7 +232,7 @@ def _wishes_or_ends(items: Sequence[Item], at: int) -> bool:
     if neighbour(items, at).has(BREAK):
         return True
     while not neighbour(items, at).has(BREAK):
-        if items[at].has(role.WISH | role.VERB | role.CREATE):
+        if items[at].has(role.WISH | role.VERB | role.CREATE_VERB):
             return True
         at += 1
     return False
@@ -239,12 +243,12 @@ def _only_rules_out(order: Segmentation) -> bool:
     wishes = list(order.wishes())
     if not wishes or not all(item.negated for item in wishes):
         return False
-    return not any_has(order.items, role.VERB | role.CREATE | role.NOUN) and not _films(order)
+    return not any_has(order.items, role.VERB | role.CREATE_VERB | role.NOUN) and not _films(order)
 
 
 def _is_picture(order: Segmentation, anchor: int) -> bool:
     """“make a kling image of a dog”."""
-    asked = any_has(order.items[:anchor], role.VERB | role.CREATE)
+    asked = any_has(order.items[:anchor], role.VERB | role.CREATE_VERB)
     return asked and neighbour(order.items, anchor + 1).has(role.PICTURE) and not order.taken[anchor + 1]
 
 
@@ -255,7 +259,7 @@ _VERSION = 4
 def _is_ordered(items: Sequence[Item], at: int) -> bool:
     """Whether this name stands where the maker of the clip is named."""
     before = neighbour(items, at - 1)
-    if before.has(BREAK | role.FILLER | role.VERB | role.CREATE | role.PLEASE):
+    if before.has(BREAK | role.FILLER | role.VERB | role.CREATE_VERB | role.PLEASE):
         return True
     end = at + 1
     while end - at < _VERSION and neighbour(items, end).has(role.RIVAL | role.NUMBER):
@@ -269,6 +273,6 @@ def _opens_with_picture(items: Sequence[Item]) -> bool:
     for at, item in enumerate(items):
         if item.has(role.PICTURE):
             return neighbour(items, at + 1).has(role.LINK)
-        if not item.has(role.VERB | role.CREATE | role.ARTICLE | role.FILLER | role.PLEASE):
+        if not item.has(role.VERB | role.CREATE_VERB | role.ARTICLE | role.FILLER | role.PLEASE) and item.end:
             break
     return False

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from mcp_server.domain.request import Shot
 from mcp_server.language import roles as role
@@ -22,17 +22,8 @@ _MARKUP = re.compile(r"^(?:[>=|~ ]+|[*_]+\s+)+")
 """What is left of signs that led from the order to the scene: "|", "**"."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """What shall be seen, and what shall not."""
-
-    prompt: str
-    negative_prompt: str
-    shots: tuple[Shot, ...]
-
-
-def scene_of(order: Segmentation, text: str) -> Scene:
-    """The scene in `text`, which the order was read from."""
+def scene_of(order: Segmentation, text: str) -> dict[str, Any]:
+    """What shall be seen in the clip that `text` orders, and what shall not, by field of `Wishes`."""
     items = order.items
     heads = [at for at, item in enumerate(items) if item.sign == SHOT_HEAD]
     if heads:
@@ -41,19 +32,17 @@ def scene_of(order: Segmentation, text: str) -> Scene:
     start = next((at + 1 for at, item in enumerate(items) if item.sign == "prompt"), 0)
     end = heads[0] if heads else len(items)
     prompt = _text(order, text, start, end) or _text(order, text, 0, end)
-    shots = tuple(_shot(order, text, first, last) for first, last in _bounds(heads, len(items)))
-    return Scene(prompt, negative, shots)
-
-
-def _shot(order: Segmentation, text: str, first: int, last: int) -> Shot:
-    sets = dict(order.items[first].sets)
-    return Shot(prompt=_text(order, text, first + 1, last), duration=sets.get("duration"))
+    shots = tuple(
+        Shot(prompt=_text(order, text, first + 1, last), duration=dict(items[first].sets).get("duration"))
+        for first, last in pairwise([*heads, len(items)])
+    )
+    return {"prompt": prompt, "negative_prompt": negative or None, "shots": shots}
 
 
 def _own_lengths(order: Segmentation, heads: Sequence[int]) -> None:
     """A length said within a shot is that shot's own; in the last one only if the others have theirs, too."""
     items = order.items
-    for first, last in _bounds(heads, len(items)):
+    for first, last in pairwise([*heads, len(items)]):
         if first == heads[-1] and not all(items[head].sets for head in heads[:-1]):
             return
         if not items[first].sets:
@@ -68,10 +57,6 @@ def _own_length(order: Segmentation, first: int, last: int) -> None:
             said[0].roles = role.FILLER
             order.taken[start:end] = [True] * (end - start)
             return
-
-
-def _bounds(heads: Sequence[int], end: int) -> list[tuple[int, int]]:
-    return list(pairwise([*heads, end])) if heads else []
 
 
 def _negative(order: Segmentation, text: str) -> str:
@@ -119,7 +104,7 @@ def _pieces(order: Segmentation, text: str, runs: Sequence[tuple[int, int]], end
 
 def _is_asked(order: Segmentation) -> bool:
     return any(
-        taken and item.has(role.PLEASE | role.NAME) and item.first in order.lexicon.asking
+        taken and item.has(role.PLEASE | role.NAME) and item.first in order.lexicon.firsts["asking"]
         for item, taken in zip(order.items, order.taken, strict=True)
     )
 
@@ -144,12 +129,12 @@ def _runs(order: Segmentation, start: int, end: int) -> list[tuple[int, int]]:
 
 
 def _without_join(order: Segmentation, runs: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Without the word that only joined the scene to an order before it: "… with sound but without music"."""
+    """Without the word that only joined the scene to an order before it: "… 4k and a fox"."""
     if not runs or runs[0][0] == 0:
         return runs
     first, last = runs[0]
     beside = order.taken[first - 1] and not order.items[first - 1].has(BREAK)
-    joins = beside and last - first > 1 and order.items[first].first in order.lexicon.joins
+    joins = beside and last - first > 1 and order.items[first].first in order.lexicon.firsts["join"]
     return [(first + 1, last), *runs[1:]] if joins else runs
 
 

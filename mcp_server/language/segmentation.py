@@ -7,11 +7,21 @@ the last sentence ("… in 4k"), or carry a label ("duration: 10"). Everything e
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from mcp_server.language import roles as role
 from mcp_server.language import tokens as tok
-from mcp_server.language.clauses import clause_start, inner_orders, is_article, is_order
+from mcp_server.language.attachments import is_own_clip, media_named
+from mcp_server.language.clauses import (
+    MEASURES,
+    clause_start,
+    clauses_of,
+    inner_orders,
+    is_article,
+    is_order,
+    is_told,
+    sentence_of,
+)
 from mcp_server.language.item import BREAK, ORDER, WORD, Item, any_has, neighbour, values_by_field
 from mcp_server.language.lexicon import Lexicon
 from mcp_server.language.measures import SHOT_HEAD
@@ -28,6 +38,8 @@ class Segmentation:
         self.items = items
         self.lexicon = lexicon
         self.taken = [False] * len(items)
+        self.tool_named = bool(items) and items[0].has(role.NAME) and not items[0].end
+        """Whether the name is no word of the text: whoever reads knows that a Kling clip is wanted."""
         self.named = -1
         """The place of the name that carries the order; -1 when none does."""
         self.clip_asked = False
@@ -41,15 +53,69 @@ class Segmentation:
         if self.named < 0:
             self._name_further_on(head)
         self._close()
-        self._take_inner_orders()
-        self._labelled()
-        self.certain |= {at for at, item in enumerate(items) if self.taken[at] and item.scope == role.ANYWHERE}
+        said = {field for item in self.wishes() for field, _ in item.sets}
+        self._take_all(inner_orders(items[: self._shots], self.taken, said, lexicon))
+        labelled = [at for at, item in enumerate(items) if item.scope == role.ANYWHERE and item.has(role.WISH)]
+        for at in labelled:
+            self.taken[at] = True
+        self.certain.update(labelled)
 
     def wishes(self) -> Iterable[Item]:
         """The items of the order that ask for something."""
         return (item for item, taken in zip(self.items, self.taken, strict=True) if taken and item.has(role.WISH))
 
-    # -- the beginning ----------------------------------------------------------------------------------------
+    def take_everything(self) -> None:
+        """Where nothing in the text is a scene, every wish in it counts."""
+        self.taken = [not item.has(WORD) for item in self.items]
+
+    def is_instruction(self) -> bool:
+        """Whether hardly a word of this is a scene: "deixa na vertical", beside a scene that was given apart."""
+        return sum(item.has(WORD) and not item.address for item in self.items) <= _CHATTER
+
+    def is_order(self) -> bool:
+        """Whether a text that should be a scene is an order: it names Kling beside a wish, or opens with wishes and
+        a colon.
+        """
+        wishes = [at for at in self.certain if self.items[at].sets]
+        if not self.tool_named or any(item.sign == "prompt" for item in self.items):
+            return bool(wishes)
+        colon = next((at for at, item in enumerate(self.items) if item.sign == tok.COLON), 0)
+        opening = [self.items[at] for at in wishes if at < colon]
+        sure = any(item.scope >= role.STANDALONE or item.asks_for("tier") for item in opening)
+        return all(self.taken[:colon]) and (sure or len(opening) > 1)
+
+    def keep_certain(self, *, nothing: bool) -> None:
+        """Leaves of the order what a scene hardly says: labels, and clauses at the end that only measure the clip.
+
+        A file that a scene names is not taken: it may be what the scene shows.
+        """
+        for item in self.items:
+            item.medium = ""
+        kept = {at for at, item in enumerate(self.items) if item.scope == role.ANYWHERE}
+        for start, stop in reversed(clauses_of(self.items, 0, len(self.items))):
+            if not all(self.taken[start:stop]):
+                break
+            if self._only_measures(start, stop):
+                kept |= set(range(start, stop))
+        self.taken = [taken and at in kept and not nothing for at, taken in enumerate(self.taken)]
+
+    def _only_measures(self, start: int, end: int) -> bool:
+        said = [item for item in self.items[start:end] if item.has(role.WISH)]
+        return bool(said) and all(item.scope >= role.STANDALONE and set(dict(item.sets)) <= MEASURES for item in said)
+
+    def take_media(self, text: str) -> dict[str, Any]:
+        """The addresses and files that are named, by argument; with what only leads up to them they leave the scene."""
+        if not any(item.address for item in self.items):
+            return {}
+        references = any(("mode", "reference-to-video") in item.sets for item in self.wishes())
+        found = media_named(self.items, text, self.lexicon, references=references)
+        for start, end in clauses_of(self.items, 0, len(self.items)):
+            named = [at for at in range(start, end) if self.items[at].medium]
+            if named and all(item.has(ORDER) for item in self.items[start:end]):
+                named = list(range(start, end))
+            for at in named:
+                self.taken[at] = True
+        return found
 
     def _head(self) -> int:
         end = self._span_end(0, free=False)
@@ -69,17 +135,10 @@ class Segmentation:
 
     def _opening_verb(self) -> int:
         """“Make a fox … with kling”: the verb goes, the article stays with the scene."""
-        for at, item in enumerate(self.items):
-            following = self.items[at + 1] if at + 1 < len(self.items) else None
-            if (
-                item.has(role.VERB)
-                and following is not None
-                and (
-                    following.first in self.lexicon.indefinite
-                    or following.has(role.NUMBER | role.GENRE)
-                    or not following.first
-                )
-            ):
+        for at, item in enumerate(self.items[:-1]):
+            following = self.items[at + 1]
+            begins = not following.first or following.first in self.lexicon.firsts["indefinite"]
+            if item.has(role.VERB) and (begins or following.has(role.NUMBER | role.GENRE)):
                 return at + 1
             if not item.has(role.PLEASE | role.FILLER):
                 break
@@ -94,8 +153,6 @@ class Segmentation:
             self.named = span.named
         return end
 
-    # -- a name in the middle or at the end -------------------------------------------------------------------
-
     def _name_further_on(self, start: int) -> None:
         for at in range(start, len(self.items)):
             item = self.items[at]
@@ -106,7 +163,7 @@ class Segmentation:
     def _is_order_place(self, at: int) -> bool:
         before, after = neighbour(self.items, at - 1), neighbour(self.items, at + 1)
         return after.has(BREAK | role.WISH | role.NOUN | role.PARTICLE | role.GENRE) or before.has(
-            BREAK | role.FILLER | role.VERB | role.CREATE | role.LINK
+            BREAK | role.FILLER | role.VERB | role.CREATE_VERB | role.LINK
         )
 
     def _take_around(self, at: int, start: int) -> None:
@@ -116,7 +173,7 @@ class Segmentation:
         if self.items[end - 1].sign == tok.COLON:
             left = self._request_start(left)
         elif beside_scene and self._is_whole_request(left, at, end):
-            left = max(start, self._sentence_start(left))
+            left = max(start, sentence_of(self.items, left)[0])
         if beside_scene and self.items[left - 1].has(role.GENRE):
             # "a 15s spot in kling pro of a car": the kind of clip stays, with what it shows.
             end = self._first(role.LINK, at, end)
@@ -155,22 +212,15 @@ class Segmentation:
     def _is_whole_request(self, left: int, at: int, end: int) -> bool:
         """“Would you mind making a kling video of …”: an article, the name, a noun and what links it to the scene."""
         begins = left > 0 and self.items[left - 1].has(role.ARTICLE) and not self.items[left - 1].has(WORD)
-        before = self.items[self._sentence_start(left) : left]
+        before = self.items[sentence_of(self.items, left)[0] : left]
         short = sum(item.has(WORD) for item in before) <= _CHATTER and not any_has(before, BREAK)
         return begins and short and self._linked_noun(at, end) < end
 
-    def _sentence_start(self, at: int) -> int:
-        while at and self.items[at - 1].sign != tok.SENTENCE:
-            at -= 1
-        return at
-
     def _request_start(self, at: int) -> int:
         """“Make me something with kling pro: …”: what leads up to such a colon is not the scene."""
-        start = self._sentence_start(at)
-        opens = self.items[start].has(role.VERB | role.CREATE | role.PLEASE)
+        start = sentence_of(self.items, at)[0]
+        opens = self.items[start].has(role.VERB | role.CREATE_VERB | role.PLEASE)
         return start if opens and not any_has(self.items[start:at], BREAK) else at
-
-    # -- the end ----------------------------------------------------------------------------------------------
 
     def _close(self) -> None:
         """Clauses at the end that say nothing but what is wanted, then the tail of the last sentence."""
@@ -193,9 +243,11 @@ class Segmentation:
         self._take_all(tail)
 
     def _agree(self, clauses: Iterable[tuple[int, int]]) -> bool:
-        """“…, 10 seconds, 9 seconds, 8 seconds” counts down; it orders nothing."""
-        said = (item for start, end in clauses for item in self.items[start:end] if not item.negated)
-        return all(len(found) == 1 for found in values_by_field(said).values())
+        """“…, 10 seconds, 9 seconds, 8 seconds” counts down and orders nothing; two values are a correction, or asked
+        about.
+        """
+        said = [item for start, end in clauses for item in self.items[start:end] if not item.negated]
+        return any_has(said, role.CORRECTION) or all(len(found) <= 2 for found in values_by_field(said).values())
 
     def _tail(self, start: int, end: int) -> None:
         """“… of a neon city in 4k for 10 seconds with sound”."""
@@ -205,11 +257,11 @@ class Segmentation:
         if low == start:
             return
         cut = self._closing_wishes(low, end)
-        verbs = any_has(self.items[low:end], role.VERB | role.CREATE)
+        verbs = any_has(self.items[low:end], role.VERB | role.CREATE_VERB)
         if cut == end:
             cut = self._closing_request(low, end, verbs=verbs)
         elif verbs:
-            while cut > low and self.items[cut - 1].has(role.NOUN | role.PARTICLE | role.CREATE):
+            while cut > low and self.items[cut - 1].has(role.NOUN | role.PARTICLE | role.CREATE_VERB):
                 cut -= 1
         certain = set(self.certain)
         self._take(cut, end)
@@ -224,17 +276,16 @@ class Segmentation:
                 if not self._may_close(at, cut):
                     break
                 cut = at
-            elif item.has(role.NAME) or (at + 1 == cut < end and self._leads_to(item)):
+            elif item.has(role.NAME) or (
+                at + 1 == cut < end and (item.has(role.FILLER) or item.first in self.lexicon.firsts["closing"])
+            ):
                 cut = at
         return cut
-
-    def _leads_to(self, item: Item) -> bool:
-        return item.has(role.FILLER) or item.first in self.lexicon.closing_words("provider")
 
     def _may_close(self, at: int, cut: int) -> bool:
         """Whether this wish may end the last sentence, or stand before those from `cut` on, which do."""
         item, before, following = self.items[at], self.items[at - 1], neighbour(self.items, at + 1)
-        if self._describes_scene(at):
+        if is_told(self.items, at, self.lexicon) or any(self._is_scenery(*said) for said in item.sets):
             return False
         if is_article(before):
             return following.has(role.LABEL) and self.items[at - 2].has(role.FILLER)
@@ -242,20 +293,12 @@ class Segmentation:
             return True
         if item.closes != "after_preposition":
             return item.scope >= role.EDGE and self._is_listed(at, cut)
-        field = item.sets[0][0] if item.sets else "other"
-        return self.run_on or self._is_listed(at, cut) or before.first in self.lexicon.closing_words(field)
+        return self.run_on or self._is_listed(at, cut) or before.first in self.lexicon.firsts["closing"]
 
     def _is_listed(self, at: int, cut: int) -> bool:
         """Whether another wish stands right beside this one, or the name after it."""
         following = cut == at + 1 and neighbour(self.items, cut).has(role.WISH | role.NAME)
         return following or (self.run_on and self.items[at - 1].has(role.WISH))
-
-    def _describes_scene(self, at: int) -> bool:
-        leading = [item.first for item in self.items[max(0, at - 2) : at]]
-        return any(
-            self.lexicon.blocks(field, leading) or self._is_scenery(field, value)
-            for field, value in self.items[at].sets
-        )
 
     def _is_scenery(self, field: str, value: object) -> bool:
         """What was settled beside the name, and a length nobody sells, are not settled by a sentence's last words."""
@@ -267,10 +310,10 @@ class Segmentation:
     def _closing_request(self, low: int, end: int, *, verbs: bool) -> int:
         """Languages that say "video" and "make" last: "猫がピアノを弾く動画を作って"."""
         ordered = [item for item, taken in zip(self.items[:low], self.taken, strict=False) if taken]
-        opened = any_has(ordered, role.VERB | role.CREATE | role.PLEASE)
+        opened = any_has(ordered, role.VERB | role.CREATE_VERB | role.PLEASE)
         named = any_has(ordered, role.NOUN)
         first = self._first(role.NOUN, low, end)
-        if first == end:
+        if first == end or (first + 1 == end and is_own_clip(self.items, first, self.lexicon)):
             return self._closing_verbs(low, end) if opened or named else end
         if not verbs and (named or not opened):
             return end
@@ -280,19 +323,11 @@ class Segmentation:
         return first
 
     def _closing_verbs(self, low: int, end: int) -> int:
-        found = [at for at in range(low, end) if _may_be_last(self.items[at])]
+        """Words of ordering where they are said last, "作って", "machen"; "she learns to run" is the scene's own."""
+        last = role.VERB | role.CREATE_VERB
+        said = ((at, self.items[at]) for at in range(low, end))
+        found = [at for at, item in said if item.has(role.PLEASE) or (item.has(last) and item.has(role.FINAL))]
         return found[0] if found and found[-1] == end - 1 else end
-
-    # -- within the scene -------------------------------------------------------------------------------------------
-
-    def _take_inner_orders(self) -> None:
-        said = {field for item in self.wishes() for field, _ in item.sets}
-        self._take_all(inner_orders(self.items[: self._shots], self.taken, said, self.lexicon))
-
-    def _labelled(self) -> None:
-        for at, item in enumerate(self.items):
-            if item.scope == role.ANYWHERE and item.has(role.WISH):
-                self.taken[at] = True
 
     def _take_all(self, clauses: Iterable[tuple[int, int]]) -> None:
         for start, end in clauses:
@@ -302,8 +337,3 @@ class Segmentation:
         for at in range(start, end):
             self.taken[at] = not self.items[at].has(role.KEPT)
         self.certain.update(at for at in range(start, end) if self.items[at].has(role.WISH))
-
-
-def _may_be_last(item: Item) -> bool:
-    """A word of ordering where languages say it last, "作って", "machen"; "she learns to run" is the scene's own."""
-    return item.has(role.PLEASE) or (item.has(role.VERB | role.CREATE) and item.has(role.FINAL))

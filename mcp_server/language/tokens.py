@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
+
+from mcp_server.language.addresses import addresses, medium_of
 
 WORD: Final = "word"
 NUMBER: Final = "number"
@@ -17,6 +19,8 @@ RATIO: Final = "ratio"
 SIZE: Final = "size"
 ID: Final = "id"
 QUOTE: Final = "quote"
+ADDRESS: Final = "address"
+"""A web address or a file: its key is what kind of medium its ending says."""
 MARK: Final = "mark"
 """A sign or emoji: it means nothing here, but it belongs to the text."""
 CLAUSE: Final = "clause"
@@ -53,8 +57,7 @@ def _pattern(elisions: Iterable[str], possessives: Iterable[str]) -> re.Pattern[
     ending = "|".join(re.escape(ending.lstrip("'")) for ending in possessives) or _NEVER
     return re.compile(
         rf"""
-        (?P<address>https?://[^\s<>"'、。，）)\]]+)
-      | (?P<size>\d{{3,4}}[x×*]\d{{3,4}}(?!\d))
+        (?P<size>\d{{3,4}}[x×*]\d{{3,4}}(?!\d))
       | (?P<ratio>(?<![\d.])(?<!\d:)\d{{1,2}}(?:[:/x×]|\ [:x×]\ )\d{{1,2}}(?![\d:.]\d|\d))
       | (?P<number>\d{{1,9}}(?:\.\d{{1,9}})?)
       | (?P<elision>(?:{elided})['’](?={_LETTER}))
@@ -69,13 +72,20 @@ def _pattern(elisions: Iterable[str], possessives: Iterable[str]) -> re.Pattern[
     )
 
 
-_RAW_ID = re.compile(r"[A-Za-z0-9]+(?:[-._/]+[A-Za-z0-9]+)*")
+_JOINED_RUN: Final = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9]++(?:[-._/]++[A-Za-z0-9]++)+")
+"""What an id can look like: every one of them has a joint."""
 
-_CLAUSE_SIGNS: Final = frozenset(",;、|·・→—–-~〜•/")
-_COLON_SIGNS: Final = frozenset(":=")
-_SENTENCE_SIGNS: Final = frozenset(".!?。…\n")
-_OPENING_SIGNS: Final = frozenset("([{【〔¿¡")
-_CLOSING_SIGNS: Final = frozenset(")]}】〕")
+_SIGNS: Final = {
+    sign: kind
+    for kind, signs in (
+        (CLAUSE, ",;、|·・→—–-~〜•/"),
+        (COLON, ":="),
+        (SENTENCE, ".!?。…\n"),
+        (OPENING, "([{【〔¿¡"),
+        (CLOSING, ")]}】〕"),
+    )
+    for sign in signs
+}
 _INVISIBLE: Final = frozenset(("Cf", "Cc", "Mn", "Me"))
 
 _CLOSERS: Final = {
@@ -121,9 +131,9 @@ class Tokeniser:
     def __init__(self, elisions: Iterable[str], possessives: Iterable[str]) -> None:
         self._match = _pattern(elisions, possessives).match
 
-    def tokens(self, text: str, is_id: Callable[[str], bool] | None = None, *, quotes: bool = True) -> list[Token]:
+    def tokens(self, text: str, is_id: Callable[[str], bool]) -> list[Token]:
         """The tokens of a `plain` text. `is_id` says whether a run such as `kling-v3-pro` is a vendor's own id."""
-        return _Scan(self._match, text, is_id, quotes=quotes).run()
+        return _Scan(self._match, text, _whole(text, is_id), quotes=True).run()
 
     def phrase(self, phrase: str) -> tuple[list[str], int]:
         """The keys a phrase is found by, and how many of them are written in one piece with the first."""
@@ -132,7 +142,7 @@ class Tokeniser:
         text = plain(composed(phrase))
         # "d'" is a word of its own only before another, "'s" only after one.
         before, after = text.startswith("'"), text.endswith("'")
-        found = self.tokens(f"{'x' * before}{text}{'x' * after}", quotes=False)
+        found = _Scan(self._match, f"{'x' * before}{text}{'x' * after}", {}, quotes=False).run()
         found = found[before : len(found) - after]
         return [token.key for token in found], next(
             (at for at in range(1, len(found)) if not found[at].glued), len(found)
@@ -143,96 +153,82 @@ class Tokeniser:
         return frozenset(keys[0] for phrase in phrases if (keys := self.phrase(phrase)[0]))
 
 
+def _whole(text: str, is_id: Callable[[str], bool]) -> dict[int, Token]:
+    """What is one token whatever stands in it, vendors' ids, addresses and files, by its place."""
+    found = {
+        run.start(): Token(run.group(), run.start(), run.end(), ID, glued=False)
+        for run in _JOINED_RUN.finditer(text)
+        if is_id(run.group())
+    }
+    for start, end in addresses(text).items():
+        found[start] = Token(medium_of(text[start:end]), start, end, ADDRESS, glued=False)
+    return found
+
+
 class _Scan:
-    def __init__(self, match: _Matcher, text: str, is_id: Callable[[str], bool] | None, *, quotes: bool) -> None:
+    def __init__(self, match: _Matcher, text: str, whole: Mapping[int, Token], *, quotes: bool) -> None:
         self.match = match
         self.text = text
-        self.is_id = is_id
+        self.whole = whole
         self.quotes = quotes
         self.tokens: list[Token] = []
         self.unclosed: set[str] = set()
         """Opening quotes known to have no partner further on: each kind is looked for in vain only once."""
         self.joined = -1
         """Where a hyphen ended that joins what comes next to what came before."""
-        self.raw_end = 0
+        self.word_end = -1
+        """Where the last word, number or id ended: what begins there touches it."""
 
     def run(self) -> list[Token]:
-        text, match = self.text, self.match
+        text, match, whole = self.text, self.match, self.whole
         at = 0
         while at < len(text):
-            if self.is_id is not None and at >= self.raw_end and (end := self._id(at)):
-                self.tokens.append(Token(text[at:end], at, end, ID, glued=False))
-                at = end
-                continue
-            found = match(text, at)
-            at = self._other(at) if found is None else self._take(found)
+            if text[at] == " ":
+                at += 1
+            elif (token := whole.get(at)) is not None:
+                self.tokens.append(token)
+                at = token.end
+                self.word_end = at if token.kind == ID else -1
+            else:
+                found = match(text, at)
+                at = self._other(at) if found is None else self._take(found)
         return self.tokens
-
-    def _id(self, at: int) -> int:
-        """Where the vendor's id that starts here ends; 0 when none does."""
-        sign = self.text[at]
-        if not (sign.isascii() and sign.isalnum()):
-            return 0
-        found = _RAW_ID.match(self.text, at)
-        if found is None:
-            return 0
-        # Looked at once as a whole, whatever it falls into afterwards: this keeps the scan linear.
-        self.raw_end = found.end()
-        known = self.is_id is not None and self.is_id(found.group())
-        return found.end() if known else 0
 
     def _take(self, found: re.Match[str]) -> int:
         start, end = found.span()
-        kind = found.lastgroup
-        if kind == "space":
-            if found.group() == "\n":
-                self.tokens.append(Token("\n", start, end, SENTENCE, glued=False))
-            return end
-        if kind == "join" and self._touches(start):
+        group = found.lastgroup or ""
+        kind = _KINDS.get(group)
+        if kind is not None:
+            key = found.group() if group in _EXACT else fold(found.group())
+            glued = start in (self.joined, self.word_end) and (start == self.joined or self._is_one_word(start, group))
+            self.tokens.append(Token(key, start, end, kind, glued))
+            self.word_end = end
+        elif group == "join" and start == self.word_end:
             self.joined = end
-            return end
-        if kind in ("join", "flag"):
+        elif group != "space":
             self.tokens.append(Token(found.group(), start, end, CLAUSE, glued=False))
-            return end
-        key = fold(found.group()) if kind in _FOLDED else found.group()
-        name = WORD if kind is None or kind in _WORD_GROUPS else kind
-        self.tokens.append(Token(key, start, end, name, self._glued(start, kind)))
+        elif found.group() == "\n":
+            self.tokens.append(Token("\n", start, end, SENTENCE, glued=False))
         return end
 
-    def _touches(self, start: int) -> bool:
-        return bool(self.tokens) and self.tokens[-1].end == start and self.tokens[-1].kind in _WORDY
-
-    def _glued(self, start: int, kind: str | None) -> bool:
-        if self.joined == start:
-            return True
-        if not self._touches(start):
-            return False
+    def _is_one_word(self, start: int, group: str) -> bool:
+        """Whether what begins here, right after another word, is part of it to a reader."""
         before, here = self.text[start - 1], self.text[start]
-        if kind == "sign":
+        if group == "sign":
             return _script(before) == _script(here) != ""
-        return _script(before) == "" and before not in "'’" and not _is_han(before)
+        han = "\u3040" <= before <= "\u309f" or "\u3400" <= before <= "\u9fff"
+        return _script(before) == "" and before not in "'’" and not han
 
     def _other(self, at: int) -> int:
         sign = self.text[at]
         end = at + 1
         if self.quotes and (closed := self._quote(at)):
-            self.tokens.append(Token("", at, closed, QUOTE, glued=False))
+            medium = medium_of(self.text[at + 1 : closed - 1])
+            self.tokens.append(Token(medium, at, closed, ADDRESS if medium else QUOTE, glued=False))
             return closed
-        if sign in _SENTENCE_SIGNS:
-            kind = SENTENCE
-        elif sign in _COLON_SIGNS:
-            kind = COLON
-        elif sign in _CLAUSE_SIGNS:
-            kind = CLAUSE
-        elif sign in _OPENING_SIGNS:
-            kind = OPENING
-        elif sign in _CLOSING_SIGNS:
-            kind = CLOSING
-        elif unicodedata.category(sign) in _INVISIBLE:
-            return end
-        else:
-            kind = MARK
-        self.tokens.append(Token(sign, at, end, kind, glued=False))
+        kind = _SIGNS.get(sign, MARK)
+        if kind != MARK or unicodedata.category(sign) not in _INVISIBLE:
+            self.tokens.append(Token(sign, at, end, kind, glued=False))
         return end
 
     def _quote(self, at: int) -> int:
@@ -250,9 +246,12 @@ class _Scan:
         return found.end()
 
 
-_WORD_GROUPS: Final = frozenset(("word", "elision", "possessive", "sign"))
-_FOLDED: Final = frozenset(("word", "elision", "possessive", "size", "ratio"))
-_WORDY: Final = frozenset((WORD, NUMBER, ID, RATIO, SIZE))
+_KINDS: Final = {
+    "size": SIZE, "ratio": RATIO, "number": NUMBER, "elision": WORD, "possessive": WORD, "word": WORD, "sign": WORD,
+}  # fmt: skip
+"""What a group of the pattern finds."""
+_EXACT: Final = frozenset(("number", "sign"))
+"""Groups whose text has no case and no accents to be folded."""
 
 
 def _script(sign: str) -> str:
@@ -260,7 +259,3 @@ def _script(sign: str) -> str:
     if "\u30a0" <= sign <= "\u30ff" or "\uff66" <= sign <= "\uff9f":
         return "katakana"
     return "hangul" if "\uac00" <= sign <= "\ud7a3" else ""
-
-
-def _is_han(sign: str) -> bool:
-    return "\u3040" <= sign <= "\u309f" or "\u3400" <= sign <= "\u9fff"

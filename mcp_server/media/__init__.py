@@ -1,7 +1,8 @@
-"""Looking into a delivered file: what it is, how it differs from its order, and pictures of it.
+"""Looking into clips, and making films and smaller copies of them.
 
-PyAV (the extra `media`) does the looking and is imported only when there is a file to look into.
-Everything here is blocking and pure of the record: call it from a worker thread.
+`media.isolated` is what other rooms call: `examined`, `sheet`, `last_frame`, `defects`, `join`, `fit`, each a coroutine
+whose work is done in a process of its own. PyAV (the extra `media`) does it and is imported only there; all else here
+is blocking and knows nothing of the record.
 """
 
 from __future__ import annotations

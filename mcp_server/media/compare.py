@@ -50,6 +50,19 @@ def differences(ordered: Mapping[str, Any], delivered: Delivered, bill: Bill | N
     return tuple(found)
 
 
+def defects_of(ordered: Mapping[str, Any], delivered: Delivered) -> tuple[str, ...]:
+    """What makes a clip nothing to build on: what else differs from the order costs no second shot."""
+    if delivered.unreadable and not delivered.frames:
+        return (f"the file is no clip that plays: {delivered.unreadable}",)
+    found = _picture(delivered)
+    seconds = ordered.get("duration")
+    if seconds is not None and delivered.duration <= seconds - _SECONDS:
+        found.append(f"it is {_seconds(delivered.duration)} s long instead of {seconds} s")
+    if ordered.get("audio") and not _heard(delivered):
+        found.append(f"sound was ordered, and it has {_sound(delivered, alone=True)}")
+    return tuple(found)
+
+
 def _length_and_sound(ordered: Mapping[str, Any], delivered: Delivered) -> list[str]:
     """Length and sound in one sentence, since they are billed together."""
     seconds = ordered.get("duration")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
@@ -12,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from mcp_server.errors import LocalError
+from mcp_server.media.part import whole
+from mcp_server.media.probe import opened
 
 if TYPE_CHECKING:
     from av.buffer import Buffer
@@ -23,23 +23,22 @@ SHEET_BYTES = 150_000
 _FRAMES = 6
 _LONG_SIDE = 1080
 """Of the whole sheet: enough to read a face, small enough for the limit."""
+_HIGH = 2400
+"""Of a film's sheet, which has a row for each shot."""
 _GAP = 4
 _QUALITIES = (3, 5, 8, 12, 18, 25, 31)
 """JPEG quantiser scales, finest first."""
+_POSTER_SIDE = 720
+_POSTER_AT_S = 0.8
+_POSTER_QUALITY = 5
 _EDGE = 0.2
 """Seconds after an ordered cut at which the new shot is surely on screen: models cut a few frames late."""
 
 
 def contact_sheet(path: str | Path, shots: Sequence[float] = ()) -> bytes:
     """First, last and evenly spaced frames as one JPEG; given the lengths of `shots`, each shot's first frame too."""
-    sheet = _tiled(_frames(path, shots))
-    while True:
-        for quality in _QUALITIES:
-            data = _encoded(sheet, "mjpeg", "yuvj420p", quality)
-            if len(data) <= SHEET_BYTES:
-                return data
-        # Only a screen full of noise gets here; half the size holds a quarter of it.
-        sheet = sheet.reformat(width=sheet.width // 4 * 2, height=sheet.height // 4 * 2, interpolation="AREA")
+    frames = _frames(path, shots)
+    return _sheet(frames, _columns(frames[0].width, frames[0].height))
 
 
 def last_frame(path: str | Path) -> bytes:
@@ -56,6 +55,29 @@ def last_frame(path: str | Path) -> bytes:
     return _encoded(last, "png", "rgb24")
 
 
+def poster(path: str | Path) -> bytes:
+    """A small picture as JPEG that stands for the clip: early in it, but not the first, which is often dark."""
+    with _opened(path) as container:
+        video = container.streams.video[0]
+        length = float(video.duration * video.time_base) if video.duration and video.time_base else 0.0
+        due, found = min(_POSTER_AT_S, length / 2), None
+        for frame in container.decode(video):
+            found = frame
+            if (frame.time or 0.0) >= due:
+                break
+    if found is None:
+        raise _no_picture(path, "nothing decodes")
+    scale = min(_POSTER_SIDE / max(found.width, found.height), 1.0)
+    return _encoded(_sized(found, max(16, round(found.width * scale))), "mjpeg", "yuvj420p", _POSTER_QUALITY)
+
+
+def keep_poster(path: str | Path, made: str | Path) -> Path:
+    """The poster at its place, made when it is not there yet."""
+    made = Path(made)
+    made.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return made if made.exists() else _keep(made, poster(path))
+
+
 def sheet_beside(path: str | Path, shots: Sequence[float] = ()) -> Path:
     """The contact sheet as `<name>.sheet.jpg` beside the clip, made when it is not there yet."""
     beside = Path(path).with_suffix(".sheet.jpg")
@@ -66,6 +88,17 @@ def last_frame_beside(path: str | Path) -> Path:
     """The last frame as `<name>.last.png` beside the clip, made when it is not there yet."""
     beside = Path(path).with_suffix(".last.png")
     return beside if beside.exists() else _keep(beside, last_frame(path))
+
+
+def rows_beside(film: str | Path, tiles: Sequence[VideoFrame], columns: int) -> Path:
+    """The contact sheet of a film beside it: small pictures of its shots, so many in a row."""
+    return _keep(Path(film).with_suffix(".sheet.jpg"), _sheet(tiles, columns))
+
+
+def small(frame: VideoFrame, rows: int, columns: int) -> VideoFrame:
+    """A picture as it stands on a sheet of so many rows and columns."""
+    scale = min(_LONG_SIDE / columns / frame.width, _HIGH / rows / frame.height, 1.0)
+    return _sized(frame, max(16, round(frame.width * scale)))
 
 
 def _frames(path: str | Path, shots: Sequence[float]) -> list[VideoFrame]:
@@ -99,7 +132,10 @@ def _moments(length: float, shots: Sequence[float]) -> list[float]:
 
 
 def _small(frame: VideoFrame) -> VideoFrame:
-    width = min(frame.width, _LONG_SIDE // _columns(frame.width, frame.height))
+    return _sized(frame, min(frame.width, _LONG_SIDE // _columns(frame.width, frame.height)))
+
+
+def _sized(frame: VideoFrame, width: int) -> VideoFrame:
     height = round(frame.height * width / frame.width)
     return frame.reformat(width=width & ~1, height=height & ~1, format="yuvj420p", interpolation="AREA")
 
@@ -109,11 +145,21 @@ def _columns(width: int, height: int) -> int:
     return _FRAMES if height > width * 1.2 else _FRAMES // 2
 
 
-def _tiled(frames: Sequence[VideoFrame]) -> VideoFrame:
+def _sheet(frames: Sequence[VideoFrame], columns: int) -> bytes:
+    sheet = _tiled(frames, min(len(frames), columns))
+    while True:
+        for quality in _QUALITIES:
+            data = _encoded(sheet, "mjpeg", "yuvj420p", quality)
+            if len(data) <= SHEET_BYTES:
+                return data
+        # Only a screen full of noise gets here; half the size holds a quarter of it.
+        sheet = sheet.reformat(width=sheet.width // 4 * 2, height=sheet.height // 4 * 2, interpolation="AREA")
+
+
+def _tiled(frames: Sequence[VideoFrame], columns: int) -> VideoFrame:
     from av.filter import Graph
 
     first = frames[0]
-    columns = min(len(frames), _columns(first.width, first.height))
     rows = -(-len(frames) // columns)
     graph = Graph()
     source = graph.add_buffer(width=first.width, height=first.height, format=first.format, time_base=Fraction(1, 1))
@@ -144,11 +190,10 @@ def _encoded(frame: VideoFrame, codec: Literal["mjpeg", "png"], pixels: str, qua
 @contextmanager
 def _opened(path: str | Path) -> Generator[InputContainer]:
     """The clip, with every way it can fail said in our words."""
-    import av
     from av.error import FFmpegError
 
     try:
-        with av.open(str(path)) as container:
+        with opened(path) as container:
             if not container.streams.video:
                 raise _no_picture(path, "it has no picture track")
             yield container
@@ -157,18 +202,11 @@ def _opened(path: str | Path) -> Generator[InputContainer]:
 
 
 def _no_picture(path: str | Path, why: str) -> LocalError:
-    return LocalError(f"No picture can be taken from {path}", why=why, money="unknown")
+    return LocalError(f"No picture can be taken from {path}", why=why)
 
 
 def _keep(beside: Path, data: bytes) -> Path:
     """The file appears whole or not at all, also when two processes make it at once."""
-    handle, draft = tempfile.mkstemp(dir=beside.parent, prefix=f".{beside.stem}-", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as out:
-            out.write(data)
-        Path(draft).chmod(0o644)
-        Path(draft).replace(beside)
-    except OSError:
-        Path(draft).unlink(missing_ok=True)
-        raise
+    with whole(beside) as draft:
+        draft.write_bytes(data)
     return beside

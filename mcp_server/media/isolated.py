@@ -1,4 +1,4 @@
-"""The same looks from an event loop, each in a process of its own."""
+"""Media work from an event loop, each piece in a process of its own: this is what other rooms call."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, Any
 from mcp_server import media, places
 from mcp_server.domain.delivered import Delivered
 from mcp_server.errors import LocalError
-from mcp_server.media.compare import Bill, differences
+from mcp_server.media.compare import Bill, defects_of, differences
+from mcp_server.media.fitted_copy import FittedCopy
+from mcp_server.media.joining.cut_list import CutList, JoinedFilm
+from mcp_server.media.progress import Progress
 
 if TYPE_CHECKING:
     from mcp_server.domain.task import Artifact, Task
@@ -52,7 +55,7 @@ async def examined(task: Task, artifact: Artifact) -> Artifact:
         _log.warning("%s could not be looked into: %s", artifact.path, error)
         return artifact
     found = differences(task.ordered, delivered, bill_of(task))
-    return replace(artifact, delivered=delivered.facts(), differences=found)
+    return replace(artifact, delivered=delivered.facts(), differences=(*artifact.differences, *found))
 
 
 async def sheet(path: str, shots: Sequence[Mapping[str, Any]] = ()) -> Path:
@@ -65,9 +68,19 @@ async def sheet(path: str, shots: Sequence[Mapping[str, Any]] = ()) -> Path:
     return Path(await _run("sheet", path, *timed))
 
 
+async def poster(path: str, made: Path) -> Path:
+    """A small picture of this clip at that place, made when it is not there yet; LocalError where it cannot be made."""
+    return made if await asyncio.to_thread(made.exists) else Path(await _run("poster", path, str(made)))
+
+
+def last_frame_at(path: str | Path) -> Path:
+    """Where the last frame of this clip is, once it was made."""
+    return Path(path).with_suffix(".last.png")
+
+
 async def last_frame(path: str) -> Path:
     """The last frame beside this clip as PNG; LocalError where it cannot be made."""
-    made = Path(path).with_suffix(".last.png")
+    made = last_frame_at(path)
     return made if made.exists() else Path(await _run("last", path))
 
 
@@ -89,12 +102,46 @@ def bill_of(task: Task) -> Bill:
     )
 
 
+async def defects(path: str, ordered: Mapping[str, Any]) -> tuple[str, ...]:
+    """What makes this clip nothing to build on, a sentence each: broken, black, frozen, too short, silent.
+
+    `ordered` is what `Task.ordered` holds; LocalError where the clip could not be looked into.
+    """
+    return defects_of(ordered, Delivered(**json.loads(await _run("look", path))))
+
+
+async def join(cut_list: CutList, on_progress: Callable[[Progress], None] | None = None) -> JoinedFilm:
+    """One film out of clips, under its final name, checked; see `joining/cut_list.py` for what goes in and comes out.
+
+    Nothing is there under that name until the film is whole. ClipError names a shot whose file cannot be used,
+    LocalError says what else stood in the way (a full disk has `disk_full` among its details); the clips are only ever
+    read. Cancelled, it ends its process and leaves nothing. `on_progress` is called a few times a second.
+    """
+    from mcp_server.media import jobs
+
+    return JoinedFilm.read(await jobs.run("join", cut_list.facts(), on_progress))
+
+
+async def fit(path: str, megabytes: float, on_progress: Callable[[Progress], None] | None = None) -> FittedCopy:
+    """A copy of this clip in at most so many million bytes, just as long, kept beside it; the clip stays.
+
+    RequestError where no copy of that size can be watched, with the least there is as `least_mb` among its details.
+    """
+    from mcp_server.media import jobs
+
+    return FittedCopy.read(await jobs.run("fit", {"path": path, "megabytes": megabytes}, on_progress))
+
+
+def command(*arguments: str) -> tuple[str, ...]:
+    """What is started for one piece of media work."""
+    return sys.executable, "-P", "-c", _PROGRAM, *arguments
+
+
 async def _run(*arguments: str) -> str:
     if not media.available():
-        raise LocalError("There is nothing to look into clips with", why=media.WITHOUT, money="unknown")
+        raise LocalError("There is nothing to look into clips with", why=media.WITHOUT)
     child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-P", "-c", _PROGRAM, *arguments),
+        *command(*arguments),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -102,7 +149,7 @@ async def _run(*arguments: str) -> str:
     try:
         out, err = await asyncio.wait_for(child.communicate(), _TIME_S)
     except TimeoutError:
-        raise LocalError(f"{arguments[1]} could not be looked into in {_TIME_S:g} s", money="unknown") from None
+        raise LocalError(f"{arguments[1]} could not be looked into in {_TIME_S:g} s") from None
     finally:
         if child.returncode is None:
             with contextlib.suppress(ProcessLookupError):
@@ -111,5 +158,5 @@ async def _run(*arguments: str) -> str:
     if child.returncode != 0:
         said = err.decode("utf-8", "replace").strip().splitlines()
         why = said[-1] if said else f"the decoder ended with {child.returncode}"
-        raise LocalError(f"{arguments[1]} could not be looked into", why=why, money="unknown")
+        raise LocalError(f"{arguments[1]} could not be looked into", why=why)
     return out.decode("utf-8")

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcp_server.domain.delivered import Delivered
+from mcp_server.domain.file_format import ENOUGH, MATROSKA, sniff
+from mcp_server.media.pictures import is_full
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -18,10 +20,11 @@ if TYPE_CHECKING:
 
 _GRID = (64, 36)
 """Frames are compared as this many block means: codec noise vanishes, a moving digit does not."""
+_MATRIX, _LIMITED, _FULL = 1, 1, 2
 _DARK = 25
 """Of 255: a tenth of the range above black is noise."""
 _DARK_SHARE = 0.98
-_MOVED = 3
+MOVED = 3
 """A block mean that changed by more is movement; a key frame of a still picture changes it by 1 or 2."""
 _SILENCE = 33
 """Peak of a 16-bit sample below -60 dBFS: nobody hears it."""
@@ -31,16 +34,27 @@ _THREADS = 2
 
 def look(path: str | Path) -> Delivered:
     """What this file is; a file that cannot be opened is an answer too, not an error."""
-    import av
     from av.error import FFmpegError
 
     try:
-        with av.open(str(path)) as container:
+        with opened(path) as container:
             if not container.streams.video:
                 return Delivered(unreadable="there is no picture in it", audio=bool(container.streams.audio))
             return _watch(container, container.streams.video[0])
+    except MemoryError:
+        # Ours, not the file's: what it holds was not seen.
+        raise
     except (FFmpegError, OSError, ValueError) as error:
         return Delivered(unreadable=_words(error))
+
+
+def opened(path: str | Path) -> InputContainer:
+    """The file as the container it begins like, from this machine alone: others name files and addresses to read."""
+    import av
+
+    with Path(path).open("rb") as file:
+        kind = "matroska" if sniff(file.read(ENOUGH)) is MATROSKA else "mov"
+    return av.open(str(path), format=kind, options={"protocol_whitelist": "file", "max_streams": "32"})
 
 
 @dataclass
@@ -60,9 +74,9 @@ class _Seen:
     def picture(self, at: float, length: float, grid: bytes) -> None:
         self.frames += 1
         self.end = max(self.end, at + length)
-        if sum(value <= _DARK for value in grid) >= _DARK_SHARE * len(grid):
+        if is_black(grid):
             self.black_s += length
-        if not self._anchor or max(map(abs, map(sub, grid, self._anchor))) > _MOVED:
+        if not self._anchor or max(map(abs, map(sub, grid, self._anchor))) > MOVED:
             self._anchor, self._anchor_at = grid, at
         # A run of one frame is not still: it has nothing to be compared with.
         elif at + length - self._anchor_at > self.still_s:
@@ -113,6 +127,8 @@ def _decoded(container: InputContainer, video: VideoStream, audio: AudioStream |
             elif resampler is not None and isinstance(frame, av.AudioFrame) and seen.peak < _SILENCE:
                 for piece in resampler.resample(frame):
                     seen.sound(array("h", bytes(piece.planes[0])[: piece.samples * 2]))
+    except MemoryError:
+        raise
     except (FFmpegError, OSError, ValueError) as error:
         return _words(error)
     return ""
@@ -124,11 +140,27 @@ def _see(seen: _Seen, frame: VideoFrame, fps: float) -> None:
     if not seen.frames:
         turned = frame.rotation % 180 == 90
         seen.width, seen.height = (frame.height, frame.width) if turned else (frame.width, frame.height)
-    seen.picture(at, length, _grid(frame))
+    seen.picture(at, length, grid_of(frame))
 
 
-def _grid(frame: VideoFrame) -> bytes:
-    small = frame.reformat(width=_GRID[0], height=_GRID[1], format="gray", interpolation="AREA")
+def is_black(grid: bytes) -> bool:
+    """Whether there is nothing to see in a picture."""
+    return sum(value <= _DARK for value in grid) >= _DARK_SHARE * len(grid)
+
+
+def grid_of(frame: VideoFrame) -> bytes:
+    """A picture as block means, to be compared with others."""
+    # The numbers alone: a picture that says how it is to be shown is not another one than one that does not.
+    small = frame.reformat(
+        width=_GRID[0],
+        height=_GRID[1],
+        format="gray",
+        interpolation="AREA",
+        src_colorspace=_MATRIX,
+        dst_colorspace=_MATRIX,
+        src_color_range=_FULL if is_full(frame) else _LIMITED,
+        dst_color_range=_FULL,
+    )
     plane = small.planes[0]
     raw, stride = bytes(plane), plane.line_size
     if stride == _GRID[0]:

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from mcp_server.answers.tasks import quote_answer
 from mcp_server.domain.vocabulary import CHOICES
 from mcp_server.ordering import vendor_schema
 from mcp_server.providers import media_inputs, wire
+from mcp_server.routing.words import ANY_FILE
 from mcp_server.tasks.store.base import NewTask
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mcp_server.answers.shapes import Cost
     from mcp_server.domain.catalog import Provider
     from mcp_server.domain.quote import Quote
     from mcp_server.domain.request import CheckedRequest
     from mcp_server.domain.task import LocalMedium
     from mcp_server.ordering.plan import Plan
     from mcp_server.providers.base import HttpCall
-
-_ELSEWHERE: Final = "https://example.com/file"
-"""Where a local file would be once the vendor has it: an estimate looks at no file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,13 +34,31 @@ class Draft:
     plan: Plan
     call: HttpCall
     local_media: tuple[LocalMedium, ...] = ()
+    variations: tuple[tuple[str, HttpCall], ...] = ()
+    """Id and call of every further clip of the same order."""
 
     @property
     def simulated(self) -> bool:
         return self.plan.simulated
 
-    def new_task(self, *, output_dir: Path, owner: str, agreed: bool) -> NewTask:
-        """Everything the record keeps of the order."""
+    @property
+    def total(self) -> Cost:
+        """The price of all that is ordered at once."""
+        return self.plan.total
+
+    @property
+    def most_usd(self) -> Decimal | None:
+        """What all of it can cost at most; None when nobody knows."""
+        return self.plan.most_usd
+
+    def new_tasks(self, *, output_dir: Path, owner: str, agreed: bool) -> tuple[NewTask, ...]:
+        """Everything the record keeps of the order: a row for each clip, under a key of its own."""
+        first = self._new_task(output_dir=output_dir, owner=owner, agreed=agreed)
+        keys = self.plan.arguments.keys or (None,) * (1 + len(self.variations))
+        others = zip(self.variations, keys[1:], strict=True)
+        return first, *(replace(first, id=task_id, call=call, idempotency_key=key) for (task_id, call), key in others)
+
+    def _new_task(self, *, output_dir: Path, owner: str, agreed: bool) -> NewTask:
         plan, arguments = self.plan, self.plan.arguments
         checked, offer, quote = plan.checked, plan.offer, plan.quote
         return NewTask(
@@ -73,20 +90,24 @@ class Draft:
         )
 
 
-async def draft(plan: Plan, facts: Provider, *, task_id: str, buying: bool) -> Draft:
+async def draft(plan: Plan, facts: Provider, *, task_ids: Sequence[str], buying: bool) -> Draft:
     """The plan written out; to buy it, local media are looked at now, and handed over once the order is recorded."""
+    local_media: tuple[LocalMedium, ...] = ()
     if not buying or all(kind == "https" for kind in plan.given.values()):
-        return Draft(task_id=task_id, plan=plan, call=paid_call(plan.quote, plan.given, facts, key=task_id))
-    from mcp_server.providers.local_media import with_placeholders
+        calls = [paid_call(plan.quote, plan.given, facts, key=task_id) for task_id in task_ids]
+    else:
+        from mcp_server.providers.local_media import with_placeholders
 
-    request, local_media = await with_placeholders(plan.request, plan.given, facts, task_id)
-    call = _checked_call(replace(plan.checked, request=request), facts, key=task_id)
-    return Draft(task_id=task_id, plan=plan, call=call, local_media=local_media)
+        request, local_media = await with_placeholders(plan.request, plan.given, facts, task_ids[0])
+        checked = replace(plan.checked, request=request)
+        calls = [_checked_call(checked, facts, key=task_id) for task_id in task_ids]
+    others = tuple(zip(task_ids[1:], calls[1:], strict=True))
+    return Draft(task_id=task_ids[0], plan=plan, call=calls[0], local_media=local_media, variations=others)
 
 
 def paid_call(quote: Quote, given: Mapping[str, media_inputs.Kind], facts: Provider, *, key: str) -> HttpCall:
     """The paid call of a quote, with an address in the place of every local medium."""
-    local = {place: _ELSEWHERE for place, kind in given.items() if kind != "https"}
+    local = {place: ANY_FILE for place, kind in given.items() if kind != "https"}
     request = media_inputs.placed(quote.checked.request, local)
     return _checked_call(replace(quote.checked, request=request), facts, key=key)
 

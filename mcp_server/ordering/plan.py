@@ -9,24 +9,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mcp_server.catalog.names import names
+from mcp_server.domain.access import Access
 from mcp_server.domain.catalog import Catalog, Offer
 from mcp_server.domain.quote import Quote, Route
-from mcp_server.domain.request import CheckedRequest, Misfit, VideoRequest, Wishes
+from mcp_server.domain.request import CheckedRequest, Match, Misfit, VideoRequest, Wishes
 from mcp_server.domain.task import plausible_job
 from mcp_server.domain.vocabulary import SANDBOX
-from mcp_server.errors import NotAnOrderError, RequestError, UnknownTaskError
+from mcp_server.errors import RequestError, UnknownTaskError
 from mcp_server.ordering import pricing, validation
-from mcp_server.providers import media_inputs
+from mcp_server.ordering.earlier import Earlier, SourceTask
+from mcp_server.providers import clip_length, media_inputs
+from mcp_server.providers.key_pair import key_pair
 from mcp_server.providers.reading import not_rehearsable, not_signed_in
-from mcp_server.routing import choose
+from mcp_server.routing import choose, words
 from mcp_server.routing.request import most_of, request_from
 
 if TYPE_CHECKING:
+    from mcp_server.answers.shapes import Cost
     from mcp_server.domain.arguments import VideoArguments
     from mcp_server.settings import Settings
+
+_NOTHING: Final = Earlier()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +52,26 @@ class Plan:
     max_cost_usd: Decimal | None
     """The most that may be spent, by argument or by the words."""
     warnings: tuple[str, ...]
-    signed_in: frozenset[str]
+    signed_in: Access
     """Providers that had a key when this was planned."""
 
     @property
     def quote(self) -> Quote:
         return self.route.quote
+
+    @property
+    def total(self) -> Cost:
+        """The price of all that is ordered at once."""
+        # Imported here: `route` plans without the shapes of answers.
+        from mcp_server.answers.tasks import quote_answer, times
+
+        return times(quote_answer(self.quote), self.arguments.clips)
+
+    @property
+    def most_usd(self) -> Decimal | None:
+        """What all of it can cost at most; None when nobody knows."""
+        each = self.quote.most_usd
+        return None if each is None else each * self.arguments.clips
 
     @property
     def checked(self) -> CheckedRequest:
@@ -62,17 +82,6 @@ class Plan:
         return self.route.quote.checked.offer
 
 
-@dataclass(frozen=True, slots=True)
-class SourceTask:
-    """A finished task of ours that a new one builds on."""
-
-    provider: str
-    job_id: str
-    simulated: bool
-    id: str
-    model: str
-
-
 @dataclass
 class Planner:
     """Turns arguments into plans with one user's keys and one day's prices."""
@@ -81,12 +90,13 @@ class Planner:
     catalog: Catalog
 
     @property
-    def signed_in(self) -> frozenset[str]:
-        """Providers with a key now: one may be stored or removed while a server runs."""
-        return frozenset(
-            facts.id
-            for facts in self.catalog.providers.values()
-            if self.settings.secret(facts.key_variable, facts.token_file)
+    def signed_in(self) -> Access:
+        """Providers with a key now, here or at the workers: one may be stored or removed while a server runs."""
+        providers, settings = self.catalog.providers.values(), self.settings
+        return Access(
+            keyed=frozenset(facts.id for facts in providers if settings.secret(facts.key_variable, facts.token_file))
+            | settings.worker_providers,
+            paired=frozenset(facts.id for facts in providers if key_pair(facts, settings)),
         )
 
     def plan(
@@ -95,32 +105,38 @@ class Planner:
         *,
         day: date,
         wishes: Wishes | None = None,
-        source: SourceTask | None = None,
+        earlier: Earlier = _NOTHING,
         buying: bool = True,
     ) -> Plan:
         """The route, or the refusal that says what to change; `wishes` are the words of `request`, read before."""
-        request, max_cost_usd, notes = self._request(arguments, wishes or self.read(arguments), source)
+        request, max_cost_usd, notes, unread = self._request(arguments, wishes, earlier, buying=buying)
         rehearsal = request.provider == SANDBOX
         names(self.catalog).certain_provider(request.provider, SANDBOX)
         if rehearsal:
             request = replace(request, provider=None)
         signed_in = self.signed_in
-        unread = "" if rehearsal else self._unread()
-        simulated = rehearsal or not signed_in or (source is not None and source.simulated)
-        usable = frozenset(self.catalog.rehearsable) if simulated else signed_in
+        no_keys = "" if rehearsal else self._unread()
+        simulated = rehearsal or not signed_in or (earlier.source is not None and earlier.source.simulated)
+        usable = Access(keyed=frozenset(self.catalog.rehearsable)) if simulated else signed_in
         if request.provider and request.provider not in usable:
             facts = self.catalog.providers[request.provider]
             if buying:
-                raise not_rehearsable(facts) if simulated else not_signed_in(facts, why=unread)
+                raise not_rehearsable(facts) if simulated else not_signed_in(facts, why=no_keys)
             # What something costs can be asked of anybody.
-            usable, simulated = usable | {facts.id}, False
+            usable, simulated = replace(usable, keyed=usable.keyed | {facts.id}), False
+        if earlier.simulated and not simulated:
+            raise _test_picture(earlier.simulated[0])
+        request, lacking = (request, ()) if buying else words.example(request)
         given = media_inputs.inspect(request, simulated=simulated)
         usable_quotes, other_quotes, misfits = self._shortlist(
             request, usable, given, day, simulated=simulated, whole=not buying
         )
-        route = choose.choose(request, usable_quotes, misfits, self.catalog)
+        route = choose.choose(request, usable_quotes, misfits, self.catalog, signed_in=bool(signed_in))
         fitting = sorted((*usable_quotes, *other_quotes), key=lambda quote: quote.price_rank)
-        warnings = (unread, arguments.pasted, *notes, *route.quote.checked.warnings, *route.warnings)
+        left = words.unheard(unread, request, route.quote.checked)
+        if lacking:
+            left = (*left, f"the price is for any {' and '.join(lacking)}: to order it, give that, too")
+        warnings = (no_keys, *arguments.notes, *notes, *left, *route.quote.checked.warnings, *route.warnings)
         return Plan(
             arguments=arguments,
             request=request,
@@ -133,19 +149,22 @@ class Planner:
             signed_in=signed_in,
         )
 
-    def read(self, arguments: VideoArguments) -> Wishes | None:
-        """What the words of `request` wish; None where there are none."""
-        if not (arguments.request or "").strip():
-            return None
-        from mcp_server.language import reader
-
-        return reader.read(arguments.request or "", catalog=self.catalog)
+    def wanted(self, arguments: VideoArguments) -> VideoRequest:
+        """The whole request as arguments and words have it, whoever sells it."""
+        return self._request(arguments, None, _NOTHING, buying=True)[0]
 
     def _request(
-        self, arguments: VideoArguments, wishes: Wishes | None, source: SourceTask | None
-    ) -> tuple[VideoRequest, Decimal | None, tuple[str, ...]]:
-        explicit: dict[str, Any] = arguments.given()
+        self, arguments: VideoArguments, wishes: Wishes | None, earlier: Earlier, *, buying: bool
+    ) -> tuple[VideoRequest, Decimal | None, tuple[str, ...], tuple[Match, ...]]:
+        explicit: dict[str, Any] = {**arguments.given(), **earlier.media}
         explicit.pop("request", None)
+        if wishes is None:
+            wishes, scene = words.heard(arguments.request or "", arguments.prompt or "", self.catalog)
+            if scene is not None:
+                explicit["prompt"] = scene
+        if wishes is not None:
+            wishes = words.settled(wishes, prompt=arguments.prompt or "", buying=buying)
+        source = earlier.source
         if source is not None:
             explicit["source_task"] = source.job_id
             if explicit.setdefault("provider", source.provider) not in (source.provider, SANDBOX):
@@ -154,13 +173,7 @@ class Planner:
                     f"and {explicit['provider']} does not have it",
                     next_step="Leave provider out, or give the clip's address in `video`",
                 )
-        request, notes = request_from(explicit, wishes, catalog=self.catalog)
-        # A bare scene is no order by itself; whoever calls these tools with one means it as the prompt.
-        if wishes is not None and wishes.none and not wishes.bare and not explicit.get("prompt"):
-            raise NotAnOrderError(
-                f"These words do not order a Kling video: {wishes.none}",
-                next_step="Give the scene in `prompt`, or name Kling in `request`",
-            )
+        request, notes = request_from(explicit, wishes, catalog=self.catalog, repeated=arguments.repeats_words)
         if request.source_task is not None and source is None:
             _vendors_own(request)
         elif source is not None:
@@ -170,7 +183,7 @@ class Planner:
                 "`options` are one vendor's own fields, but no provider is named",
                 next_step="Name `provider`, or leave `options` out",
             )
-        return request, most_of(explicit, wishes), notes
+        return request, most_of(explicit, wishes), notes, wishes.unread if wishes else ()
 
     def _continuable(self, source: SourceTask, request: VideoRequest) -> None:
         """Nothing, or the refusal of a clip that its vendor cannot build on so, with the way that is open."""
@@ -189,10 +202,10 @@ class Planner:
         raise RequestError(
             f"{name} cannot build on task {source.id} in {request.mode}",
             why=f"there it is only sold for clips of {models}, and this one is {source.model}" if models else "",
-            next_step=f"Go on from its last frame: `kling-video task {source.id} --last-frame` writes it, "
-            "image-to-video takes it as `image`"
+            next_step=f"Go on from its last frame: give {source.id} as `image` in its place "
+            f"(`kling-video task {source.id} --last-frame` shows it)"
             if request.mode == "extend"
-            else "Give the clip itself as `video`: get_task names its file and its address",
+            else f"Give the clip itself: {source.id} as `video` in its place",
         )
 
     def _unread(self) -> str:
@@ -204,7 +217,7 @@ class Planner:
     def _shortlist(
         self,
         request: VideoRequest,
-        usable: frozenset[str],
+        usable: Access,
         given: Mapping[str, media_inputs.Kind],
         day: date,
         *,
@@ -218,8 +231,8 @@ class Planner:
         for group in groups:
             quotes, unfit = self._priced(request, group, given, day)
             misfits += unfit
-            mine = [quote for quote in quotes if quote.checked.offer.provider in usable]
-            others += [quote for quote in quotes if quote.checked.offer.provider not in usable]
+            mine = [quote for quote in quotes if usable.reaches(quote.checked.offer)]
+            others += [quote for quote in quotes if not usable.reaches(quote.checked.offer)]
             if mine:
                 for later in groups if whole else ():
                     others += self._priced(request, later, given, day)[0]
@@ -233,11 +246,14 @@ class Planner:
         """What each of these offers would cost, and why the rest of them cannot."""
         quotes: list[Quote] = []
         misfits: list[Misfit] = []
+        length = clip_length.seconds(request.video or "") if given.get("video") == "file" else None
         for offer in group:
             fit = self._check(request, offer, given)
             if isinstance(fit, Misfit):
                 misfits.append(fit)
                 continue
+            if not offer.durations:
+                fit = replace(fit, clip_seconds=length)
             quote = pricing.quote(fit, self.catalog.prices, day=day, usd_per_credit=self.settings.usd_per_credit)
             quotes.append(pricing.unsettled(quote, self.catalog.providers[offer.provider]))
         return quotes, misfits
@@ -263,6 +279,13 @@ def _vendors_own(request: VideoRequest) -> None:
         f"There is no task {request.source_task!r} in this record to build on",
         why="a vendor's own job id is taken only with its `provider`" if not named else "and no vendor names a job so",
         next_step="list_tasks shows what there is; for a clip bought elsewhere name its `provider`, too",
+    )
+
+
+def _test_picture(task_id: str) -> RequestError:
+    return RequestError(
+        f"Task {task_id} is a simulation: its clip is a test picture, and this order would go to a vendor",
+        next_step="Order that clip for real first, or rehearse this one, too, with provider=sandbox",
     )
 
 

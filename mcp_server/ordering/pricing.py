@@ -35,6 +35,9 @@ def quote(
     each = f"{money(rate, price.currency)} ({sound})" if sound else money(rate, price.currency)
     if price.unit == "unstated":
         return _unknown(checked, price, f"{each} is printed, but not per what: {price.note}", rate)
+    if (most := _higher(checked, price)) is not None:
+        both = f"{each} or {money(most, price.currency)} per {price.unit}: sources differ"
+        return _bounded(checked, price, rate, both, most, usd_per_credit)
     if price.unit == "clip":
         return _known(checked, price, rate, rate, f"{each} per clip, whatever its length", usd_per_credit)
     if checked.duration is None:
@@ -76,6 +79,11 @@ def _rate(checked: CheckedRequest, price: Price) -> tuple[Decimal | None, str]:
         only = [rate for rate in (price.silent, price.audio) if rate is not None]
         return (only[0] if len(only) == 1 else None), ""
     return (price.audio, "with sound") if checked.audio else (price.silent, "silent")
+
+
+def _higher(checked: CheckedRequest, price: Price) -> Decimal | None:
+    """The other rate, where sources differ: limits count with it."""
+    return price.audio_at_most if checked.audio else price.silent_at_most
 
 
 def _known(
@@ -120,7 +128,7 @@ def _bounded(
     usd_per_credit: Decimal | None,
 ) -> Quote:
     """An order whose exact sum the vendor will only know afterwards, with its upper bound where there is one."""
-    seconds = checked.duration or checked.offer.duration_at_most
+    seconds = checked.duration or _longest(checked)
     if price.unit == "unstated":
         most = None
     elif price.unit == "clip":
@@ -129,10 +137,21 @@ def _bounded(
         most = None if seconds is None else dearest * seconds
     if most is None:
         return _quote(checked, price, rate=rate, amount=None, usd=None, usd_at_most=None, arithmetic=arithmetic)
-    for_long = "" if price.unit == "clip" else f"{seconds} s = "
+    yours = "" if checked.clip_seconds is None else f" (the clip that goes in has {checked.clip_seconds:.1f} s)"
+    for_long = "" if price.unit == "clip" else f"{seconds} s{yours} = "
     arithmetic += f"; at most {for_long}{money(most, price.currency)}"
     usd = _usd(most, price, usd_per_credit)
     return _quote(checked, price, rate=rate, amount=None, usd=None, usd_at_most=usd, arithmetic=arithmetic)
+
+
+def _longest(checked: CheckedRequest) -> int | None:
+    """The most seconds that can be billed: by the clip that goes in, where it was looked at, else as documented."""
+    documented = checked.offer.duration_at_most
+    if checked.clip_seconds is None:
+        return documented
+    # Nobody says how seconds are rounded, and clips come back a frame longer.
+    whole = int(checked.clip_seconds) + 1
+    return whole if documented is None else min(whole, documented)
 
 
 def _usd(amount: Decimal, price: Price, usd_per_credit: Decimal | None) -> Decimal | None:

@@ -59,6 +59,7 @@ def check(request: VideoRequest, offer: Offer) -> CheckedRequest | Misfit:
         audio=audio,
         prompt=prompt,
         warnings=tuple(found.warnings),
+        unlisted=tuple(found.unlisted),
     )
 
 
@@ -68,6 +69,7 @@ class _Findings:
     problems: list[str] = field(default_factory=list[str])
     warnings: list[str] = field(default_factory=list[str])
     missing: list[str] = field(default_factory=list[str])
+    unlisted: list[str] = field(default_factory=list[str])
 
     def problem(self, text: str) -> None:
         if text not in self.problems:
@@ -194,6 +196,12 @@ def _preferred(ours: T, default: T | None, allowed: Collection[T], least: T) -> 
 def _aspect_ratio(request: VideoRequest, offer: Offer, rules: Iterable[Rule], found: _Findings) -> str | None:
     wanted = request.aspect_ratio
     allowed, why = _ruled(offer.aspect_ratios, rules, "aspect_ratios")
+    if offer.aspect_ratio_unlisted and wanted in RATIOS and wanted not in allowed:
+        found.warnings.append(
+            f"{offer.provider} documents no list of aspect ratios for {offer.mode}; {wanted} goes out as Kling takes it"
+        )
+        found.unlisted.append("aspect_ratio")
+        return wanted
     if not allowed:
         if wanted is not None:
             note = offer.aspect_ratio_note or "the picture or clip that goes in decides it"
@@ -204,7 +212,8 @@ def _aspect_ratio(request: VideoRequest, offer: Offer, rules: Iterable[Rule], fo
         default = offer.aspect_ratio_default or PREFERRED_RATIO
         return _preferred(default, None, allowed, allowed[0]) if offer.aspect_ratio_guaranteed else None
     if wanted not in allowed:
-        found.problem(f"aspect ratio {wanted} is not sold by {found.seller}: {', '.join(allowed)}{why}")
+        known = dict.fromkeys((*allowed, *(RATIOS if offer.aspect_ratio_unlisted else ())))
+        found.problem(f"aspect ratio {wanted} is not sold by {found.seller}: {', '.join(known)}{why}")
     elif not offer.aspect_ratio_guaranteed:
         found.warnings.append(f"{offer.provider} does not guarantee the aspect ratio in {offer.mode}")
     return wanted

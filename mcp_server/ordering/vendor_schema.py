@@ -136,8 +136,13 @@ def _validator(provider: str, stem: str) -> Draft202012Validator:
     # jsonschema takes a tenth of a second to import, and a server that only lists models never needs it.
     from jsonschema import Draft202012Validator
 
+    return Draft202012Validator(_spelt_out(schema_of(provider, stem)))
+
+
+def schema_of(provider: str, stem: str) -> Mapping[str, Any]:
+    """The schema as its file has it."""
     path = places.schemas() / provider / f"{stem}.json"
-    return Draft202012Validator(_spelt_out(json.loads(path.read_text(encoding="utf-8"))))
+    return _object(json.loads(path.read_text(encoding="utf-8")))
 
 
 def _spelt_out(schema: Any) -> Any:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from mcp_server.domain.catalog import Provider
-    from mcp_server.providers.base import LivePrices, Uploads, Wire
+    from mcp_server.providers.base import LiveFacts, LivePrices, Uploads, Wire
+    from mcp_server.providers.callbacks import Callbacks
 
 
 def wire(facts: Provider) -> Wire:
@@ -25,3 +26,14 @@ def uploads(facts: Provider) -> Uploads:
 def live_prices(facts: Provider) -> LivePrices:
     """How this vendor is asked what an order would cost today; asked only where `live_prices` says that it answers."""
     return cast("LivePrices", import_module(f"mcp_server.providers.{facts.id}.pricing_calls"))
+
+
+def live_facts(facts: Provider) -> LiveFacts:
+    """How this vendor is asked what it sells today; asked only where `live_facts` says that it answers."""
+    return cast("LiveFacts", import_module(f"mcp_server.providers.{facts.id}.live_facts"))
+
+
+def callbacks(facts: Provider) -> Callbacks:
+    """How this vendor's posts prove themselves; asked only where `callbacks` says that it signs them."""
+    made: Callbacks = import_module(f"mcp_server.providers.{facts.id}.callbacks").Posts(facts)
+    return made

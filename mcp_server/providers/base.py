@@ -6,10 +6,10 @@ JobReport or a ProviderError. It never sends, waits, reads a clock or knows a ke
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from mcp_server.domain.catalog import Offer, Provider
 from mcp_server.domain.request import CheckedRequest
@@ -34,11 +34,26 @@ class HttpCall:
     """Bytes to send instead of JSON (an upload)."""
     bare: bool = False
     """`path` is a whole address of another party: our key is not for it."""
+    addresses: tuple[str, ...] = ()
+    """The machines that a `bare` address was seen to mean: one of these is asked and no other."""
     public: bool = False
     """The vendor answers this to anybody: asked without a key, so also before there is one."""
+    signed: bool = False
+    """The user's key pair signs it, where there is one; else the key goes along as with all others."""
     paid: bool = False
     idempotency_key: str | None = None
     """Set only where the vendor documents that a repeat under this key buys nothing new."""
+
+
+_REQUEST_IDS: Final = (
+    "x-request-id",
+    "x-runapi-request-id",
+    "x-fal-request-id",
+    "x-comfy-request-id",
+    "request-id",
+    "x-oneapi-request-id",
+)
+"""Where vendors put their id for an exchange."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +67,13 @@ class HttpReply:
     """The body as it came, cut to 4,000 characters."""
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     """Names in lower case."""
+    paid: bool = False
+    """Whether it answers a call that costs money."""
 
     @property
     def request_id(self) -> str:
         """The vendor's own id for this exchange, for a support question."""
-        for name in ("x-request-id", "x-runapi-request-id", "request-id", "x-oneapi-request-id"):
+        for name in _REQUEST_IDS:
             if value := self.headers.get(name):
                 return value
         return ""
@@ -66,7 +83,8 @@ class HttpReply:
 class Cancellation:
     """A vendor's answer to "please stop"."""
 
-    done: bool
+    done: bool | None
+    """None: the vendor passes the wish on, and the next looks show what became of it."""
     words: str
     """Its own word: `cancelled`, `not_cancellable`, …"""
 
@@ -82,6 +100,16 @@ class Balance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Uploaded:
+    """A file that a vendor keeps for a while."""
+
+    url: str
+    """What goes into an order."""
+    expires_at: str = ""
+    """As the vendor writes it; empty when it does not say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """Where a vendor wants a file's bytes, once."""
 
@@ -91,16 +119,8 @@ class Target:
     """Signed: it is as good as a key."""
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     """To be sent exactly."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Uploaded:
-    """A file that a vendor keeps for a while."""
-
-    url: str
-    """What goes into an order."""
-    expires_at: str = ""
-    """As the vendor writes it; empty when it does not say."""
+    ready: Uploaded | None = None
+    """The address to order with, where the vendor names it beforehand; then nothing is confirmed."""
 
 
 class Uploads(Protocol):
@@ -125,7 +145,7 @@ class Uploads(Protocol):
         ...
 
     def confirm(self, target: Target) -> HttpCall:
-        """The call that says the bytes are complete."""
+        """The call that says the bytes are complete; never asked for where the target is ready by itself."""
         ...
 
     def read_confirmed(self, reply: HttpReply) -> Uploaded:
@@ -153,6 +173,40 @@ class LivePrices(Protocol):
 
     def read_quote(self, facts: Provider, reply: HttpReply) -> LiveQuote:
         """Today's sum in dollars, as exact as the vendor says it is."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelToday:
+    """What a vendor tells today about one of its models, as far as it tells it."""
+
+    vendor_model: str
+    there: bool = True
+    takes: Mapping[str, Any] | None = None
+    """What can be ordered, as JSON Schema with every reference resolved."""
+    within: str = ""
+    """The field of the paid body that `takes` is about; empty where it is about all of it."""
+    usd_per_second: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """One answer about models."""
+
+    models: tuple[ModelToday, ...]
+    complete: bool = False
+    """Whether a model that is not among these is not there."""
+
+
+class LiveFacts(Protocol):
+    """How a vendor is asked for today's models, limits and rates; asking costs nothing."""
+
+    def calls(self, offers: Sequence[Offer]) -> Iterable[HttpCall]:
+        """The questions. `offers` is what we say that it sells."""
+        ...
+
+    def read(self, facts: Provider, call: HttpCall, reply: HttpReply) -> Told:
+        """What this answer says."""
         ...
 
 
@@ -199,4 +253,16 @@ class Wire(Protocol):
 
     def read_balance(self, reply: HttpReply) -> Balance:
         """What is left, in the account's own currency."""
+        ...
+
+
+class Finder(Protocol):
+    """What the adapter of a vendor can besides, whose `lookup` says that a lost order can be looked for."""
+
+    def find(self, order: HttpCall) -> HttpCall:
+        """The question that shows it, if it is there. `order` is the paid call as it went out."""
+        ...
+
+    def read_find(self, order: HttpCall, sent_at: float, reply: HttpReply) -> tuple[Job, ...]:
+        """Every job that may be this order; none says nothing, it may show later."""
         ...

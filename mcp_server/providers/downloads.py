@@ -7,17 +7,24 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from time import monotonic
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import httpcore
 import httpx
 
+from mcp_server.providers.answer_head import Head
+
+T = TypeVar("T")
 READ_AT_ONCE: Final = 1024 * 1024
 READ_TIMEOUT_S: Final = 60.0
 SLOW_WINDOW_S: Final = 60.0
 SLOWEST: Final = 64 * 1024
 """Bytes that must come in each window: a host that only drips holds a place which other clips wait for."""
+WHOLE_S: Final = 600.0
+SLOWEST_ON_AVERAGE: Final = 16 * 1024
+"""Bytes a second, after the first ten minutes: one try ends, and goes on in its next turn where the host can."""
 
 
 class Taker(Protocol):
@@ -43,17 +50,19 @@ class Taker(Protocol):
 class Line:
     """The connections that files come in by."""
 
-    def __init__(self, client: Callable[[], httpx.Client]) -> None:
+    def __init__(self, client: Callable[[str | None], httpx.Client]) -> None:
         # A client per file on its way: httpcore goes through its whole pool for every request, and asks each line in
         # it whether it lives.
         self._make = client
-        self._idle: list[httpx.Client] = []
+        self._idle: dict[str | None, list[httpx.Client]] = {}
         self._closed = False
 
-    async def fetch(self, url: str, headers: Mapping[str, str], extensions: Mapping[str, Any], taker: Taker) -> None:
+    async def fetch(
+        self, url: str, headers: Mapping[str, str], extensions: Mapping[str, Any], taker: Taker, *, proxy: str | None
+    ) -> None:
         """Hand the file over; once this has returned or raised, nothing more is handed over."""
         fetching = _Fetching(url, headers, extensions, taker)
-        work = _in_a_thread(lambda: self._run(fetching))
+        work = in_a_thread(lambda: self._run(fetching, proxy))
         try:
             await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -66,36 +75,38 @@ class Line:
         """Hang up."""
         self._closed = True
         while self._idle:
-            self._idle.pop().close()
+            for client in self._idle.popitem()[1]:
+                client.close()
 
-    def _run(self, fetching: _Fetching) -> None:
-        client = self._idle.pop() if self._idle else self._make()
+    def _run(self, fetching: _Fetching, proxy: str | None) -> None:
+        idle = self._idle.setdefault(proxy, [])
+        client = idle.pop() if idle else self._make(proxy)
         try:
             fetching.run(client)
         finally:
             if self._closed:
                 client.close()
             else:
-                self._idle.append(client)
+                idle.append(client)
 
 
-def _in_a_thread(work: Callable[[], None]) -> asyncio.Future[None]:
+def in_a_thread(work: Callable[[], T]) -> asyncio.Future[T]:
     """How the work ended. The thread is a daemon: a program that ends does not wait for a host that says nothing."""
     loop = asyncio.get_running_loop()
-    ended: asyncio.Future[None] = loop.create_future()
+    ended: asyncio.Future[T] = loop.create_future()
 
-    def told(error: BaseException | None) -> None:
+    def told(tell: Callable[[], None]) -> None:
         if not ended.done():
-            ended.set_result(None) if error is None else ended.set_exception(error)
+            tell()
 
     def run() -> None:
-        error: BaseException | None = None
         try:
-            work()
+            found = work()
+            tell = partial(ended.set_result, found)
         except BaseException as raised:
-            error = raised
+            tell = partial(ended.set_exception, raised)
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
-            loop.call_soon_threadsafe(told, error)
+            loop.call_soon_threadsafe(told, tell)
 
     threading.Thread(target=run, name="kling-file", daemon=True).start()
     return ended
@@ -113,7 +124,10 @@ class _Fetching:
     def run(self, client: httpx.Client) -> None:
         """All of it, in a worker thread."""
         request = client.build_request("GET", self._url, headers=self._headers, extensions=dict(self._extensions))
+        head = Head()
+        head.expected()
         response = client.send(request, stream=True)
+        head.over()
         with contextlib.closing(response):
             with self._turn:
                 if self._stopped:
@@ -174,13 +188,16 @@ class _Pace:
     """How fast it comes."""
 
     def __init__(self) -> None:
-        self._since = monotonic()
-        self._came = 0
+        self._began = self._since = monotonic()
+        self._came = self._all = 0
 
     def checked(self, piece: bytes) -> bytes:
         """The piece, or ReadTimeout when too little came for too long."""
         self._came += len(piece)
+        self._all += len(piece)
         now = monotonic()
+        if now - self._began > WHOLE_S + self._all / SLOWEST_ON_AVERAGE:
+            raise httpx.ReadTimeout(f"only {self._all} bytes in {now - self._began:.0f} s")
         if (waited := now - self._since) > SLOW_WINDOW_S:
             if self._came < SLOWEST:
                 raise httpx.ReadTimeout(f"only {self._came} bytes in {waited:.0f} s")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from mcp_server.domain.damaged_text import may_hold_halves, mended
+
+_LONGEST: Final = 30
 
 
 def encode(body: Any) -> bytes:
@@ -15,13 +17,18 @@ def encode(body: Any) -> bytes:
 
 
 def decode(text: str) -> Any:
-    """JSON with exact numbers; None when it is not JSON."""
+    """JSON with exact numbers; None when it is not JSON, and in the place of `NaN` and `Infinity`, which are not."""
     try:
-        found = json.loads(text, parse_float=Decimal)
+        found = json.loads(text, parse_float=Decimal, parse_int=_whole, parse_constant=lambda _: None)
         # Neither the record nor an answer can hold half a character.
         return mended(found) if may_hold_halves(text) else found
     except (ValueError, RecursionError):
         return None
+
+
+def _whole(digits: str) -> int | Decimal:
+    # Python refuses to make an int of thousands of digits; one mad number must not take the whole answer with it.
+    return int(digits) if len(digits) <= _LONGEST else Decimal(digits)
 
 
 def _number(value: object) -> float:

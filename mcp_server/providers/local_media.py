@@ -6,7 +6,7 @@ import asyncio
 import base64
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -15,14 +15,17 @@ from mcp_server.domain.request import VideoRequest
 from mcp_server.domain.task import LocalMedium, Task
 from mcp_server.errors import ProviderError, RequestError
 from mcp_server.providers import media_inputs, uploads
-from mcp_server.providers.accounts import origin
+from mcp_server.providers.destinations import Resolve, UnfitError, checked, header_unfit, look_up
 from mcp_server.providers.media_addresses import unfit
 from mcp_server.providers.media_inputs import Kind, Material
 
 if TYPE_CHECKING:
     from mcp_server.providers.accounts import Account
+    from mcp_server.providers.base import Target
+    from mcp_server.providers.destinations import Place
     from mcp_server.providers.transport import Transport
 
+_PREFIX: Final = "data:"
 AT_ONCE: Final = 4
 """Files uploaded at the same time: each is in memory as long as that takes."""
 
@@ -46,6 +49,7 @@ class Intake:
     transport: Transport
     check: Callable[[str, str, Any], None]
     """Provider, schema and body → nothing, or a RequestError when the vendor's documents do not allow it."""
+    resolve: Resolve = look_up
     _room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE), init=False)
 
     async def hand_over(self, account: Account, task: Task, medium: LocalMedium) -> str:
@@ -60,7 +64,7 @@ class Intake:
         return await asyncio.to_thread(self._body, task)
 
     def _body(self, task: Task) -> Any:
-        real = {medium.placeholder: medium.address or _again(task, medium).data_uri for medium in task.local_media}
+        real = {medium.placeholder: medium.address or _enclosed(task, medium) for medium in task.local_media}
         body = _filled(task.call["json"], real)
         # What was sent before must be repeated as it was.
         if task.sent_at is None:
@@ -71,16 +75,36 @@ class Intake:
         steps = uploads(account.facts)
         announced = await asyncio.to_thread(steps.prepare, material.name, material.content)
         target = steps.read_prepared(await self.transport.ask(account, announced))
-        if origin(target.url) not in account.trusted_origins and (reason := unfit(target.url)):
-            raise ProviderError(
-                f"{account.facts.name} names an upload address that is not followed ({reason})",
-                fault="unreadable",
-                provider=account.facts.id,
-                next_step="Give a public https address of the file instead",
-            )
+        place = await self._place(target, account)
+        put = replace(steps.put(target, material.content), addresses=place.addresses)
         # Without a turn at the vendor: the bytes go to its store, and looks at other tasks must not wait for them.
-        steps.read_put(await self.transport.send(account, steps.put(target, material.content)))
-        return steps.read_confirmed(await self.transport.ask(account, steps.confirm(target))).url
+        steps.read_put(await self.transport.send(account, put))
+        stored = target.ready
+        if stored is None:
+            stored = steps.read_confirmed(await self.transport.ask(account, steps.confirm(target)))
+        kept = stored.url
+        if reason := unfit(kept, simulated=True):
+            raise _not_followed(account, "a file address", reason)
+        return kept
+
+    async def _place(self, target: Target, account: Account) -> Place:
+        """Where a file's bytes may go: a public machine, with headers that are a vendor's to set."""
+        try:
+            if reason := header_unfit(target.headers):
+                raise UnfitError(reason, "")
+            return await checked(target.url, account, resolve=self.resolve, proxied=self.transport.proxied)
+        except (UnfitError, OSError, UnicodeError) as error:
+            reason = error.why if isinstance(error, UnfitError) else "its host could not be looked up"
+            raise _not_followed(account, "an upload address", reason) from None
+
+
+def _not_followed(account: Account, what: str, reason: str) -> ProviderError:
+    return ProviderError(
+        f"{account.facts.name} names {what} that is not used ({reason})",
+        fault="unreadable",
+        provider=account.facts.id,
+        next_step="Give a public https address of the file instead",
+    )
 
 
 def _looked_at(place: str, text: str, facts: Provider, key: str) -> LocalMedium:
@@ -98,7 +122,14 @@ def _placeholder(material: Material, facts: Provider, key: str) -> str:
     """Of the kind that will be sent, so that the vendor's schema says now what it would say then."""
     if "upload" in facts.media_inputs:
         return f"https://example.com/{key}{material.format.suffix}"
-    return f"data:{material.format.media_type};base64,{base64.b64encode(key.encode()).decode('ascii')}"
+    enclosed = base64.b64encode(key.encode()).decode("ascii")
+    return f"{_PREFIX}{material.format.media_type};base64,{enclosed}" if "data" in facts.media_inputs else enclosed
+
+
+def _enclosed(task: Task, medium: LocalMedium) -> str:
+    """The medium's bytes as text: with what they are before them, or bare where the vendor wants it so."""
+    uri = _again(task, medium).data_uri
+    return uri if medium.placeholder.startswith(_PREFIX) else uri.partition(",")[2]
 
 
 def _again(task: Task, medium: LocalMedium) -> Material:

@@ -13,8 +13,13 @@ from mcp_server.providers import network
 
 _UNPRINTED = re.compile(r"[\x00-\x20\x7f\\]")
 """Blanks, line breaks and backslashes: parsers disagree about what they mean in an address."""
+_LONGEST = 8_192
+"""What servers take at most in a first line; signatures need a quarter of it."""
 _INSIDE = re.compile(r"(^|\.)(localhost|local|internal|localdomain|lan|intranet|home\.arpa|corp|home)\Z")
 """Last labels that never lead out of a network (RFC 6761, 6762, 8375; ICANN's reserved `internal`, `corp`, `home`)."""
+
+_METADATA = frozenset({"metadata.tencentyun.com", "metadata.packet.net", "metadata.platformequinix.com"})
+"""Names of clouds' metadata services that look public; the others' are addresses or end in `internal`."""
 
 
 def unfit(address: str, *, simulated: bool = False) -> str:
@@ -22,6 +27,8 @@ def unfit(address: str, *, simulated: bool = False) -> str:
 
     `simulated` also lets plain http on this machine pass: the built-in sandbox fetches nothing.
     """
+    if len(address) > _LONGEST:
+        return f"it has more than {_LONGEST:,} characters"
     if _UNPRINTED.search(address):
         return "it has a blank, a line break or a backslash in it"
     try:
@@ -52,7 +59,7 @@ def host_unfit(host: str) -> str:
         return "" if network.is_public(address) else "its host is a private or reserved address"
     if ":" in name or network.NUMBER.match(name.rpartition(".")[2]):
         return "its host is a number that is no address"
-    if _INSIDE.search(name):
+    if _INSIDE.search(name) or name in _METADATA:
         return "its host is a name inside a private network"
     return "" if "." in name else "its host is a name without a dot, which only a private network knows"
 

@@ -14,6 +14,7 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from mcp_server.domain.catalog import Provider
 from mcp_server.domain.file_format import ENOUGH, Format, Sort, sniff
+from mcp_server.domain.picture_size import picture_size
 from mcp_server.domain.request import VideoRequest
 from mcp_server.errors import RequestError
 from mcp_server.providers.media_addresses import unfit
@@ -33,8 +34,8 @@ LIMITS: Final[Mapping[Sort, int]] = {"image": 20 << 20, "video": 100 << 20, "aud
 """Bytes this program reads of one local file; ours, a vendor's own limit may be lower."""
 _TAKEN_BY: Final[Mapping[Kind, tuple[str, ...]]] = {
     "https": ("https",),
-    "data": ("upload", "data"),
-    "file": ("upload", "data"),
+    "data": ("upload", "data", "bare"),
+    "file": ("upload", "data", "bare"),
 }
 """What a vendor must know (`media_inputs` in provider.toml) to take each kind."""
 _SAID: Final[Mapping[Kind, str]] = {"https": "an address", "data": "a data: URI", "file": "a local file"}
@@ -145,7 +146,20 @@ def load(place: str, text: str, provider: Provider, *, read: Callable[[Path, int
             f"`{place}` is too large: {_size(len(content))}, at most {_size(limit)} for {provider.name}",
             next_step="Make it smaller, or give a public https address instead",
         )
-    return recognised(place, path, content)
+    material = recognised(place, path, content)
+    _large_enough(place, material, provider)
+    return material
+
+
+def _large_enough(place: str, material: Material, provider: Provider) -> None:
+    """Nothing, or the refusal of a picture that its vendor would take the upload of and refuse the order for."""
+    least = provider.picture_least_px
+    sides = picture_size(material.format, material.content) if least is not None else None
+    if least is not None and sides is not None and min(sides) < least:
+        raise RequestError(
+            f"`{place}` is too small: {sides[0]} × {sides[1]} pixels, at least {least} a side for {provider.name}",
+            next_step="Give a larger picture",
+        )
 
 
 def recognised(place: str, path: Path | None, content: bytes) -> Material:
@@ -201,7 +215,7 @@ def read_file(path: Path, limit: int) -> bytes:
         ) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise RequestError(f"{path} cannot be read: {reason}") from None
+        raise RequestError(f"{_short(str(path))} cannot be read: {reason}") from None
 
 
 def _sort(place: str) -> Sort:

@@ -15,11 +15,13 @@ from mcp_server.providers.base import HttpCall, HttpReply
 from mcp_server.providers.reading import (
     address,
     failure,
+    identifier,
     is_documented_refusal,
     mapping,
     percent,
     refusal,
     state_of,
+    status_word,
     text,
     unreadable,
 )
@@ -34,7 +36,7 @@ class Gateway(StatusOnly):
     def read_submit(self, reply: HttpReply) -> Job:
         """The job that was bought. `model` is not read: it comes back with a billing suffix."""
         found = answer(self.facts, reply)
-        job_id = text(found.get("id")) or text(found.get("task_id"))
+        job_id = identifier(found.get("id")) or identifier(found.get("task_id"))
         if not job_id:
             raise unreadable(self.facts, reply, "an id")
         return Job(id=job_id, status=text(found.get("status")))
@@ -48,9 +50,7 @@ class Gateway(StatusOnly):
         """How the job stands; `unknown` is a word of its own here and keeps it going."""
         del job
         found = answer(self.facts, reply)
-        word = text(found.get("status"))
-        if not word:
-            raise unreadable(self.facts, reply, "a status")
+        word = status_word(self.facts, reply, found)
         state = state_of(self.facts, word)
         error = mapping(found.get("error"))
         code = text(error.get("code"))

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
-from typing import Any, Literal, cast
+from typing import Any, Final, Literal, cast
 
 from mcp_server.domain.catalog import Provider
 from mcp_server.domain.task import VendorFailure
 from mcp_server.errors import NotSignedInError, ProviderError, ProviderFault, RateLimitedError
 from mcp_server.providers.base import HttpReply
 
+LONGEST: Final = 500
+"""Characters of a vendor's words that are kept: they go into rows, answers and terminals."""
+_LONGEST_ID: Final = 256
+_LONGEST_ADDRESS: Final = 8_192
+_ACTED_ON: Final = re.compile(
+    "[\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u2069\\ufeff\\U000e0000-\\U000e007f]"
+)
+"""What a terminal obeys, or what hides and turns around the words beside it."""
+_QUEUE: Final = 10_000_000
 _FARTHEST = 18
 """Powers of ten beyond which nothing a vendor counts can lie; written out, such a number fills the memory."""
 JobWord = Literal["queued", "running", "succeeded", "failed", "cancelled", "unknown"]
@@ -33,19 +43,63 @@ def mapping(value: Any) -> Mapping[str, Any]:
     return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}
 
 
+def shown(words: str, most: int = LONGEST) -> str:
+    """A vendor's words as they can be shown: line breaks and escapes as what they are, and not without an end."""
+    # Cut first: an escape is up to ten times as long.
+    words = _ACTED_ON.sub(_escaped, words[: most + 1])
+    return words if len(words) <= most else f"{words[: most - 1]}…"
+
+
 def text(value: Any) -> str:
-    """A string as it is, a number as written; anything else is no text."""
+    """A string as it can be shown, a number as written; anything else is no text."""
     if isinstance(value, str):
-        return value.strip()
+        return shown(value.strip())
     if isinstance(value, (int, Decimal)) and not isinstance(value, bool):
-        return str(value)
+        return shown(str(value))
     return ""
+
+
+def identifier(value: Any) -> str:
+    """What a vendor calls a job, exactly; nothing where that cannot be said and sent back as it is."""
+    found = value.strip() if isinstance(value, str) else text(value)
+    exact = len(found) <= _LONGEST_ID and shown(found) == found and not any(map(str.isspace, found))
+    return found if exact else ""
 
 
 def address(value: Any) -> str:
     """A web address as it is; anything else is none."""
-    found = text(value)
-    return found if found.startswith(("https://", "http://")) else ""
+    found = value.strip() if isinstance(value, str) else ""
+    exact = len(found) <= _LONGEST_ADDRESS and shown(found, _LONGEST_ADDRESS) == found
+    return found if exact and found.startswith(("https://", "http://")) else ""
+
+
+def status_word(facts: Provider, reply: HttpReply, body: Mapping[str, Any]) -> str:
+    """The vendor's word for how a job stands; the error for an answer without one."""
+    word = text(body.get("status"))
+    if not word:
+        raise unreadable(facts, reply, "a status")
+    return word
+
+
+def check_stored(facts: Provider, reply: HttpReply) -> None:
+    """Nothing, or the error of a store that did not take a file.
+
+    What it says in a refusal may quote the signed address, so only its status is told.
+    """
+    if not 200 <= reply.status < 300:
+        raise ProviderError(
+            f"{facts.name}'s store did not take the file (HTTP {reply.status})",
+            fault="provider_fault",
+            provider=facts.id,
+            http_status=reply.status,
+            request_id=reply.request_id,
+            next_step="Try again, or give a public https address instead",
+        )
+
+
+def position(value: Any) -> int | None:
+    """A place in a queue that there can be."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _QUEUE else None
 
 
 def number(value: Any) -> Decimal | None:
@@ -81,13 +135,13 @@ def fault_of(facts: Provider, code: str, http_status: int) -> ProviderFault:
 def failure(facts: Provider, words: str, code: str = "") -> VendorFailure:
     """Why a job failed, classified as far as the vendor's code allows."""
     fault = facts.faults.get(code.lower(), "unknown") if code else "unknown"
-    return VendorFailure(fault=cast("ProviderFault", fault), words=words, code=code)
+    return VendorFailure(fault=cast("ProviderFault", fault), words=shown(words), code=shown(code, 100))
 
 
 def refusal(facts: Provider, reply: HttpReply, *, code: str = "", words: str = "") -> ProviderError:
     """The error for an answer that is a refusal."""
     fault = fault_of(facts, code, reply.status)
-    said = words or reply.text.strip()[:500]
+    said = shown(words or reply.text.strip())
     kind: type[ProviderError] = RateLimitedError if fault == "rate_limited" else ProviderError
     # A 2xx with a code that nobody wrote down is no yes, and no no either.
     is_open = reply.status < 300 and fault == "unknown"
@@ -97,14 +151,15 @@ def refusal(facts: Provider, reply: HttpReply, *, code: str = "", words: str = "
         fault=fault,
         provider=facts.id,
         vendor_words=said,
-        vendor_code=code,
+        vendor_code=shown(code, 100),
         http_status=reply.status,
         request_id=reply.request_id,
         retry_after_s=retry_after(reply),
         next_step=_sign_in(facts) if fault == "auth" else _NEXT_STEP.get(fault, ""),
-        # What became of the money is the buyer's to say: it knows whether this was the paid call.
-        # A vendor in trouble may say so inside HTTP 200, too.
-        money="unknown" if is_open or reply.status >= 500 or fault == "provider_fault" else "not_spent",
+        # A question costs nothing, however it is answered. A vendor in trouble may say so inside HTTP 200, too.
+        money="unknown"
+        if reply.paid and (is_open or reply.status >= 500 or fault == "provider_fault")
+        else "not_spent",
     )
 
 
@@ -114,12 +169,16 @@ def unreadable(facts: Provider, reply: HttpReply, missing: str) -> ProviderError
         f"{facts.name} answered HTTP {reply.status} without {missing}",
         fault="unreadable",
         provider=facts.id,
-        vendor_words=reply.text.strip()[:500],
+        vendor_words=shown(reply.text.strip()),
         http_status=reply.status,
         request_id=reply.request_id,
         next_step=_NEXT_STEP["unreadable"],
-        money="unknown",
+        money="unknown" if reply.paid else "not_spent",
     )
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode("ascii")
 
 
 def not_signed_in(facts: Provider, *, why: str = "") -> NotSignedInError:

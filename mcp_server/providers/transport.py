@@ -7,63 +7,53 @@ here is the answer; it surely was not sent (`UnreachableError`); nobody knows (`
 from __future__ import annotations
 
 import asyncio
-import logging
-import re
-import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
-from urllib.request import getproxies, proxy_bypass
 
+import h11
+import httpcore
 import httpx
 
-from mcp_server import __version__
 from mcp_server.errors import KlingError
 from mcp_server.providers.accounts import Account
 from mcp_server.providers.base import HttpCall, HttpReply
+from mcp_server.providers.connections import Connections, Incoming, Leaves, NotSentError, Outgoing
 from mcp_server.providers.downloads import Line, Taker
-from mcp_server.providers.json_bodies import decode, encode
-from mcp_server.providers.network import is_loopback
-from mcp_server.providers.reading import no_key, not_signed_in, number
+from mcp_server.providers.http_clients import KEEP_S, MANNERS, Clients, proxy_for, proxy_of
+from mcp_server.providers.incoming import believed, without_keys
+from mcp_server.providers.json_bodies import encode
+from mcp_server.providers.proxied import Proxied, UnusableProxyError
+from mcp_server.providers.reading import number, shown
 
-TIMEOUT = httpx.Timeout(connect=10, read=60, write=60, pool=None)
-"""A vendor that has not answered a submit after a minute is treated as lost, not asked again."""
 EXCHANGE_S = 180.0
 """The same for a whole exchange, which a byte every now and then would keep alive for ever: three such minutes."""
 SLOWEST_BYTES_S = 50_000
 """What goes out may take longer by its size: about half a megabit, the slowest line a clip is sent over."""
-KEEP_S = 30.0
-"""How long an idle connection is kept."""
 PAID_KEEP_S = 2.0
 """The same for paid calls: one that meets a connection just being closed by the vendor is an answer lost."""
 MEDIA = "media"
-WRITE_AT_ONCE = 64 * 1024
-"""A body goes out in pieces of this size, each with the write timeout to itself: a slow line is not a dead one."""
+PAID = ":paid"
 LATER_S = 300.0
 """A vendor's `Retry-After` is heard up to here."""
 GET_ATTEMPTS = 3
 GET_PAUSE_S = 0.5
 RETRY_STATUS = frozenset({429, 500, 502, 503, 504})
-THIS_MACHINE = ("127.0.0.1", "localhost", "[::1]")
-"""Never asked for through a proxy: the sandbox plays here, and a stand-in for a vendor may."""
-KEY_LEAST = 8
-"""A shorter key is a test's; looking for it in an answer would find ordinary words."""
 TEXT_LIMIT = 4_000
-BODY_LIMIT = 8 * 1024 * 1024
+DECODED_AT_ONCE = 64 * 1024
+"""A longer answer is read in a thread."""
 
 
-_ONE_WORD = re.compile(r"^[!-~]+\Z")
-"""What a key looks like: printable ASCII without blanks."""
-_NOT_SENT = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.ProxyError,  # raised while the tunnel is asked for, before the vendor hears anything
-    httpx.LocalProtocolError,
-    httpx.UnsupportedProtocol,
+_LOST = (
+    httpx.HTTPError,
+    httpcore.TimeoutException,
+    httpcore.NetworkError,
+    httpcore.RemoteProtocolError,
+    h11.ProtocolError,
 )
 
 
@@ -99,10 +89,14 @@ class Transport:
     exchange_s: float = EXCHANGE_S
     """How long one exchange may take, however busily it goes on; what is sent along adds to it."""
     _gates: dict[str, _Gate] = field(default_factory=dict[str, "_Gate"])
-    # One small pool per vendor and purpose: httpcore goes through its whole pool for every request.
-    _clients: dict[str, httpx.AsyncClient] = field(default_factory=dict[str, httpx.AsyncClient])
-    _trust: ssl.SSLContext | None = None
+    _made: Clients = field(default_factory=Clients)
+    _direct: Connections = field(init=False)
+    _proxied: Proxied = field(init=False)
     _file_line: Line | None = None
+
+    def __post_init__(self) -> None:
+        self._direct = Connections(self._made.trust)
+        self._proxied = Proxied(self._made)
 
     @asynccontextmanager
     async def slot(self, account: Account) -> AsyncGenerator[None]:
@@ -117,30 +111,33 @@ class Transport:
                 await self.sleep(wait)
             yield
 
-    async def send(self, account: Account, call: HttpCall) -> HttpReply:
-        """Send once. Never repeats; whoever may repeat (a GET, an idempotent POST) says so by calling again."""
-        client = self._client(_purpose(account, call), PAID_KEEP_S if call.paid else KEEP_S)
-        request = self._request(client, account, call)
-        limit_s = self.exchange_s + int(request.headers.get("content-length", 0)) / SLOWEST_BYTES_S
+    async def send(
+        self, account: Account, call: HttpCall, *, leaves: Callable[[], Awaitable[None]] | None = None
+    ) -> HttpReply:
+        """Send once. Never repeats; whoever may repeat (a GET, an idempotent POST) says so by calling again.
+
+        `leaves` is asked when the line is open and the first byte is next; what it raises keeps the call here.
+        """
+        shown_key = account.proof(call, self.now())
+        request = self._request(account, call, shown_key)
+        keys = (*account.secrets, shown_key) if account.secrets else ()
+        limit_s = self.exchange_s + len(request.content) / SLOWEST_BYTES_S
         try:
             async with asyncio.timeout(limit_s):
-                response = await client.send(request, stream=True)
-                try:
-                    text = await _body(response)
-                finally:
-                    await response.aclose()
-        except _NOT_SENT as error:
+                answer = await self._exchange(_purpose(account, call), request, leaves)
+        except NotSentError as error:
             raise UnreachableError(
-                f"{account.facts.name} could not be reached ({_reason(error)})",
+                f"{account.facts.name} could not be reached ({_reason(error.__cause__ or error, keys)})",
                 next_step="Check the network and proxy settings, then try again",
             ) from None
-        except (httpx.HTTPError, TimeoutError) as error:
-            reason = f"not within {limit_s:.0f} s" if isinstance(error, TimeoutError) else _reason(error)
+        except (*_LOST, TimeoutError) as error:
+            reason = f"not within {limit_s:.0f} s" if isinstance(error, TimeoutError) else ""
+            reason = reason or _reason(error, keys)
             raise LostAnswerError(
                 f"{account.facts.name} did not answer ({reason})",
                 money="may_have_been_charged" if call.paid else "not_spent",
             ) from None
-        reply = self._reply(response, _without_key(text, account))
+        reply = await self._reply(answer, keys, paid=call.paid)
         if reply.status == 429 and (wait := number(reply.headers.get("retry-after", ""))) is not None:
             gate = self._gate(account)
             gate.closed_until = max(gate.closed_until, self.now() + min(float(wait), LATER_S))
@@ -172,62 +169,46 @@ class Transport:
         With `addresses`, one of these machines is asked and no other: a name that was checked cannot turn into
         another machine between the check and the connection.
         """
-        headers = {"Accept-Encoding": "identity"}
-        extensions: dict[str, Any] = {}
-        if addresses:
-            parts = httpx.URL(url)
-            headers["Host"] = parts.netloc.decode()
-            extensions["sni_hostname"] = parts.host
-            url = str(parts.copy_with(host=addresses[0]))
+        headers: dict[str, str] = {}
         if start:
             headers["Range"] = f"bytes={start}-"
             if etag:
                 headers["If-Range"] = etag
         try:
-            await self._files().fetch(url, headers, extensions, taker)
+            pinned, host, extensions = _pinned(url, addresses)
+            await self._files().fetch(pinned, headers | host, extensions, taker, proxy=proxy_for(url))
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
             raise LostAnswerError(f"The download broke off ({_reason(error)})") from None
 
     def proxied(self, url: str) -> bool:
         """Whether a proxy of the environment stands between us and this address."""
-        parts = httpx.URL(url)
-        if is_loopback(parts.host) or (parts.host and proxy_bypass(parts.host)):
-            return False
-        return parts.scheme in (proxies := getproxies()) or "all" in proxies
+        return proxy_for(url) is not None
 
     async def aclose(self) -> None:
         """Close the connections."""
-        while self._clients:
-            await self._clients.popitem()[1].aclose()
+        self._direct.close()
+        await self._proxied.aclose()
         if self._file_line is not None:
             self._file_line.close()
             self._file_line = None
 
-    def _client(self, purpose: str, keep_s: float) -> httpx.AsyncClient:
-        if purpose not in self._clients:
-            self._clients[purpose] = httpx.AsyncClient(**self._manners(keep_s))
-        return self._clients[purpose]
+    async def _exchange(self, purpose: str, request: Outgoing, leaves: Leaves | None) -> Incoming:
+        keep_s = PAID_KEEP_S if purpose.endswith(PAID) else KEEP_S
+        proxy = proxy_of(request.url.scheme, request.url.host)
+        if proxy is None:
+            return await self._direct.exchange(purpose, keep_s, request, leaves)
+        try:
+            return await self._proxied.exchange(purpose, keep_s, proxy, request, leaves)
+        except UnusableProxyError as error:
+            raise UnreachableError(
+                f"The proxy of this environment cannot be used ({type(error.__cause__).__name__})",
+                next_step="Correct HTTPS_PROXY or ALL_PROXY, or set NO_PROXY",
+            ) from None
 
     def _files(self) -> Line:
         if self._file_line is None:
-            self._file_line = Line(lambda: httpx.Client(**self._manners(KEEP_S)))
+            self._file_line = Line(self._made.file_client)
         return self._file_line
-
-    def _manners(self, keep_s: float) -> dict[str, Any]:
-        if self._trust is None:
-            self._trust = httpx.create_ssl_context()
-            # They write whole addresses (httpx) and headers (httpcore): signatures and keys are in them.
-            for name in ("httpx", "httpcore"):
-                logging.getLogger(name).setLevel(logging.WARNING)
-        return {
-            "verify": self._trust,
-            "timeout": TIMEOUT,
-            "limits": httpx.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=keep_s),
-            "headers": {"User-Agent": f"kling-video/{__version__}"},
-            "follow_redirects": False,
-            "trust_env": True,
-            "mounts": {f"all://{host}": None for host in THIS_MACHINE},
-        }
 
     def _gate(self, account: Account) -> _Gate:
         name = f"{account.facts.id}:{account.simulated}"
@@ -235,74 +216,52 @@ class Transport:
             self._gates[name] = _Gate(asyncio.Semaphore(account.facts.concurrency))
         return self._gates[name]
 
-    def _request(self, client: httpx.AsyncClient, account: Account, call: HttpCall) -> httpx.Request:
-        headers = {"Accept": "application/json", **call.headers}
-        url = call.path
-        if not call.bare:
-            url = account.url(call.path, call.host)
-        if not (call.bare or call.public):
-            if account.secret is None:
-                raise not_signed_in(account.facts)
-            if not _ONE_WORD.match(account.secret.value):
-                # The client would refuse it as a header, and quote it.
-                raise no_key(account.facts, account.secret.origin)
-            headers["Authorization"] = f"Bearer {account.secret.value}"
-        content = call.content
+    def _request(self, account: Account, call: HttpCall, shown_key: str) -> Outgoing:
+        headers = {**MANNERS, "Accept": "application/json", **call.headers}
+        url = call.path if call.bare else account.url(call.path, call.host)
+        if shown_key:
+            headers[account.facts.key_header] = f"{account.facts.key_scheme} {shown_key}".lstrip()
+        content = call.content or b""
         if call.json is not None:
             content = encode(call.json)
             headers["Content-Type"] = "application/json"
-        request = client.build_request(
-            call.method, url, content=content, headers=headers, params=dict(call.params) or None
-        )
-        if content is not None and len(content) > WRITE_AT_ONCE:
-            request.stream = _Pieces(content)
-        return request
+        if content or call.method != "GET":
+            headers["Content-Length"] = str(len(content))
+        try:
+            there = _parsed(url, tuple(call.params.items()))
+        except httpx.InvalidURL as error:
+            raise UnreachableError(f"{account.facts.name} has no such address ({error})") from None
+        return Outgoing(call.method, there, call.addresses[0] if call.addresses else "", headers, content)
 
-    def _reply(self, response: httpx.Response, text: str) -> HttpReply:
-        headers = _lower(response.headers)
+    async def _reply(self, answer: Incoming, keys: Sequence[str], *, paid: bool) -> HttpReply:
+        headers = {name: shown(without_keys(value, keys)) for name, value in answer.headers.items()}
         if "retry-after" in headers:
             headers["retry-after"] = _seconds(headers["retry-after"], self.now())
-        return HttpReply(status=response.status_code, body=decode(text), text=text[:TEXT_LIMIT], headers=headers)
+        long = len(answer.text) > DECODED_AT_ONCE
+        body, text = await asyncio.to_thread(believed, answer.text, keys) if long else believed(answer.text, keys)
+        return HttpReply(status=answer.status, body=body, text=text[:TEXT_LIMIT], headers=headers, paid=paid)
 
 
-@dataclass(frozen=True)
-class _Pieces(httpx.AsyncByteStream):
-    """A long body on its way out."""
-
-    content: bytes
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for start in range(0, len(self.content), WRITE_AT_ONCE):
-            yield self.content[start : start + WRITE_AT_ONCE]
+@lru_cache(maxsize=512)
+def _parsed(url: str, params: tuple[tuple[str, str], ...]) -> httpx.URL:
+    made = httpx.URL(url)
+    return made.copy_merge_params(dict(params)) if params else made
 
 
 def _purpose(account: Account, call: HttpCall) -> str:
     """Which connections a call may share."""
     if call.bare:
         return MEDIA
-    return f"{account.facts.id}:{account.simulated}{':paid' if call.paid else ''}"
+    return f"{account.facts.id}:{account.simulated}{PAID if call.paid else ''}"
 
 
-async def _body(response: httpx.Response) -> str:
-    """The answer's text; an answer without an end is cut, not swallowed."""
-    parts: list[bytes] = []
-    size = 0
-    async for part in response.aiter_bytes():
-        size += len(part)
-        if size > BODY_LIMIT:
-            break
-        parts.append(part)
-    return b"".join(parts).decode("utf-8", "replace")
-
-
-def _without_key(text: str, account: Account) -> str:
-    """What the vendor says, without our key: some quote it when they refuse it, and words go into answers and files."""
-    key = "" if account.simulated or account.secret is None else account.secret.value
-    return text.replace(key, "[the key]") if len(key) >= KEY_LEAST else text
-
-
-def _lower(headers: httpx.Headers) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
+def _pinned(url: str, addresses: Sequence[str]) -> tuple[str, dict[str, str], dict[str, Any]]:
+    """The address at one of these machines, with the header and the extension that keep its name for the other end."""
+    if not addresses:
+        return url, {}, {}
+    parts = httpx.URL(url)
+    there = str(parts.copy_with(host=addresses[0]))
+    return there, {"Host": parts.netloc.decode()}, {"sni_hostname": parts.host}
 
 
 def _seconds(value: str, now: float) -> str:
@@ -311,13 +270,15 @@ def _seconds(value: str, now: float) -> str:
         return value
     try:
         then = parsedate_to_datetime(value)
-    except ValueError:
+        wait = (then.replace(tzinfo=then.tzinfo or UTC) - datetime.fromtimestamp(now, UTC)).total_seconds()
+    except (ValueError, TypeError, OverflowError, IndexError):
+        # The parser of dates is not made for what nobody would write.
         return ""
-    return str(max(0.0, round((then - datetime.fromtimestamp(now, UTC)).total_seconds(), 3)))
+    return str(max(0.0, round(wait, 3)))
 
 
-def _reason(error: Exception) -> str:
-    """What went wrong, without addresses that may carry a signature."""
+def _reason(error: BaseException, keys: Sequence[str] = ()) -> str:
+    """What went wrong, without addresses that may carry a signature; a broken header is quoted, and may quote a key."""
     name = type(error).__name__
-    said = str(error).split("http", maxsplit=1)[0].strip()
+    said = without_keys(str(error), keys).split("http", maxsplit=1)[0].strip()
     return f"{name}: {said}"[:200] if said else name

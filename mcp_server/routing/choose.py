@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from mcp_server.domain.catalog import Catalog, Offer
+from mcp_server.domain.catalog import Catalog, Model, Offer
 from mcp_server.domain.money import money
 from mcp_server.domain.quote import Quote, Route
 from mcp_server.domain.request import Misfit, VideoRequest
@@ -20,10 +20,19 @@ def candidates(request: VideoRequest, catalog: Catalog) -> Iterator[tuple[Offer,
     """Groups of offers in the order to ask them; the first group with a fit is the one to choose from.
 
     A named model, a vendor's own id or "cheapest" make one group. Else the models people mean by "kling" come
-    first, one by one, and all the others last: they are asked only for what no such model can do.
+    first, one by one, and all the others last: they are asked only for what no such model can do. Some models are asked
+    by their name alone, and so is whatever Kling ended.
     """
-    pool = [offer for offer in catalog.offers if _in_question(request, offer)]
-    if request.model is not None or request.vendor_model is not None or request.prefer == "cheapest":
+    named = request.model is not None or request.vendor_model is not None
+    alone = request.provider is not None and all(
+        catalog.models[offer.model].by_name for offer in catalog.offers if offer.provider == request.provider
+    )
+    pool = [
+        offer
+        for offer in catalog.offers
+        if _in_question(request, offer) and (named or _unasked(catalog.models[offer.model], alone=alone))
+    ]
+    if named or request.prefer == "cheapest":
         yield tuple(pool)
         return
     mode = request.mode or "text-to-video"
@@ -35,6 +44,11 @@ def candidates(request: VideoRequest, catalog: Catalog) -> Iterator[tuple[Offer,
         yield tuple(offer for offer in pool if offer.model == model.id)
     meant = {model.id for model in ranked}
     yield tuple(offer for offer in pool if offer.model not in meant)
+
+
+def _unasked(model: Model, *, alone: bool) -> bool:
+    """Whether it is asked without its name; a vendor that is named and has no other model is asked for what it has."""
+    return (alone or not model.by_name) and model.ended is None
 
 
 def _in_question(request: VideoRequest, offer: Offer) -> bool:
@@ -52,10 +66,23 @@ def _in_question(request: VideoRequest, offer: Offer) -> bool:
     )
 
 
-def choose(request: VideoRequest, quotes: Sequence[Quote], misfits: Sequence[Misfit], catalog: Catalog) -> Route:
-    """The lowest known price, or the best tier where that was wished; NoOfferError when nothing fits."""
+def choose(
+    request: VideoRequest,
+    quotes: Sequence[Quote],
+    misfits: Sequence[Misfit],
+    catalog: Catalog,
+    *,
+    signed_in: bool = True,
+) -> Route:
+    """The lowest known price, or the best tier where that was wished; NoOfferError when nothing fits.
+
+    Whoever has no key and named no vendor is told what fails, not which vendor says so.
+    """
     if not quotes:
-        raise _nobody(request, misfits, catalog)
+        raise _nobody(request, misfits, catalog, to_nobody=not signed_in and request.provider is None)
+    # Who is known to do it goes before who may.
+    listed = [quote for quote in quotes if not quote.checked.unlisted]
+    passed = [quote for quote in quotes if listed and quote.checked.unlisted]
     order = {name: place for place, name in enumerate(catalog.providers)}
 
     def rank(quote: Quote) -> tuple[object, ...]:
@@ -64,11 +91,15 @@ def choose(request: VideoRequest, quotes: Sequence[Quote], misfits: Sequence[Mis
         best_first = -tier if request.prefer == "best" else 0
         return best_first, *quote.price_rank, tier, order.get(offer.provider, len(order))
 
-    ranked = sorted(quotes, key=rank)
+    ranked = sorted(listed or quotes, key=rank)
     return Route(
         quote=ranked[0],
         because=_because(request, ranked),
-        dropped=tuple((misfit.offer.id, "; ".join(misfit.problems)) for misfit in misfits),
+        dropped=(
+            *((quote.checked.offer.id, "; ".join(quote.checked.warnings)) for quote in passed),
+            *((misfit.offer.id, "; ".join(misfit.problems)) for misfit in misfits),
+        ),
+        warnings=tuple(filter(None, (catalog.models[ranked[0].checked.offer.model].farewell,))),
     )
 
 
@@ -94,7 +125,8 @@ def _because(request: VideoRequest, ranked: Sequence[Quote]) -> str:
         why += "; no tier was named"
     following = ""
     if fitting > 1 and (price := _sum(ranked[1])):
-        following = f"; next would be {ranked[1].checked.offer.id} at {price}"
+        at = "" if price.startswith("at most") else "at "
+        following = f"; next would be {ranked[1].checked.offer.id} {at}{price}"
     return f"{taken.checked.offer.id}: {why} ({taken.arithmetic}{following})"
 
 
@@ -104,31 +136,52 @@ def _sum(quote: Quote) -> str:
     return f"at most {money(quote.usd_at_most, 'USD')}" if quote.usd_at_most is not None else "an unknown price"
 
 
-def _nobody(request: VideoRequest, misfits: Sequence[Misfit], catalog: Catalog) -> RequestError:
+def _nobody(
+    request: VideoRequest, misfits: Sequence[Misfit], catalog: Catalog, *, to_nobody: bool = False
+) -> RequestError:
     """Which part fails, and the nearest thing that is sold."""
     if not misfits:
         return _not_in_catalog(request, catalog)
     # An offer nobody can order is no advice, however little else speaks against it.
-    sold = [misfit for misfit in misfits if not misfit.offer.not_sold_because] or misfits
+    sold = [misfit for misfit in misfits if not misfit.offer.not_sold_because]
+    if not sold:
+        return _not_in_catalog(request, catalog, (misfits[0].offer.not_sold_because,))
     near = sorted(sold, key=lambda misfit: (len(misfit.problems), _seconds_away(request, misfit.offer)))
     nearest = near[0]
     if nearest.missing == ("prompt",) and len(nearest.problems) == 1:
-        return RequestError(
-            "No scene was named, so there is nothing to film",
-            next_step="Say what shall be seen, in `prompt` or after a colon in the words",
-        )
+        return _no_words(request, nearest.offer)
+    why = "; ".join(nearest.problems)
+    if to_nobody:
+        offer = nearest.offer
+        why = why.replace(f"{offer.provider} {offer.model} {offer.tier}", f"{offer.model} {offer.tier}")
     if len(nearest.missing) == len(nearest.problems):
         return RequestError(
-            f"Something is missing: {'; '.join(nearest.problems)}",
+            f"Something is missing: {why}",
             problems=nearest.problems,
             next_step="Give it, or ask for something that does without",
         )
     problems = tuple(dict.fromkeys(problem for misfit in near[:SHOWN] for problem in misfit.problems))
     return NoOfferError(
-        f"Nobody sells exactly this: {'; '.join(nearest.problems)}",
+        f"Nobody sells exactly this: {why}",
         problems=problems,
-        next_step=f"Nearest is {described(nearest.offer)}",
+        # What was asked for by its own name is not near to itself.
+        next_step=f"Change that: there is {described(nearest.offer)}"
+        if _in_question(request, nearest.offer)
+        else f"Nearest is {described(nearest.offer)}",
         details={"nearest": nearest.offer.id},
+    )
+
+
+def _no_words(request: VideoRequest, offer: Offer) -> RequestError:
+    """The refusal of an order without a prompt: what goes in may be a scene already, and is wanted in words, too."""
+    if any(getattr(request, name) for name in ("image", "video", "audio_file", "references", "source_task")):
+        return RequestError(
+            f"There are no words for this {offer.mode}: {offer.provider} wants a `prompt` beside what goes in",
+            next_step="Say in `prompt`, or after a colon in the words, what shall happen with it",
+        )
+    return RequestError(
+        "No scene was named, so there is nothing to film",
+        next_step="Say what shall be seen, in `prompt` or after a colon in the words",
     )
 
 
@@ -138,8 +191,8 @@ def _seconds_away(request: VideoRequest, offer: Offer) -> int:
     return min(abs(seconds - request.duration) for seconds in offer.durations)
 
 
-def _not_in_catalog(request: VideoRequest, catalog: Catalog) -> NoOfferError:
-    """No such combination at all: the first part that, left out, makes it one that is sold."""
+def _not_in_catalog(request: VideoRequest, catalog: Catalog, why: tuple[str, ...] = ()) -> NoOfferError:
+    """No such combination that can be ordered: the first part that, left out, makes it one that is sold."""
     for part in ("tier", "not_tiers", "provider", "not_providers", "vendor_model", "model", "not_models", "mode"):
         if not getattr(request, part):
             continue
@@ -148,12 +201,15 @@ def _not_in_catalog(request: VideoRequest, catalog: Catalog) -> NoOfferError:
         if found:
             nearest = min(found, key=lambda offer: _steps_away(request, offer))
             return NoOfferError(
-                f"Nobody sells {_wished(request)}: the {part.replace('_', ' ').removeprefix('not ')} is what fails",
+                f"Nobody sells {_wished(request)}",
+                why="; ".join((f"the {part.replace('_', ' ').removeprefix('not ')} is what fails", *why)),
                 next_step=f"Nearest is {described(nearest)}",
                 details={"fails": part, "nearest": nearest.id},
             )
     return NoOfferError(
-        f"Nobody sells {_wished(request)}", next_step="list_models shows what is sold; name less, or something else"
+        f"Nobody sells {_wished(request)}",
+        why="; ".join(why),
+        next_step="list_models shows what is sold; name less, or something else",
     )
 
 

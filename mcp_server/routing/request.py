@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from mcp_server.catalog.names import Named, Names, names
 from mcp_server.domain.catalog import Catalog
@@ -16,10 +16,14 @@ from mcp_server.errors import RequestError
 Explicit = Mapping[str, Any]
 """The arguments that were really given, by the names of `generate_video`, without `request`."""
 
-_ELSEWHERE: Final = frozenset(("request", "max_cost_usd", "accept_unknown_price", "idempotency_key", "output_dir"))
+_ELSEWHERE: Final = frozenset(
+    ("request", "count", "max_cost_usd", "accept_unknown_price", "idempotency_key", "output_dir")
+)
 """Arguments about buying, not about the clip."""
 _WISHED: Final = tuple(field.name for field in fields(VideoRequest) if field.name in {f.name for f in fields(Wishes)})
-_MEDIA: Final = ("image", "end_image", "references", "video", "audio_file", "source_task")
+NAMED_MEDIA: Final = ("image", "end_image", "references", "video", "audio_file")
+"""What is named by an address or a file."""
+MEDIA: Final = (*NAMED_MEDIA, "source_task")
 _TAKES: Final[Mapping[Mode, frozenset[str]]] = {
     "text-to-video": frozenset(),
     "image-to-video": frozenset(("image", "end_image", "references")),
@@ -36,9 +40,11 @@ _FIXED_BY_ID: Final = ("model", "tier", "mode", "provider", "audio")
 
 
 def request_from(
-    explicit: Explicit, wishes: Wishes | None, *, catalog: Catalog
+    explicit: Explicit, wishes: Wishes | None, *, catalog: Catalog, repeated: bool = False
 ) -> tuple[VideoRequest, tuple[str, ...]]:
-    """The whole request, and what the caller should know about how it was read."""
+    """The whole request, and what the caller should know about how it was read; `repeated`: the words are an earlier
+    order's, and what is said otherwise now is a change of it.
+    """
     given = {name: _typed(name, value) for name, value in explicit.items() if _is_given(name, value)}
     notes: list[str] = []
     values: dict[str, Any] = {}
@@ -55,7 +61,7 @@ def request_from(
         values["resolution"] = None
     if wishes is not None:
         _set_id_aside(given, values, wishes, notes, known)
-        _overruled(given, wishes, notes)
+        _overruled(given, wishes, notes, repeated=repeated)
         _limit(explicit, wishes, notes)
     for name in ("tier", "model", "provider"):
         # What an argument names is wanted, whatever the words ruled out.
@@ -67,7 +73,7 @@ def request_from(
 
 def mode_of(given: Mapping[str, Any]) -> Mode | None:
     """What is made from these media; None when they do not say."""
-    has = {name for name in _MEDIA if given.get(name)}
+    has = {name for name in MEDIA if given.get(name)}
     if "audio_file" in has:
         return "lip-sync" if "video" in has else "avatar"
     if "image" in has and "video" in has:
@@ -112,7 +118,7 @@ def _no_contradictions(explicit: Explicit, given: Explicit, wishes: Wishes, note
     if open_fields:
         named = " or ".join(f"`{field}`" for field in open_fields)
         raise RequestError(
-            "The words of `request` contradict each other",
+            f"The words leave {named} open",
             problems=wishes.contradictions,
             why="; ".join(wishes.contradictions),
             next_step=f"Say it once, or set {named}",
@@ -127,7 +133,7 @@ def _by_model(given: dict[str, Any], known: Names) -> None:
     for field in _FIXED_BY_ID[1:]:
         if field in fixed and given.get(field, fixed[field]) != fixed[field]:
             raise RequestError(
-                f"{asked} is {field} {_word(fixed[field])}, but `{field}` says {_word(given[field])}",
+                f"{asked} is {field} {spoken(fixed[field])}, but `{field}` says {spoken(given[field])}",
                 next_step=f"Leave out `{field}`, or name another model",
             )
     given |= fixed
@@ -152,12 +158,17 @@ def _set_id_aside(given: Explicit, values: dict[str, Any], wishes: Wishes, notes
     notes.append(f"{wishes.vendor_model} is set aside: {' and '.join(f'`{name}`' for name in against)} says otherwise")
 
 
-def _overruled(given: Explicit, wishes: Wishes, notes: list[str]) -> None:
+def _overruled(given: Explicit, wishes: Wishes, notes: list[str], *, repeated: bool) -> None:
     """Says what of the words does not hold."""
-    for name in SPOKEN:
+    for name in (*SPOKEN, *NAMED_MEDIA):
         said = getattr(wishes, name)
-        if said is not None and name in given and given[name] != said:
-            notes.append(f"the words say {name} {_word(said)}; the argument decides: {_word(given[name])}")
+        if said not in (None, ()) and name in given and given[name] != said:
+            before, now = spoken(said), spoken(given[name])
+            notes.append(
+                f"{name} is {now} now; the earlier order's was {before}"
+                if repeated
+                else f"the words say {name} {before}; the argument decides: {now}"
+            )
     if wishes.prompt and "prompt" in given and given["prompt"].strip() != wishes.prompt:
         notes.append(f"the scene in the words is not used, because `prompt` is given: “{wishes.prompt[:80]}”")
     if wishes.shots and "shots" in given:
@@ -177,10 +188,11 @@ def _mode(given: Explicit, values: Mapping[str, Any], notes: list[str], catalog:
     if "mode" in given:
         return given["mode"]
     said: Mode | None = values.get("mode")
-    media = frozenset(name for name in _MEDIA if given.get(name))
+    brought = {name: given.get(name) or values.get(name) for name in MEDIA}
+    media = frozenset(name for name in MEDIA if brought[name])
     if said is not None and media <= _TAKES[said]:
         return said
-    decided = mode_of(given)
+    decided = mode_of(brought)
     if decided is not None:
         if said is not None:
             notes.append(f"the words say {said}; with {' and '.join(sorted(media))} it is {decided}")
@@ -198,8 +210,8 @@ def _only_mode(values: Mapping[str, Any], catalog: Catalog) -> Mode:
     return modes.pop() if len(modes) == 1 else "text-to-video"
 
 
-def _word(value: object) -> str:
+def spoken(value: object) -> str:
     """A value as a sentence says it."""
     if isinstance(value, bool):
         return "on" if value else "off"
-    return str(value)
+    return ", ".join(map(str, cast("tuple[object, ...]", value))) if isinstance(value, tuple) else str(value)

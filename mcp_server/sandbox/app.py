@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 from collections import Counter
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -16,6 +18,9 @@ from mcp_server.errors import ArgumentError
 from mcp_server.sandbox import faults, media_host, vendors
 from mcp_server.sandbox.sandbox import Sandbox
 
+KEY_HEADER: Final = "X-Sandbox-Key"
+_HERE: Final = frozenset(("127.0.0.1", "localhost", "::1"))
+
 
 def create_app(sandbox: Sandbox) -> Starlette:
     """Every vendor the sandbox can play and the control API, over one sandbox."""
@@ -26,9 +31,9 @@ def create_app(sandbox: Sandbox) -> Starlette:
     control = _Control(sandbox)
     routes += [
         Route("/health", control.health),
-        Route("/control/faults", control.faults, methods=["GET", "POST", "DELETE"]),
-        Route("/control/journal", control.journal, methods=["GET", "DELETE"]),
-        Route("/control/jobs/{vendor}/{id}", control.job),
+        Route("/control/faults", control.opened(control.faults), methods=["GET", "POST", "DELETE"]),
+        Route("/control/journal", control.opened(control.journal), methods=["GET", "DELETE"]),
+        Route("/control/jobs/{vendor}/{id}", control.opened(control.job)),
     ]
     return Starlette(routes=routes, exception_handlers={404: _nowhere, 405: _nowhere})
 
@@ -43,6 +48,20 @@ class _Control:
         return JSONResponse(
             {"ok": True, "simulated": True, "notice": self.sandbox.notice, "rendering": self.sandbox.rendering}
         )
+
+    def opened(self, door: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+        """The door, for whoever brings the key of this home, from this machine and not from a page in a browser."""
+
+        async def asked(request: Request) -> Response:
+            key = request.headers.get(KEY_HEADER, "")
+            if not hmac.compare_digest(key.encode(), self.sandbox.control_key.encode()):
+                what = f"{KEY_HEADER} is missing or wrong: `kling-video sandbox` prints it as KLING_SANDBOX_CONTROL"
+                return JSONResponse({"what": what}, 401)
+            if request.url.hostname not in _HERE:
+                return JSONResponse({"what": "the control API answers this machine alone"}, 403)
+            return await door(request)
+
+        return asked
 
     async def faults(self, request: Request) -> Response:
         """GET what is armed; POST `{"faults": "runapi=429:2"}` arms more; DELETE disarms all."""

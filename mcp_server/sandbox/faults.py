@@ -33,6 +33,7 @@ KINDS: Final[Mapping[str, str]] = {
     "status_slow": "a status takes a while; @ seconds",
     "status_unknown": "a status word nobody documented; @ the word",
     "status_missing": "the vendor says it knows no such job, though it does",
+    "find_missing": "looking for a lost order does not show it, though it is there",
     "file_cut": "the download breaks off half way",
     "file_expired": "the link is refused with 403",
     "file_gone": "the link answers 410",
@@ -42,6 +43,8 @@ KINDS: Final[Mapping[str, str]] = {
     "clip_frozen": "nothing moves in the clip",
     "clip_long": "the clip is two seconds longer than ordered",
     "clip_size": "width and height of the clip are exchanged (a square becomes wide)",
+    "clip_small": "the clip is one size smaller than ordered",
+    "clip_soft": "the sound is ten decibels softer than that of other clips",
     "clip_silent": "sound was ordered, none is there",
     "clip_sound": "silence was ordered, sound is there",
 }
@@ -64,7 +67,10 @@ class Armed:
     """Faults of one process, from its settings: they end with it."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
-        self._left = {(fault.vendor, fault.kind): fault for fault in faults}
+        self._left: dict[tuple[str, str], Fault] = {}
+        for fault in faults:
+            before = self._left.get((fault.vendor, fault.kind))
+            self._left[fault.vendor, fault.kind] = fault if before is None else _both(before, fault)
 
     def take(self, vendor: str, kinds: Iterable[str]) -> tuple[str, str] | None:
         """Use up one fault of these kinds, the first that is there: its kind and value."""
@@ -89,6 +95,12 @@ class Armed:
             for fault in self._left.values()
             if fault.count is None or fault.count > 0
         ]
+
+
+def _both(first: Fault, second: Fault) -> Fault:
+    """The same fault asked for twice: as often as both together, with the value that was said last."""
+    count = None if first.count is None or second.count is None else first.count + second.count
+    return replace(second, count=count)
 
 
 def parse(text: str) -> Iterator[Fault]:

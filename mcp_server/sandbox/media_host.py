@@ -7,6 +7,7 @@ from hmac import compare_digest
 from typing import TYPE_CHECKING, Final
 
 from anyio.lowlevel import checkpoint
+from starlette.background import BackgroundTask
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import BaseRoute
 from starlette.types import Message, Receive, Scope, Send
@@ -31,7 +32,7 @@ def routes(vendor: Vendor) -> list[BaseRoute]:
             return _denied(404, "NoSuchKey")
         exchange.job = job.id
         asked = exchange.request.query_params
-        if "authorization" in exchange.request.headers:
+        if vendor.key_sent(exchange.request):
             # A signed link is an authorisation of its own; a key has no business here.
             exchange.facts["key_sent"] = True
             return _denied(400, "InvalidArgument: only one authorization mechanism is allowed")
@@ -71,8 +72,11 @@ async def clip_response(
             if drawn.prebuilt:
                 more["X-Simulated-Prebuilt"] = "true"
                 exchange.facts["notice"] = sandbox.notice
-            response = Cut if kind == "file_cut" else FileResponse
-            return response(drawn.path, media_type="video/mp4", headers=more)
+            if kind == "file_cut":
+                return Cut(drawn.path, media_type="video/mp4", headers=more)
+            whole = exchange.request.method == "GET" and exchange.facts["range"][-1:] in ("", "-")
+            told = BackgroundTask(sandbox.clips.fetched, drawn, whole=whole)
+            return FileResponse(drawn.path, media_type="video/mp4", headers=more, background=told)
 
 
 class Cut(FileResponse):

@@ -32,6 +32,25 @@ def offers(vendor: str, vendor_model: str, modes: tuple[str, ...] = ()) -> tuple
 
 
 @cache
+def models(vendor: str) -> tuple[str, ...]:
+    """Everything the vendor sells, by its own names."""
+    sold = [offer for offer in catalog.load().offers if offer.provider == vendor and not offer.not_sold_because]
+    return tuple(dict.fromkeys(offer.vendor_model for offer in sold))
+
+
+def document(vendor: str, vendor_model: str, within: str = "") -> dict[str, Any] | None:
+    """What a model takes, as an OpenAPI document with one input; None where the vendor does not sell it."""
+    sold = offers(vendor, vendor_model)
+    if not sold:
+        return None
+    schema = _schema(vendor, sold[0].schema)
+    taken: dict[str, Any] = schema["properties"][within] if within else schema
+    plain = {name: part for name, part in taken.items() if not name.startswith(("$", "x-"))}
+    components = {"schemas": {"Input": plain}}
+    return {"openapi": "3.0.4", "info": {"title": vendor_model}, "paths": {}, "components": components}
+
+
+@cache
 def offers_of(vendor: str, mode: str) -> tuple[Offer, ...]:
     """What the vendor sells for this kind of work, under whichever name."""
     return tuple(
@@ -55,8 +74,11 @@ def accepts_any(vendor: str, stems: Iterable[str], body: Any) -> list[tuple[str,
 
 @cache
 def _validator(vendor: str, stem: str) -> Validator:
-    schema = json.loads((places.schemas() / vendor / f"{stem}.json").read_text(encoding="utf-8"))
-    return Draft202012Validator(schema)
+    return Draft202012Validator(_schema(vendor, stem))
+
+
+def _schema(vendor: str, stem: str) -> dict[str, Any]:
+    return json.loads((places.schemas() / vendor / f"{stem}.json").read_text(encoding="utf-8"))
 
 
 def cost(order: ClipOrder, now: float) -> Decimal | None:
@@ -93,3 +115,21 @@ def price_of(order: ClipOrder, day: date) -> Price | None:
 
 def _conditions(when: Mapping[str, bool], order: ClipOrder) -> bool:
     return all(order.given(name) is wanted for name, wanted in when.items())
+
+
+def lowest_rate(vendor: str, vendor_model: str, day: date) -> Decimal | None:
+    """The lowest rate per second that is in force for anything sold under this name."""
+    sold = offers(vendor, vendor_model)
+    fitting = [
+        price
+        for price in catalog.load().prices
+        if price.provider == vendor
+        and price.unit == "second"
+        and price.effective_from <= day
+        and not price.when
+        and any(offer.model in price.models and (not price.tiers or offer.tier in price.tiers) for offer in sold)
+        and any(not price.modes or offer.mode in price.modes for offer in sold)
+    ]
+    newest = max((price.effective_from for price in fitting), default=None)
+    today = [price for price in fitting if price.effective_from == newest]
+    return min((rate for price in today for rate in (price.silent, price.audio) if rate is not None), default=None)

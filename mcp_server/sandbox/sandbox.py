@@ -58,6 +58,11 @@ class Sandbox:
             "example, whatever was ordered: install the `media` extra to have the order drawn."
         )
 
+    @property
+    def control_key(self) -> str:
+        """What opens the control API: whoever may read this home's store has it."""
+        return sha256(f"{self.store.secret}control".encode()).hexdigest()[:32]
+
     def close(self) -> None:
         """Let go of the files; jobs stay, where the store is a file."""
         self.store.close()

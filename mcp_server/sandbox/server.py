@@ -13,7 +13,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from mcp_server import catalog
 from mcp_server.sandbox.app import create_app
-from mcp_server.sandbox.vendors.base import DROP
+from mcp_server.sandbox.vendors.base import DROP, PAIR_SECRET
 
 if TYPE_CHECKING:
     from mcp_server.sandbox.sandbox import Sandbox
@@ -85,7 +85,8 @@ class SandboxServer:
 
 def listen(host: str, port: int) -> socket.socket:
     """A socket of our own, so that the port is known before anything is served."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # With its protocol said: asyncio sends at once only on sockets that say TCP, others wait 40 ms for each answer.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((host, port))
     listener.listen(256)
@@ -122,6 +123,7 @@ def variables(base_urls: Mapping[str, str]) -> Mapping[str, str]:
     for name, facts in catalog.load().providers.items():
         if name in base_urls:
             made |= {facts.base_url_variable: base_urls[name], facts.key_variable: KEY}
+            made |= dict(zip(facts.key_pair, (KEY, KEY + PAIR_SECRET), strict=False))
     return made
 
 
@@ -130,4 +132,5 @@ def serve(sandbox: Sandbox, host: str = HOST, port: int = 0, *, announce: Any = 
     listener = listen(host, port)
     for name, value in variables(urls(listener)).items():
         announce(f"export {name}={value}")
+    announce(f"export KLING_SANDBOX_CONTROL={sandbox.control_key}")
     asyncio.run(uvicorn.Server(configuration(sandbox)).serve([listener]))

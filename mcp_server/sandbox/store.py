@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import sqlite3
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -64,6 +65,14 @@ class Upload:
     confirmed: bool = False
 
 
+def _for_this_user(path: Path) -> None:
+    """Make the file, or take it back from everybody else: it holds prompts, uploads and the key of the control API."""
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    if path.stat().st_mode & 0o077 and os.name == "posix":
+        path.chmod(0o600)
+
+
 class KeyTakenError(Exception):
     """The idempotency key already stands for another body."""
 
@@ -73,6 +82,8 @@ class Store:
 
     def __init__(self, path: Path | str, *, now: float) -> None:
         self.path = path
+        if path != ":memory:":
+            _for_this_user(Path(path))
         self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
         self._db.row_factory = sqlite3.Row
         if path != ":memory:":

@@ -58,6 +58,9 @@ class IssuedToken:
             claims = await self._claims(token)
         except (jwt.PyJWTError, ValueError):
             return None
+        if not isinstance(claims["sub"], str) or not claims["sub"].strip():
+            # Nobody's tasks are everybody's.
+            return None
         scope = claims.get("scope", "")
         return AccessToken(
             token=token,

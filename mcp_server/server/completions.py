@@ -57,5 +57,8 @@ async def _known(services: LazyService, name: str) -> list[str]:
         case "task_id":
             service = await services.ready()
             return [task.task_id for task in (await service.tasks(limit=AT_MOST, owner=owner())).tasks]
+        case "film_id":
+            service = await services.ready()
+            return [film.film_id for film in await service.films.find(owner=owner(), limit=AT_MOST)]
         case _:
             return []

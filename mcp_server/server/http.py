@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import socket
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -16,8 +18,10 @@ from mcp_server.clock import Clock
 from mcp_server.errors import ArgumentError, LocalError
 from mcp_server.providers.network import is_loopback
 from mcp_server.server.auth import IssuedToken, SharedToken
-from mcp_server.server.lazy_service import make_service
+from mcp_server.server.lazy_service import LazyService, make_service, make_worker
 from mcp_server.server.server import build_server
+from mcp_server.server.studio_mount import alone, mount, opened_by, sessions_for
+from mcp_server.studio.sessions import PATH as STUDIO
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +43,10 @@ LARGEST_BODY = 32 * 1024 * 1024
 LOOPBACK = ["127.0.0.1", "localhost", "[::1]"]
 
 
+def _quiet(_line: str) -> None:
+    """Nobody listens."""
+
+
 def build_app(
     settings: Settings,
     *,
@@ -47,17 +55,21 @@ def build_app(
     make: Callable[[], Service] = make_service,
     clock: Clock | None = None,
     extra: Callable[[KlingServer], None] | None = None,
+    announce: Callable[[str], None] = _quiet,
+    worker: bool = False,
 ) -> Starlette:
     """The application, refusing what would let strangers buy."""
-    own_address = settings.http_url or _address(host, port)
-    auth, verifier = _who(settings, own_address, clock or Clock())
-    if verifier is None and not is_loopback(host):
-        raise ArgumentError(
-            f"{host} can be reached from outside, and nobody would be asked for a token",
-            why="Anyone who reaches this server can spend the money behind its keys",
-            next_step="Set KLING_HTTP_TOKEN (or KLING_HTTP_ISSUER and KLING_HTTP_URL), or serve on 127.0.0.1",
-        )
-    server = build_server(make, settings=settings, back_channel=False, auth=auth, token_verifier=verifier, extra=extra)
+    clock = clock or Clock()
+    auth, verifier = _checked(settings, host, port, clock)
+    server = build_server(
+        make,
+        settings=settings,
+        back_channel=False,
+        auth=auth,
+        token_verifier=verifier,
+        extra=extra,
+        at_once=worker,
+    )
 
     @server.custom_route("/health", ["GET"])
     async def health(_request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
@@ -65,35 +77,121 @@ def build_app(
 
     # Stateless: clients of the older versions survive a restart, and nothing grows with the number of sessions.
     # Never json_response: it drops the progress notifications of the older versions.
-    return server.streamable_http_app(
+    hosts = _rebinding(_in_address(host), settings.http_url, local=is_loopback(host))
+    app = server.streamable_http_app(
         streamable_http_path=PATH,
         host=host,
         stateless_http=True,
         max_request_body_size=LARGEST_BODY,
-        transport_security=_rebinding(_in_address(host), settings.http_url, local=is_loopback(host)),
+        transport_security=hosts,
     )
+    sessions = sessions_for(_studio(settings, host, port), hosts, verifier, now=clock.now, announce=announce)
+    app.router.routes.append(mount(sessions, server.services.ready))
+    app.state.studio = opened_by(sessions)
+    return app
 
 
-def run(settings: Settings, *, host: str, port: int, announce: Callable[[str], None]) -> None:
-    """Say where, and serve until a signal; open streams get a moment and no more."""
+def build_studio(
+    settings: Settings,
+    *,
+    host: str,
+    port: int,
+    make: Callable[[], Service] = make_service,
+    clock: Clock | None = None,
+    announce: Callable[[str], None] = _quiet,
+    opened: Callable[[str], None] = _quiet,
+) -> Starlette:
+    """The studio by itself, with the same rules; `opened` is told the link that opens it once."""
+    clock = clock or Clock()
+    _, verifier = _checked(settings, host, port, clock)
+    hosts = _rebinding(_in_address(host), settings.http_url, local=is_loopback(host))
+    sessions = sessions_for(_studio(settings, host, port), hosts, verifier, now=clock.now, announce=announce)
+    announce(opened_by(sessions))
+    if verifier is None:
+        opened(sessions.link)
+    return alone(sessions, LazyService(settings, make))
+
+
+def run(
+    settings: Settings,
+    *,
+    host: str,
+    port: int,
+    announce: Callable[[str], None],
+    build: Callable[[int], Starlette] | None = None,
+    worker: bool = False,
+) -> None:
+    """Say where, and serve until a signal; open streams get a moment and no more. Without `build` it is MCP.
+
+    A `worker` follows what anybody ordered, too.
+    """
     import uvicorn
+
+    from mcp_server.server.connections import count_repeats
 
     with _bound(host, port) as listener:
         port = listener.getsockname()[1]
-        app = build_app(settings, host=host, port=port)
-        asks = settings.http_issuer or settings.http_token
-        announce(f"MCP at {_address(host, port)}, {'for whoever brings a token' if asks else 'for this machine alone'}")
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GRACE_S)
-        uvicorn.Server(config).run([listener])
+        if build is None:
+            asks = settings.http_issuer or settings.http_token
+            whom = "for whoever brings a token" if asks else "for this machine alone"
+            make = make_worker if worker else make_service
+            app = build_app(settings, host=host, port=port, make=make, announce=announce, worker=worker)
+            announce(f"MCP at {_address(host, port)}, {whom}")
+            announce(app.state.studio)
+        else:
+            app = build(port)
+        config = uvicorn.Config(app, http=_limited(), log_level="warning", timeout_graceful_shutdown=GRACE_S)
+        count_repeats()
+        server = uvicorn.Server(config)
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            # uvicorn knows the other two; a terminal that is closed is no reason to lose an answer either.
+            signal.signal(signal.SIGHUP, server.handle_exit)
+        server.run([listener])
+
+
+def _checked(
+    settings: Settings, host: str, port: int, clock: Clock
+) -> tuple[AuthSettings | None, TokenVerifier | None]:
+    """Who may come in, or the refusal of settings that would let everybody in."""
+    own_address = settings.http_url or _address(host, port)
+    auth, verifier = _who(settings, own_address, clock)
+    settings.check()
+    reached = next((name for name in (host, urlsplit(own_address).hostname or "") if not is_loopback(name)), None)
+    if verifier is None and reached is not None:
+        # A public address before a loopback one is a proxy that lets everybody through.
+        raise ArgumentError(
+            f"{reached} can be reached from outside, and nobody would be asked for a token",
+            why="Anyone who reaches this server can spend the money behind its keys",
+            next_step="Set KLING_HTTP_TOKEN (or KLING_HTTP_ISSUER and KLING_HTTP_URL), "
+            "or serve on 127.0.0.1 without KLING_HTTP_URL",
+        )
+    return auth, verifier
+
+
+def _studio(settings: Settings, host: str, port: int) -> str:
+    """Where browsers reach the studio: beside the address clients use."""
+    parts = urlsplit(settings.http_url or _address(host, port))
+    return f"{parts.scheme}://{parts.netloc}{STUDIO}"
+
+
+def _limited() -> type[asyncio.Protocol]:
+    """Uvicorn's protocol with our limits."""
+    from mcp_server.server.connections import LimitedLine, lines_at_most
+
+    LimitedLine.lines = lines_at_most()
+    return LimitedLine
 
 
 def _bound(host: str, port: int) -> socket.socket:
     try:
-        family, kind, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind)
+        family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        # With its protocol said: asyncio sends at once only on sockets that say TCP, others wait 40 ms for each answer.
+        listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(place)
+            # From here on a browser that is quick waits a moment instead of being turned away.
+            listener.listen()
         except OSError:
             listener.close()
             raise
@@ -119,6 +217,12 @@ def _who(settings: Settings, own_address: str, clock: Clock) -> tuple[AuthSettin
                 "KLING_HTTP_ISSUER is set, KLING_HTTP_URL is not",
                 why="Only a token made for this server's own address may be accepted",
                 next_step="Set KLING_HTTP_URL to the address clients use, such as https://video.example.com/mcp",
+            )
+        if not issuer.startswith("https://") and not is_loopback(urlsplit(issuer).hostname or ""):
+            raise ArgumentError(
+                f"KLING_HTTP_ISSUER={issuer!r} is not https",
+                why="whoever stands between could hand out keys of their own",
+                next_step="Begin KLING_HTTP_ISSUER with https://",
             )
         # As text: pydantic keeps a path-less address as it was written, and issuers are compared letter by letter.
         auth = AuthSettings.model_validate(

@@ -21,12 +21,20 @@ def make_service() -> Service:
     return build()
 
 
+def make_worker() -> Service:
+    """The same, and it follows what anybody ordered in a shared record."""
+    from mcp_server.composition import build
+
+    return build(worker=True)
+
+
 class LazyService:
     """The service, made at the first call; nothing is imported, opened or started before."""
 
-    def __init__(self, settings: Settings, make: Callable[[], Service]) -> None:
+    def __init__(self, settings: Settings, make: Callable[[], Service], *, at_once: bool = False) -> None:
         self.settings = settings
         self._make = make
+        self._at_once = at_once
         self._service: Service | None = None
         self._started = False
         self._starting = asyncio.Lock()
@@ -52,10 +60,14 @@ class LazyService:
         self._replied.set()
 
     async def resume(self) -> None:
-        """A moment after the first reply, take up unfinished tasks; without a record there is nothing to do."""
-        await self._replied.wait()
-        await asyncio.sleep(RESUME_AFTER_S)
-        if self.settings.database.exists():
+        """A moment after the first reply, take up unfinished tasks; without a record there is nothing to do.
+
+        A worker that also serves does not wait for anybody.
+        """
+        if not self._at_once:
+            await self._replied.wait()
+            await asyncio.sleep(RESUME_AFTER_S)
+        if self.settings.has_record:
             await self.ready()
 
     async def close(self) -> None:

@@ -23,7 +23,7 @@ def refusal(error: KlingError) -> CallToolResult:
 def crash(tool: str, error: Exception) -> CallToolResult:
     """A defect of ours, without its insides; whether money moved is not claimed where it is not known."""
     log.exception("%s failed", tool, exc_info=error)
-    paid = tool == "generate_video"
+    paid = tool in ("generate_video", "make_film")
     return refusal(
         KlingError(
             f"{tool} stopped on a defect in this server ({type(error).__name__})",

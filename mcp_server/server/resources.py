@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 
+from mcp_server.domain.task import names_film
 from mcp_server.errors import KlingError, UnknownTaskError
 from mcp_server.server.caller import owner
 from mcp_server.server.tools.replies import BLOB_LIMIT
@@ -16,7 +17,7 @@ from mcp_server.server.tools.replies import BLOB_LIMIT
 if TYPE_CHECKING:
     from mcp.server.mcpserver import MCPServer
 
-    from mcp_server.answers.shapes import TaskAnswer
+    from mcp_server.answers.shapes import OrderedAnswer
     from mcp_server.server.lazy_service import LazyService
 
 JSON_TYPE = "application/json"
@@ -48,6 +49,29 @@ def add_resources(server: MCPServer[Any], services: LazyService) -> None:
         return _json(service.models(model=model, detail=True).facts())
 
     @server.resource(
+        "kling://spend",
+        name="spend",
+        title="What was spent on Kling",
+        description="The last 30 days by day, vendor and model: quoted against charged. Simulations are not in it.",
+        mime_type=JSON_TYPE,
+    )
+    async def spend() -> str:  # pyright: ignore[reportUnusedFunction]
+        return _json((await (await services.ready()).spend(owner=owner())).facts())
+
+    @server.resource(
+        "kling://balance",
+        name="balance",
+        title="What is left with the vendors",
+        description="What every vendor with a key says is left on its account, asked now; it costs nothing.",
+        mime_type=JSON_TYPE,
+    )
+    async def balance() -> str:  # pyright: ignore[reportUnusedFunction]
+        if owner():
+            # One account may stand behind many callers.
+            raise ResourceError("What is left on the accounts is shown on the machine that has the keys alone")
+        return _json((await (await services.ready()).balances()).facts())
+
+    @server.resource(
         "task://{task_id}",
         name="task",
         title="Kling video task",
@@ -55,21 +79,37 @@ def add_resources(server: MCPServer[Any], services: LazyService) -> None:
         mime_type=JSON_TYPE,
     )
     async def task(task_id: str) -> str:  # pyright: ignore[reportUnusedFunction]
-        return _json((await _task(services, task_id)).facts())
+        return _json((await _found(services, task_id)).facts())
+
+    @server.resource(
+        "film://{film_id}",
+        name="film",
+        title="Film of Kling shots",
+        description="A film as it stands: its shots, cost, file.",
+        mime_type=JSON_TYPE,
+    )
+    async def film(film_id: str) -> str:  # pyright: ignore[reportUnusedFunction]
+        if not names_film(film_id):
+            raise ResourceNotFoundError(f"{film_id} is no film: their ids begin with kf-")
+        return _json((await _found(services, film_id)).facts())
 
     @server.resource(
         "video://{task_id}",
         name="video",
         title="Finished Kling video",
-        description="The clip of a finished task, up to 8 MiB; above that, where it lies.",
+        description="The clip of a finished task or film, up to 8 MiB; above that, where it lies.",
         mime_type="video/mp4",
     )
     async def video(task_id: str) -> str | bytes:  # pyright: ignore[reportUnusedFunction]
-        found = await _task(services, task_id)
+        found = await _found(services, task_id)
         if not found.video_path:
             raise ResourceNotFoundError(f"Task {task_id} is {found.state}; it has no clip to read")
         if found.bytes is not None and found.bytes > BLOB_LIMIT:
-            places = {"video_path": found.video_path, "video_url": found.video_url, "bytes": found.bytes}
+            places = {
+                "video_path": found.video_path,
+                "video_url": getattr(found, "video_url", None),
+                "bytes": found.bytes,
+            }
             return _json({key: value for key, value in places.items() if value is not None})
         try:
             return await anyio.to_thread.run_sync(Path(found.video_path).read_bytes)
@@ -77,10 +117,10 @@ def add_resources(server: MCPServer[Any], services: LazyService) -> None:
             raise ResourceNotFoundError(f"The clip is no longer at {found.video_path}: {error.strerror}") from error
 
 
-async def _task(services: LazyService, task_id: str) -> TaskAnswer:
+async def _found(services: LazyService, any_id: str) -> OrderedAnswer:
     service = await services.ready()
     try:
-        return (await service.get([task_id], owner=owner()))[0]
+        return (await service.get_any([any_id], owner=owner()))[0]
     except UnknownTaskError as error:
         raise ResourceNotFoundError(str(error)) from error
     except KlingError as error:

@@ -26,7 +26,7 @@ from mcp_server.server.skills_extension import SkillsExtension
 from mcp_server.server.subscriptions import Watching
 from mcp_server.server.task_source import OrderTasks
 from mcp_server.server.tasks_extension import TasksExtension
-from mcp_server.server.tools import declarations, free, paid
+from mcp_server.server.tools import declarations, films, free, paid
 from mcp_server.server.tools.tool import Handler, make_tool
 from mcp_server.settings import Settings
 
@@ -44,9 +44,12 @@ HANDLERS: Mapping[str, Handler] = {
     "list_models": free.list_models,
     "cancel_task": paid.cancel_task,
     "list_tasks": free.list_tasks,
+    "make_film": films.make_film,
 }
 CLOSE_S = 10.0
 """How long the end may take: as long as an order may."""
+NAME_MAX = 1_000
+"""No tool, prompt, resource or task is called anything near as long; an answer repeats what it was asked for."""
 HOUR = CacheHint(ttl_ms=3_600_000, scope="public")
 """Lists change only with the version of this server."""
 
@@ -73,6 +76,9 @@ class KlingServer(MCPServer[None]):
 
     async def known_names(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         """An unknown tool or prompt is an invalid request, as the specification has it, not a failed call."""
+        for part in ("name", "uri", "taskId"):
+            if len(str((ctx.params or {}).get(part, ""))) > NAME_MAX:
+                raise MCPError(INVALID_PARAMS, f"`{part}` is longer than {NAME_MAX} characters")
         name = (ctx.params or {}).get("name")
         if ctx.method == "tools/call" and (not isinstance(name, str) or self._tool_manager.get_tool(name) is None):
             raise MCPError(INVALID_PARAMS, f"Unknown tool: {name}")
@@ -120,9 +126,13 @@ def build_server(
     auth: AuthSettings | None = None,
     token_verifier: TokenVerifier | None = None,
     extra: Callable[[KlingServer], None] | None = None,
+    at_once: bool = False,
 ) -> KlingServer:
-    """The server, with nothing behind it opened yet. `extra` adds what only a test suite needs."""
-    services = LazyService(settings or Settings.read(), make)
+    """The server, with nothing behind it opened yet, unless it is to work `at_once`.
+
+    `extra` adds what only a test suite needs.
+    """
+    services = LazyService(settings or Settings.read(), make, at_once=at_once)
     bus = InMemorySubscriptionBus()
     watching = Watching(services, bus)
     tasks = TasksExtension(OrderTasks(services))
@@ -164,7 +174,7 @@ def build_server(
     if back_channel:
         server.push_updates(watching)
     add_resources(server, services)
-    add_prompts(server)
+    add_prompts(server, services)
     add_completions(server, services)
     if extra is not None:
         extra(server)

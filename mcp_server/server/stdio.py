@@ -1,106 +1,170 @@
-"""MCP over stdin and stdout: nothing but protocol on stdout, and a clean end on EOF, SIGINT and SIGTERM.
+"""MCP over stdin and stdout: nothing but protocol on stdout, and a clean end on EOF, SIGINT, SIGTERM and SIGHUP.
 
 The SDK's own runner ignores SIGINT while it reads and skips every clean-up on SIGTERM (seen with 2.3.0).
 """
 
 from __future__ import annotations
 
-import json
+import asyncio
 import os
-import signal
+import select
 import sys
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
 import anyio
 import anyio.to_thread
 from mcp.server.stdio import stdio_server
 
-from mcp_server.domain.damaged_text import may_hold_halves, mended
+from mcp_server.server.handshake.front import ENDING
+from mcp_server.server.lines import LineBuffer, UnreadableLineError, readable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable
 
     from anyio.abc import TaskStatus
 
+    from mcp_server.server.handshake.front import Handover
     from mcp_server.server.server import KlingServer
+
+
+_CHUNK: Final = 64 * 1024
+_LONG: Final = 256 * 1024
 
 
 class _Lines:
     """The client's lines; a read that blocks is left behind when the server ends."""
 
-    def __init__(self, source: BinaryIO) -> None:
+    def __init__(self, source: BinaryIO, out: _Out, heard: bytes) -> None:
         self._source = source
+        self._out = out
+        self._lines = LineBuffer()
+        if heard:
+            self._lines.feed(heard)
+        self._ready = _awaits_reading(source)
 
     def __aiter__(self) -> AsyncIterator[str]:
         return self
 
     async def __anext__(self) -> str:
-        line = await anyio.to_thread.run_sync(self._source.readline, abandon_on_cancel=True)
-        if not line:
-            raise StopAsyncIteration
-        return _answerable(line.decode("utf-8", "replace"))
+        while True:
+            try:
+                line = self._lines.next()
+                if line is None:
+                    if self._lines.ended:
+                        raise StopAsyncIteration
+                    self._lines.feed(await self._more())
+                elif text := line.decode("utf-8", "replace").strip():
+                    # A line of pictures is read beside the loop, which serves others meanwhile.
+                    return await anyio.to_thread.run_sync(readable, text) if len(line) > _LONG else readable(text)
+            except UnreadableLineError as error:
+                await self._out.write(f"{error.answer}\n")
 
+    async def _more(self) -> bytes:
+        if self._ready:
+            await _readable(self._source)
+            return self._read()
+        return await anyio.to_thread.run_sync(self._read, abandon_on_cancel=True)
 
-def _answerable(line: str) -> str:
-    """The line with U+FFFD for halves of characters: the SDK drops a line with one, and its sender waits for ever."""
-    if not may_hold_halves(line):
-        return line
-    try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
-        return line
-    whole = mended(found)
-    return line if whole == found else json.dumps(whole)
+    def _read(self) -> bytes:
+        return self._source.read(_CHUNK)
 
 
 class _Out:
-    """Our lines to the client."""
+    """Our lines to the client; each is written whole. One that begins as one of `answered` does is left out, once."""
 
-    def __init__(self, sink: BinaryIO) -> None:
+    def __init__(self, sink: BinaryIO, answered: Iterable[bytes]) -> None:
         self._sink = sink
+        self._answered = list(answered)
+        self._turn = asyncio.Lock()
 
     async def write(self, text: str) -> None:
-        await anyio.to_thread.run_sync(self._sink.write, text.encode())
+        line = text.encode()
+        if self._answered and (known := next(filter(line.startswith, self._answered), None)):
+            self._answered.remove(known)
+            return
+        async with self._turn:
+            rest = _at_once(self._sink, line)
+            if rest:
+                await anyio.to_thread.run_sync(self._in_time, rest)
 
     async def flush(self) -> None:
-        await anyio.to_thread.run_sync(self._sink.flush)
+        """Nothing: a line that is written is out."""
+
+    def _in_time(self, rest: memoryview) -> None:
+        while rest:
+            rest = rest[self._sink.write(rest) :]
 
 
-def claim_wire() -> tuple[BinaryIO, BinaryIO]:
-    """The real stdin and stdout, for us alone: a stray print goes to stderr, a child process reads an empty stdin."""
-    source, sink = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    empty = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(empty, 0)
-    os.close(empty)
-    os.dup2(2, 1)
-    return source, sink
+def _awaits_reading(source: BinaryIO) -> bool:
+    """Whether the loop can wait for this file: not for one on a disk, and not on Windows."""
+    loop = asyncio.get_running_loop()
+    try:
+        loop.add_reader(source, _nothing)
+        loop.remove_reader(source)
+    except (AttributeError, NotImplementedError, OSError, ValueError):
+        return False
+    return True
 
 
-async def serve(server: KlingServer, source: BinaryIO, sink: BinaryIO) -> None:
+def _nothing() -> None: ...
+
+
+async def _readable(source: BinaryIO) -> None:
+    """Return when something has come, or the end."""
+    loop = asyncio.get_running_loop()
+    came = loop.create_future()
+    loop.add_reader(source, lambda: came.done() or came.set_result(None))
+    try:
+        await came
+    finally:
+        loop.remove_reader(source)
+
+
+def _at_once(sink: BinaryIO, line: bytes) -> memoryview:
+    """What of the line could not be written without waiting for the client to read."""
+    rest = memoryview(line)
+    if not hasattr(select, "poll") or not hasattr(sink, "fileno"):
+        return rest
+    writable = select.poll()
+    writable.register(sink, select.POLLOUT)
+    while rest and writable.poll(0) == [(sink.fileno(), select.POLLOUT)]:
+        # So much goes into a pipe that is ready, whole.
+        rest = rest[sink.write(rest[: select.PIPE_BUF]) :]
+    return rest
+
+
+async def connect(
+    server: KlingServer, source: BinaryIO, sink: BinaryIO, heard: bytes = b"", answered: Iterable[bytes] = ()
+) -> None:
+    """One connection, until the client leaves; `heard` was read of it before."""
+    # The SDK asks for anyio's file objects and uses only what these two offer.
+    own = _Out(sink, answered)
+    lines, out = cast("anyio.AsyncFile[str]", _Lines(source, own, heard)), cast("anyio.AsyncFile[str]", own)
+    async with stdio_server(lines, out) as (read_stream, write_stream):
+        low = server.low_level
+        await low.run(read_stream, write_stream, low.create_initialization_options())
+
+
+async def serve(server: KlingServer, taken: Handover) -> None:
     """One connection, until the client leaves or a signal says so."""
     async with anyio.create_task_group() as group:
 
         async def until_signalled(*, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-            with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            with anyio.open_signal_receiver(*ENDING) as signals:
                 task_status.started()
                 async for _ in signals:
                     group.cancel_scope.cancel()
                     return
 
         await group.start(until_signalled)
-        # The SDK asks for anyio's file objects and uses only what these two offer.
-        lines, out = cast("anyio.AsyncFile[str]", _Lines(source)), cast("anyio.AsyncFile[str]", _Out(sink))
-        async with stdio_server(lines, out) as (read_stream, write_stream):
-            low = server.low_level
-            await low.run(read_stream, write_stream, low.create_initialization_options())
+        await connect(server, *taken.wire.files(), taken.heard, taken.answered)
         group.cancel_scope.cancel()
 
 
-def run(server: KlingServer) -> None:
-    """Serve this process's own stdin and stdout; does not return."""
-    source, sink = claim_wire()
+def run(server: KlingServer, taken: Handover) -> None:
+    """Go on with a connection where it was handed over; does not return."""
     try:
-        anyio.run(serve, server, source, sink)
+        anyio.run(serve, server, taken)
     finally:
         # A thread may still sit in a read of stdin; an ordinary exit would wait for it.
         sys.stderr.flush()

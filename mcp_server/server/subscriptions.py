@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from mcp.server.subscriptions import ResourceUpdated
-from mcp_types import EmptyResult, SubscribeRequestParams, UnsubscribeRequestParams
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS, EmptyResult, SubscribeRequestParams, UnsubscribeRequestParams
 
 from mcp_server.errors import KlingError
 from mcp_server.server.caller import owner
@@ -17,12 +18,15 @@ if TYPE_CHECKING:
     from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
     from mcp.server.subscriptions import SubscriptionBus
 
-    from mcp_server.answers.shapes import TaskAnswer
+    from mcp_server.answers.shapes import OrderedAnswer
     from mcp_server.server.lazy_service import LazyService
 
 LOOK_S = 25.0
 """How long one look waits for a change."""
-SCHEMES = ("task://", "video://")
+SCHEMES = ("task://", "film://", "video://")
+AT_MOST = 100
+"""Resources one client may watch: each is a look at the record that never ends."""
+ADDRESS_MAX = 200
 
 
 class Watching:
@@ -40,6 +44,7 @@ class Watching:
             return await call_next(ctx)
         wanted = cast("dict[str, Any]", (ctx.params or {}).get("notifications") or {})
         uris = [str(uri) for uri in wanted.get("resourceSubscriptions") or ()]
+        _refuse_many(uris)
 
         async def publish(uri: str) -> None:
             await self._bus.publish(ResourceUpdated(uri=uri))
@@ -53,6 +58,7 @@ class Watching:
 
     async def subscribe(self, ctx: ServerRequestContext[Any, Any], params: SubscribeRequestParams) -> EmptyResult:
         """Send updates of one resource to this session until it says stop (up to 2025-11-25)."""
+        _refuse_many({*self._subscribed, str(params.uri)})
         for uri in _tasks_of([params.uri]):
             self._stop(uri)
             self._subscribed[uri] = asyncio.create_task(self._follow(uri, ctx.session.send_resource_updated, owner()))
@@ -70,14 +76,14 @@ class Watching:
     async def _follow(self, uri: str, tell: Callable[[str], Awaitable[None]], of: str) -> None:
         task_id = uri.partition("://")[2]
 
-        async def changed(_tasks: list[TaskAnswer]) -> None:
+        async def changed(_found: Sequence[OrderedAnswer]) -> None:
             await tell(uri)
 
         # A task that is not there, or not this caller's, never changes.
         with suppress(KlingError):
             service = await self._services.ready()
             while True:
-                found = await service.get([task_id], wait_s=LOOK_S, owner=of, on_progress=changed)
+                found = await service.get_any([task_id], wait_s=LOOK_S, owner=of, on_progress=changed)
                 if found[0].finished_at:
                     await tell(uri)
                     return
@@ -85,3 +91,9 @@ class Watching:
 
 def _tasks_of(uris: Iterable[str]) -> list[str]:
     return [uri for uri in uris if uri.startswith(SCHEMES)]
+
+
+def _refuse_many(uris: Collection[str]) -> None:
+    """Nothing, or the refusal of more than anybody watches."""
+    if len(uris) > AT_MOST or any(len(uri) > ADDRESS_MAX for uri in uris):
+        raise MCPError(INVALID_PARAMS, f"At most {AT_MOST} resources can be watched, of {ADDRESS_MAX} characters")

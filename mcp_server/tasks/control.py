@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
 from mcp_server.domain.catalog import Provider
-from mcp_server.domain.task import Job, State, Task
-from mcp_server.errors import KlingError, RequestError
+from mcp_server.domain.task import Job, State, Task, plausible_job
+from mcp_server.errors import KlingError, ProviderError, RequestError, UncertainError
 from mcp_server.tasks.dispatcher import Dispatcher
 from mcp_server.tasks.follow.lease_loop import LeaseLoop
 from mcp_server.tasks.runtime import TaskRuntime
-from mcp_server.tasks.settlement import counted, settled, unmade
+from mcp_server.tasks.settlement import counted, reservation, settled, unmade
 from mcp_server.tasks.store.base import Filter
 
 
@@ -87,42 +87,86 @@ class TaskControl:
     async def settle_uncertain(
         self, task_id: str, *, bought: bool, job_id: str | None = None, owner: str | None = None
     ) -> Task:
-        """What the user found in the vendor's dashboard: not bought, bought, or bought as this job (then followed)."""
+        """What the user found in the vendor's dashboard: not bought, bought, or bought as this job (then followed).
+
+        It can be said better as long as the vendor has shown no end.
+        """
         task = await self.runtime.store.get(task_id, owner)
-        if task.state != "uncertain":
+        if not task.to_be_settled:
             raise RequestError(f"Task {task_id} is {task.state}; only an uncertain one is settled by hand")
-        if bought and job_id:
-            await self._free(task, job_id, owner)
-            self.leases.start()
-            task = await self._decide(
-                task_id,
-                ("uncertain",),
-                f"bought as {job_id}, says the user",
-                state="queued",
-                job_id=job_id,
-                accepted_at=self.runtime.clock.now(),
-                error=None,
-            )
-            await self.leases.take_over()
-            return task
+        if bought and job_id is not None:
+            return await self._found(task, job_id.strip(), owner)
         error = {
-            **(task.error or {}),
+            **_doubt(task),
             "next_step": "Order again if the clip is still wanted",
             "money": "charged" if bought else "not_spent",
             "why": "It was charged, and there is no clip, says the user"
             if bought
             else "It was not bought, says the user",
         }
-        settlement = settled(task, None, usd_per_credit=self.runtime.usd_per_credit)
+        settlement = settled(replace(task, settlement=None), None, usd_per_credit=self.runtime.usd_per_credit)
         return await self._decide(
             task_id,
-            ("uncertain",),
+            (task.state,),
             "it was charged, says the user" if bought else "it was not bought, says the user",
             state="failed",
+            by_hand=True,
+            job_id=None,
+            status="",
             error=error,
-            reserved_usd=counted(task, settlement) if bought else Decimal(0),
+            reserved_usd=counted(replace(task, reserved_usd=reservation(task)), settlement) if bought else Decimal(0),
             settlement=settlement if bought else None,
         )
+
+    async def _found(self, task: Task, job_id: str, owner: str | None) -> Task:
+        """The task followed as this job of the vendor's, once that can be one."""
+        if not plausible_job(job_id):
+            raise RequestError(
+                f"{job_id!r} is no job id of {self.runtime.provider(task).name}",
+                next_step="Copy the id from the vendor's dashboard, or settle it with --bought or --not-bought",
+            )
+        await self._free(task, job_id, owner)
+        note = await self._known_to_vendor(task, job_id)
+        self.leases.start()
+        await self._decide(
+            task.id,
+            (task.state,),
+            f"bought as {job_id}, says the user",
+            state="queued",
+            by_hand=True,
+            job_id=job_id,
+            job_links={},
+            status="",
+            accepted_at=self.runtime.clock.now(),
+            error=None,
+            note=note,
+            settlement=None,
+            reserved_usd=reservation(task),
+            stopped_following=False,
+        )
+        await self.leases.take_over()
+        return await self.runtime.store.get(task.id)
+
+    async def _known_to_vendor(self, task: Task, job_id: str) -> str:
+        """Why the vendor could not say whether it knows the job; empty when it does, a refusal when it does not."""
+        facts = self.runtime.provider(task)
+        wire, job = self.runtime.wire(facts), Job(id=job_id)
+        try:
+            call = wire.status(job, self.runtime.catalog.known(task.offer_id))
+            account = await self.runtime.account_of(task)
+            async with self.runtime.transport.slot(account):
+                reply = await self.runtime.transport.send(account, call)
+            wire.read_status(job, reply)
+        except KlingError as error:
+            if isinstance(error, ProviderError) and error.fault == "not_found":
+                raise RequestError(
+                    f"{facts.name} does not know the job {job_id!r}",
+                    why=error.vendor_words,
+                    next_step="Look for its id in the vendor's dashboard; a very new job may be known in a moment",
+                    money="may_have_been_charged",
+                ) from error
+            return f"{facts.name} could not be asked whether it knows this job: {error.what}"
+        return ""
 
     async def _cancel(self, task_id: str, owner: str | None) -> CancelOutcome:
         task = await self.runtime.store.get(task_id, owner)
@@ -141,9 +185,10 @@ class TaskControl:
 
     async def _free(self, task: Task, job_id: str, owner: str | None) -> None:
         """Nothing, or the refusal of a job that is not this order's: it would be paid once and counted twice."""
-        taken = await self.runtime.store.find(
-            Filter(job_id=job_id, provider=task.provider, simulated=task.simulated, limit=1)
+        found = await self.runtime.store.find(
+            Filter(job_id=job_id, provider=task.provider, simulated=task.simulated, limit=2)
         )
+        taken = [other for other in found if other.id != task.id]
         if taken and taken[0].owner == task.owner:
             raise RequestError(
                 f"The job {job_id!r} is task {taken[0].id}",
@@ -174,7 +219,11 @@ class TaskControl:
         self.runtime.failpoint("cancel.answered")
         if not answer.done:
             self.dispatcher.scheduler.hurry(task.id)
-            words = f"{facts.name} does not stop it any more ({answer.words}): it goes on and is billed"
+            words = (
+                f"{facts.name} does not stop it any more ({answer.words}): it goes on and is billed"
+                if answer.done is False
+                else f"{facts.name} was asked to stop it ({answer.words}); until it says that it did, it may be billed"
+            )
             return CancelOutcome(await self.runtime.store.get(task.id), False, words)
         settlement = unmade(task, None, facts, usd_per_credit=self.runtime.usd_per_credit)
         decided = await self.runtime.store.decide(
@@ -203,6 +252,14 @@ class TaskControl:
         self.dispatcher.scheduler.drop(task_id)
         self.runtime.changed(task)
         return task
+
+
+def _doubt(task: Task) -> Mapping[str, Any]:
+    """The error of the lost answer, which a job that was named wrongly took away."""
+    error = task.error or {}
+    if error.get("code") == UncertainError.code:
+        return error
+    return UncertainError("The answer to the order was lost", money="may_have_been_charged").as_dict()
 
 
 def _unheard(error: KlingError, task: Task, facts: Provider) -> KlingError:

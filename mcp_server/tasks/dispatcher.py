@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from mcp_server.domain.task import Task
+from mcp_server.errors import KlingError
 from mcp_server.tasks.follow.poller import Poller
 from mcp_server.tasks.follow.scheduler import Scheduler
 from mcp_server.tasks.runtime import TaskRuntime
@@ -15,6 +18,9 @@ from mcp_server.tasks.store.base import Lease
 from mcp_server.tasks.submit.submitter import Submitter
 
 T = TypeVar("T")
+_log = logging.getLogger("kling_video.tasks")
+AGAIN_S: Final = 1.0
+"""Between an end of the scheduler that nobody asked for and its next beginning."""
 POLLED_AT_ONCE: Final = 200
 """Up to so many tasks, one that is taken over is polled at once; among more, if its clip could be ready."""
 
@@ -36,8 +42,16 @@ class Dispatcher:
     _work: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]], init=False)
 
     async def poll(self) -> None:
-        """Do what the scheduler says is due, until this is cancelled."""
-        await self.scheduler.run(self.poller.step)
+        """Do what the scheduler says is due, until this is cancelled; no defect ends it."""
+        while True:
+            try:
+                await self.scheduler.run(self.poller.step)
+            except Exception as error:
+                # Whoever pays for clips that nobody looks at any more must hear of it, and does not have to wait.
+                _log.exception("The scheduler stopped and begins again")
+                with contextlib.suppress(KlingError):
+                    await self.runtime.store.stopped(f"{type(error).__name__}: {error}"[:300])
+                await self.runtime.clock.sleep(AGAIN_S)
 
     def submit(self, lease: Lease) -> None:
         """Send the order, and follow what the vendor took."""
@@ -50,10 +64,21 @@ class Dispatcher:
         taken = list(leases)
         at_once = len(self.scheduler) + len(taken) <= POLLED_AT_ONCE
         for lease in taken:
-            if lease.task.state == "submitting":
+            if lease.task.provider not in self.runtime.catalog.providers:
+                await self._set_aside(lease)
+            elif lease.task.state == "submitting":
                 self.submit(lease)
             else:
                 self._follow(lease, 0.0 if at_once else await self.poller.pacing.gap_after_absence(lease.task))
+
+    async def _set_aside(self, lease: Lease) -> None:
+        """Leave it to a version that knows its vendor."""
+        task = lease.task
+        _log.warning("Task %s is set aside: the vendor %r is not known here", task.id, task.provider)
+        await self.runtime.store.ownership.set_aside(
+            lease,
+            f"This version of kling-video does not know the vendor {task.provider!r}: nobody follows the task here",
+        )
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """The work as a task of this process, which goes on when the caller who waits for it is cut off."""

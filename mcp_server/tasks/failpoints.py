@@ -1,4 +1,4 @@
-"""Named points between "yes" and a file on disk, at which a drill can kill the process."""
+"""Named points between "yes" and a file on disk, at which a drill can kill the process or make it stand still."""
 
 from __future__ import annotations
 
@@ -30,21 +30,39 @@ POINTS: Final = (
 )
 """In the order a purchase passes them."""
 
+FILM_POINTS: Final = (
+    "film.before_record",
+    "film.recorded",
+    "film.started",
+    "film.before_shot",
+    "film.shot_recorded",
+    "film.shots_made",
+    "film.before_join",
+    "film.joined",
+    "film.finished",
+)
+"""In the order a film passes them, beside those of its tasks."""
+
 
 @dataclass
 class Failpoints:
     """Kills this process, without a chance to tidy up, where `crash_at` says; else does nothing.
 
-    `crash_at` is a point, or `point:3` for the third time it is passed.
+    `crash_at` is a point, or `point:3` for the third time it is passed; at `stop=point` the process stands still, as a
+    closed laptop does, until somebody lets it go on (SIGCONT).
     """
 
     crash_at: str = ""
     _passed: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        name, _, count = self.crash_at.partition(":")
-        if name and name not in POINTS:
+        what, stops, point = self.crash_at.rpartition("=")
+        name, _, count = point.partition(":")
+        if name and name not in (*POINTS, *FILM_POINTS):
             raise ValueError(f"there is no point {name!r}")
+        if stops and what != "stop":
+            raise ValueError(f"nobody can {what!r} at a point")
+        self._signal = getattr(signal, "SIGSTOP" if stops else "SIGKILL", signal.SIGTERM)
         self._name = name
         self._count = int(count or 1)
 
@@ -53,4 +71,4 @@ class Failpoints:
             return
         self._passed += 1
         if self._passed == self._count:
-            os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+            os.kill(os.getpid(), self._signal)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -24,11 +24,13 @@ from mcp_server.providers.local_media import Intake
 from mcp_server.tasks.control import TaskControl
 from mcp_server.tasks.dispatcher import Dispatcher
 from mcp_server.tasks.download.saver import Saver
+from mcp_server.tasks.follow.fetch import ClipFetch
 from mcp_server.tasks.follow.lease_loop import LeaseLoop
 from mcp_server.tasks.follow.pace import PollPacing
 from mcp_server.tasks.follow.poller import Poller
 from mcp_server.tasks.follow.scheduler import Scheduler
 from mcp_server.tasks.follow.waiters import Waiters, set_within
+from mcp_server.tasks.notify.notifier import Notifier
 from mcp_server.tasks.runtime import TaskRuntime
 from mcp_server.tasks.store.base import Budget, Lease, NewTask, TaskStore
 from mcp_server.tasks.submit.handover import LocalMediaHandover
@@ -48,13 +50,16 @@ class TaskRunner:
     budget: Budget = field(default_factory=Budget)
     saver: Saver | None = None
     examine: Callable[[Task, Artifact], Awaitable[Artifact]] | None = None
+    notifier: Notifier | None = None
+    """Tells of ends elsewhere, where somebody wants that."""
 
     def __post_init__(self) -> None:
         runtime = self.runtime
+        runtime.listeners.append(runtime.store.ownership.told)
         self.waiters = Waiters(runtime)
         scheduler = Scheduler(runtime)
         self.pacing = PollPacing(runtime, scheduler)
-        poller = Poller(runtime, self.pacing, self.saver or Saver(runtime), self.examine)
+        poller = Poller(runtime, self.pacing, ClipFetch(runtime, self.saver or Saver(runtime), self.examine))
         submitter = Submitter(runtime, LocalMediaHandover(runtime, self.intake))
         self.dispatcher = Dispatcher(runtime, submitter, poller, scheduler)
         self.leases = LeaseLoop(runtime, self.waiters, self.dispatcher)
@@ -68,22 +73,52 @@ class TaskRunner:
     async def start(self) -> None:
         """Work on unfinished tasks nobody living works on, from now until `close`."""
         self.leases.start()
+        if self.notifier is not None and not self.dispatcher.closed:
+            self.notifier.start()
 
     async def buy(self, new: NewTask, *, wait_s: float = 10.0) -> tuple[Task, bool]:
         """The task, as it stands when the vendor has answered or `wait_s` has passed; False when the key knew it.
 
         BudgetError and KeyConflictError come before anything was recorded or sent.
         """
+        (task,), created = await self.buy_all([new], wait_s=wait_s)
+        return task, created
+
+    async def buy_all(self, order: Sequence[NewTask], *, wait_s: float = 10.0) -> tuple[list[Task], bool]:
+        """The same for the variations of one order: all of them are recorded before the first is sent, or none."""
         if self.dispatcher.closed:
             raise LocalError("This program is ending", next_step="Order again in a moment")
         await self.start()
-        lease, created = await asyncio.shield(self.dispatcher.spawn(self._order(new)))
-        under_way = self.dispatcher.submitting.get(lease.task.id)
-        if under_way is not None and wait_s > 0:
-            await asyncio.wait({under_way}, timeout=wait_s)
-            if under_way.done() and not under_way.cancelled() and (task := under_way.result()) is not None:
-                return task, created
-        return await self.store.get(lease.task.id), created
+        leases, created = await asyncio.shield(self.dispatcher.spawn(self._order(order)))
+        ids = [lease.task.id for lease in leases]
+        under_way = {task_id: work for task_id in ids if (work := self.dispatcher.submitting.get(task_id)) is not None}
+        if under_way and wait_s > 0:
+            await asyncio.wait(under_way.values(), timeout=wait_s)
+        if created and not under_way and not self.store.ownership.at_once:
+            # Another process sends it; this one is told.
+            return await self._watched(
+                ids, lambda tasks: all(task.state != "submitting" for task in tasks), wait_s
+            ), True
+        sent = {task_id: work.result() for task_id, work in under_way.items() if work.done() and not work.cancelled()}
+        return [sent.get(task_id) or await self.store.get(task_id) for task_id in ids], created
+
+    async def buy_with(self, record: Callable[[], Awaitable[Lease | None]]) -> Lease | None:
+        """One purchase that its owner writes down itself, then sent; None where there is nothing to send.
+
+        It goes on when the caller is cut off, as `buy` does.
+        """
+        if self.dispatcher.closed:
+            raise LocalError("This program is ending", next_step="Order again in a moment")
+
+        async def order() -> Lease | None:
+            self.runtime.failpoint("buy.before_record")
+            lease = await record()
+            self.runtime.failpoint("buy.recorded")
+            if lease is not None:
+                self.dispatcher.submit(lease)
+            return lease
+
+        return await asyncio.shield(self.dispatcher.spawn(order()))
 
     async def wait(
         self,
@@ -94,9 +129,23 @@ class TaskRunner:
         on_progress: Callable[[Task], Awaitable[None]] | None = None,
     ) -> list[Task]:
         """The tasks once any or all of them are finished, or when the time is up; in the order asked for."""
-        wanted = list(dict.fromkeys(ids))
-        clock = self.runtime.clock
+
+        def over(tasks: Sequence[Task]) -> bool:
+            ended = [task.finished or task.stopped_following for task in tasks]
+            return not ended or (any(ended) if until == "any" else all(ended))
+
         await self.start()
+        return await self._watched(ids, over, timeout_s, on_progress)
+
+    async def _watched(
+        self,
+        ids: Iterable[str],
+        over: Callable[[Sequence[Task]], bool],
+        timeout_s: float,
+        on_progress: Callable[[Task], Awaitable[None]] | None = None,
+    ) -> list[Task]:
+        """The tasks once it is over, or when the time is up."""
+        wanted, clock = list(dict.fromkeys(ids)), self.runtime.clock
         event = self.waiters.join(wanted)
         end = clock.monotonic() + timeout_s
         shown: dict[str, tuple[object, ...]] = {}
@@ -110,9 +159,8 @@ class TaskRunner:
                         if shown.get(task.id) != face:
                             shown[task.id] = face
                             await on_progress(task)
-                over = [task.finished or task.stopped_following for task in tasks.values()]
                 left = end - clock.monotonic()
-                if left <= 0 or not over or (any(over) if until == "any" else all(over)):
+                if left <= 0 or over(list(tasks.values())):
                     return [tasks[task_id] for task_id in wanted if task_id in tasks]
                 await set_within(event, left, clock.sleep)
         finally:
@@ -124,15 +172,19 @@ class TaskRunner:
             return
         self.dispatcher.closed = True
         await self.leases.stop()
-        await self.dispatcher.close(grace_s)
         with contextlib.suppress(KlingError):
-            await self.store.release()
+            await self.store.ownership.leave(self.dispatcher.submitting.keys())
+        await self.dispatcher.close(grace_s)
+        if self.notifier is not None:
+            await self.notifier.close()
+        with contextlib.suppress(KlingError):
+            await self.store.ownership.release()
         await self.store.close()
 
-    async def _order(self, new: NewTask) -> tuple[Lease, bool]:
+    async def _order(self, order: Sequence[NewTask]) -> tuple[list[Lease], bool]:
         self.runtime.failpoint("buy.before_record")
-        lease, created = await self.store.create(new, self.budget)
+        leases, created = await self.store.create_all(order, self.budget)
         self.runtime.failpoint("buy.recorded")
-        if created:
+        for lease in leases if created and self.store.ownership.at_once else ():
             self.dispatcher.submit(lease)
-        return lease, created
+        return leases, created

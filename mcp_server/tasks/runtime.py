@@ -11,6 +11,7 @@ from mcp_server import providers
 from mcp_server.clock import Clock
 from mcp_server.domain.catalog import Catalog, Provider
 from mcp_server.domain.task import Task
+from mcp_server.errors import LocalError
 from mcp_server.providers.accounts import Account
 from mcp_server.providers.base import Wire
 from mcp_server.providers.transport import Transport
@@ -36,8 +37,15 @@ class TaskRuntime:
     """Told of every new state that this process records."""
 
     def provider(self, task: Task) -> Provider:
-        """The facts of the provider whose protocol the task is bought with."""
-        return self.catalog.providers[task.provider]
+        """The facts of the provider whose protocol the task is bought with; LocalError when it is not known here."""
+        facts = self.catalog.providers.get(task.provider)
+        if facts is None:
+            raise LocalError(
+                f"Task {task.id} was bought from {task.provider!r}, which this version of kling-video does not know",
+                next_step="Update kling-video; whatever was ordered goes on at its vendor",
+                money="unknown",
+            )
+        return facts
 
     async def account_of(self, task: Task) -> Account:
         """How the task's provider is reached now, which may be under another key than it was bought with."""

@@ -64,7 +64,7 @@ def test_a_provider_says_how_it_is_reached_and_in_which_words_it_answers(provide
     assert {"succeeded", "failed"} <= set(facts.statuses.values())
     assert {*facts.faults.values(), *facts.http_faults.values()} <= set(get_args(ProviderFault))
     assert all(re.fullmatch(r"\d{3}", code) for code in facts.http_faults)
-    assert set(facts.media_inputs) <= {"https", "data", "upload"}
+    assert set(facts.media_inputs) <= {"https", "data", "bare", "upload"}
     assert facts.concurrency >= 1
     assert facts.source and facts.checked <= DAY
     assert facts.result_life_days is not None or facts.result_life_note or facts.unknown
@@ -189,7 +189,7 @@ def inside(offer: Offer) -> list[VideoRequest]:
 def test_a_new_generation_is_data_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = copied(tmp_path)
     (tmp_path / "runcomfy").mkdir()
-    (tmp_path / "runcomfy" / "4.0-text-to-video.json").write_text(NEW_SCHEMA, encoding="utf-8")
+    (tmp_path / "runcomfy" / "5.0-text-to-video.json").write_text(NEW_SCHEMA, encoding="utf-8")
     monkeypatch.setattr(places, "schemas", lambda: tmp_path)
     for file, rows in (
         ("catalog/models.toml", NEW_MODEL),
@@ -200,7 +200,7 @@ def test_a_new_generation_is_data_alone(tmp_path: Path, monkeypatch: pytest.Monk
         path.write_text(path.read_text(encoding="utf-8") + rows, encoding="utf-8")
 
     facts = catalog.load(root)
-    offer = facts.offer("runcomfy/kling-4.0/pro/text-to-video")
+    offer = facts.offer("runcomfy/kling-5.0/pro/text-to-video")
     request = VideoRequest(prompt="a city", duration=30, aspect_ratio="21:9", audio=True)
     checked = validation.check(request, offer)
 
@@ -211,14 +211,14 @@ def test_a_new_generation_is_data_alone(tmp_path: Path, monkeypatch: pytest.Monk
         assert (quote.amount, quote.usd, quote.currency) == (Decimal(amount), Decimal(amount), "USD")
     assert pricing.quote(checked, facts.prices, day=date(2027, 1, 31)).amount is None, "not in force yet"
     call = wire(facts.providers["runcomfy"]).submit(checked, key="task_test")
-    assert call.path == "/v1/models/kling/kling-4.0/pro/text-to-video"
+    assert call.path == "/v1/models/kling/kling-5.0/pro/text-to-video"
     assert call.json == {"prompt": "a city", "aspect_ratio": "21:9", "duration": 30, "sound": True}
     vendor_schema.check_body("runcomfy", call.schema, call.json)
     with pytest.raises(RequestError, match="at most 30"):
         vendor_schema.check_body("runcomfy", call.schema, {**call.json, "duration": 31})
     too_long = validation.check(VideoRequest(prompt="a city", duration=31), offer)
     assert isinstance(too_long, Misfit)
-    assert too_long.problems == ("duration 31 is not sold by runcomfy kling-4.0 pro text-to-video: 4 to 30 seconds",)
+    assert too_long.problems == ("duration 31 is not sold by runcomfy kling-5.0 pro text-to-video: 4 to 30 seconds",)
 
 
 def test_a_whole_new_provider_is_a_folder(tmp_path: Path) -> None:

@@ -14,32 +14,32 @@ BROKEN = {
     "not TOML": ("providers/uniall/offers.toml", "this is no TOML", ("uniall/offers.toml", "line")),
     "unknown field of an offer": (
         "providers/runcomfy/offers.toml",
-        NEW_OFFER.replace("kling-4.0", "kling-3.0").replace("durations", "seconds").replace('"pro"', '"standard"'),
+        NEW_OFFER.replace("kling-5.0", "kling-3.0").replace("durations", "seconds").replace('"pro"', '"standard"'),
         ("runcomfy/offers.toml", "kling-3.0/standard/text-to-video", "unknown field: seconds"),
     ),
     "unknown model": (
         "providers/runcomfy/offers.toml",
         NEW_OFFER,
-        ("runcomfy/offers.toml", "kling-4.0/pro", "unknown model: kling-4.0"),
+        ("runcomfy/offers.toml", "kling-5.0/pro", "unknown model: kling-5.0"),
     ),
     "unknown tier": (
         "providers/runcomfy/offers.toml",
-        NEW_OFFER.replace("kling-4.0", "kling-3.0").replace('"pro"', '"ultra"'),
+        NEW_OFFER.replace("kling-5.0", "kling-3.0").replace('"pro"', '"ultra"'),
         ("runcomfy/offers.toml", "kling-3.0/ultra/text-to-video", "unknown tier: ultra"),
     ),
     "unknown sound": (
         "providers/runcomfy/offers.toml",
-        NEW_OFFER.replace("kling-4.0", "kling-o1").replace('"choice"', '"perhaps"'),
+        NEW_OFFER.replace("kling-5.0", "kling-o1").replace('"choice"', '"perhaps"'),
         ("runcomfy/offers.toml", "kling-o1/pro/text-to-video", "unknown audio: perhaps"),
     ),
     "sound by an id that is not there": (
         "providers/runcomfy/offers.toml",
-        NEW_OFFER.replace("kling-4.0", "kling-o1").replace('"choice"', '"by-model-id"'),
+        NEW_OFFER.replace("kling-5.0", "kling-o1").replace('"choice"', '"by-model-id"'),
         ("runcomfy/offers.toml", "kling-o1/pro/text-to-video", "vendor_model_audio"),
     ),
     "unknown input": (
         "providers/runcomfy/offers.toml",
-        NEW_OFFER.replace("kling-4.0", "kling-o1").replace('"negative_prompt"', '"smell"'),
+        NEW_OFFER.replace("kling-5.0", "kling-o1").replace('"negative_prompt"', '"smell"'),
         ("runcomfy/offers.toml", "kling-o1/pro/text-to-video", "unknown accepts: smell"),
     ),
     "unknown profile": (
@@ -59,43 +59,43 @@ BROKEN = {
     ),
     "lengths in no order anybody knows": (
         "providers/runcomfy/offers.toml",
-        NEW_OFFER.replace("kling-4.0", "kling-o1").replace('"4-30"', '"a few"'),
+        NEW_OFFER.replace("kling-5.0", "kling-o1").replace('"4-30"', '"a few"'),
         ("runcomfy/offers.toml", "kling-o1/pro/text-to-video", "a few"),
     ),
     "a condition nobody can meet": (
         "providers/runcomfy/offers.toml",
-        NEW_OFFER.replace("kling-4.0", "kling-o1") + "rules = [{ when = { weather = true }, durations = [5] }]\n",
+        NEW_OFFER.replace("kling-5.0", "kling-o1") + "rules = [{ when = { weather = true }, durations = [5] }]\n",
         ("runcomfy/offers.toml", "kling-o1/pro/text-to-video", "unknown condition: weather"),
     ),
     "the same offer twice": (
         "providers/runcomfy/offers.toml",
-        NEW_OFFER.replace("kling-4.0", "kling-3.0"),
+        NEW_OFFER.replace("kling-5.0", "kling-3.0"),
         ("runcomfy/offers.toml", "runcomfy/kling-3.0/pro/text-to-video is listed twice"),
     ),
     "a day in quotes": (
         "providers/runcomfy/prices.toml",
         NEW_PRICE.replace("effective_from = 2027-02-01", 'effective_from = "2027-02-01"'),
-        ("runcomfy/prices.toml", "kling-4.0", "effective_from must be a date"),
+        ("runcomfy/prices.toml", "kling-5.0", "effective_from must be a date"),
     ),
     "a rate that is no number": (
         "providers/runcomfy/prices.toml",
         NEW_PRICE.replace('"0.2"', '"cheap"'),
-        ("runcomfy/prices.toml", "kling-4.0", "ConversionSyntax"),
+        ("runcomfy/prices.toml", "kling-5.0", "ConversionSyntax"),
     ),
     "a unit nobody knows": (
         "providers/runcomfy/prices.toml",
         NEW_PRICE.replace('"second"', '"frame"'),
-        ("runcomfy/prices.toml", "kling-4.0", "unknown unit: frame"),
+        ("runcomfy/prices.toml", "kling-5.0", "unknown unit: frame"),
     ),
     "unknown field of a model": (
         "catalog/models.toml",
         NEW_MODEL.replace("family", "tribe"),
-        ("catalog/models.toml", "kling-4.0", "tribe"),
+        ("catalog/models.toml", "kling-5.0", "tribe"),
     ),
     "unknown mode of a model": (
         "catalog/models.toml",
         NEW_MODEL.replace('"text-to-video"', '"smell-to-video"'),
-        ("catalog/models.toml", "kling-4.0", "unknown preference: smell-to-video"),
+        ("catalog/models.toml", "kling-5.0", "unknown preference: smell-to-video"),
     ),
     "unknown field of a provider": (
         "providers/uniall/provider.toml",

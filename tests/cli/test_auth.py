@@ -172,7 +172,7 @@ def test_no_key_is_lost_when_many_are_stored_at_once(tmp_path: Path) -> None:
     """Every provider's key by a process of its own, let go at the same moment, three times over."""
     path = tmp_path / "home" / "credentials.json"
     providers = catalog.load().providers
-    for key in ("first", "second", "third"):
+    for key in ("first-key", "second-key", "third-key"):
         commands = [
             subprocess.Popen(
                 [sys.executable, "-m", "mcp_server", "auth", name],
@@ -227,3 +227,73 @@ def test_a_key_for_a_vendor_without_prices_comes_with_how_to_agree_to_them(
     said = capsys.readouterr().out
     assert ("KLING_ACCEPT_UNKNOWN_PRICE" in said) is bool(says)
     assert says in said
+
+
+PAIR = ("an-access-key-nobody-may-see", "a-secret-key-nobody-may-see")
+
+
+def pasted(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{line}\n" for line in lines)))
+
+
+def test_a_pair_of_keys_is_stored_whole_and_shown_by_where_it_comes_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pasted(monkeypatch, *PAIR)
+    assert main(["auth", "klingai", "--pair"]) == 0
+    path = tmp_path / "home" / "credentials.json"
+    assert json.loads(path.read_text()) == dict(zip(("KLINGAI_ACCESS_KEY", "KLINGAI_SECRET_KEY"), PAIR, strict=True))
+    assert main(["auth"]) == 0
+    said = capsys.readouterr()
+    assert f"pair from {path}" in said.out
+    assert not any(half in said.out + said.err for half in PAIR)
+    assert main(["auth", "status", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["pairs"] == {"klingai": str(path)}
+
+
+@pytest.mark.parametrize("lines", [PAIR[:1], ("", PAIR[1]), (PAIR[0], "two words")])
+def test_half_a_pair_is_not_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: tuple[str, ...]) -> None:
+    pasted(monkeypatch, *lines)
+    assert main(["auth", "klingai", "--pair"]) == 64
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_vendor_without_a_pair_says_who_has_one(capsys: pytest.CaptureFixture[str]) -> None:
+    for argv in (["runapi", "--pair"], ["remove", "runapi", "--pair"]):
+        assert main(["auth", *argv]) == 64
+        assert "RunAPI has no pair of keys" in (said := capsys.readouterr().err)
+        assert "klingai" in said
+
+
+@pytest.mark.parametrize(("missing", "there"), [("ACCESS", "SECRET"), ("SECRET", "ACCESS")])
+def test_what_is_missing_of_a_pair_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], missing: str, there: str
+) -> None:
+    monkeypatch.setenv(f"KLINGAI_{there}_KEY", KEY)
+    words = f"KLINGAI_{there}_KEY is set and KLINGAI_{missing}_KEY is missing"
+    assert main(["auth"]) == 0
+    assert words in capsys.readouterr().out
+    main(["doctor", "--offline"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert words in said and "auth klingai --pair" in said
+    assert KEY not in said
+
+
+def test_removing_a_pair_leaves_the_key_and_removing_the_key_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "home" / "credentials.json"
+    for _ in range(2):
+        pasted(monkeypatch, KEY)
+        main(["auth", "klingai"])
+        pasted(monkeypatch, *PAIR)
+        main(["auth", "klingai", "--pair"])
+        assert len(json.loads(path.read_text())) == 3
+        assert main(["auth", "remove", "klingai"]) == 0
+        assert json.loads(path.read_text()) == {}
+    pasted(monkeypatch, KEY)
+    main(["auth", "klingai"])
+    pasted(monkeypatch, *PAIR)
+    main(["auth", "klingai", "--pair"])
+    assert main(["auth", "remove", "klingai", "--pair"]) == 0
+    assert json.loads(path.read_text()) == {"KLINGAI_API_KEY": KEY}

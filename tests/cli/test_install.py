@@ -19,6 +19,12 @@ FILES = {
     "claude-desktop": (".config/Claude/claude_desktop_config.json", "mcpServers"),
     "cursor": (".cursor/mcp.json", "mcpServers"),
     "gemini": (".gemini/settings.json", "mcpServers"),
+    "windsurf": (".codeium/windsurf/mcp_config.json", "mcpServers"),
+    "zed": (".config/zed/settings.json", "context_servers"),
+    "cline": (
+        ".config/Code/User/globalStorage/saoudrizwan.claude-dev/settings/cline_mcp_settings.json",
+        "mcpServers",
+    ),
 }
 
 
@@ -49,6 +55,37 @@ def test_a_file_is_made_where_the_client_looks(client: str, tmp_path: Path) -> N
     assert os.access(entry["command"], os.X_OK)
     # The folders the user set go along; keys never do.
     assert entry["env"] == {"KLING_HOME": str(tmp_path / "home"), "KLING_OUTPUT_DIR": str(tmp_path / "videos")}
+
+
+@pytest.mark.parametrize(
+    ("client", "system", "place"),
+    [
+        ("claude-desktop", "darwin", "Library/Application Support/Claude/claude_desktop_config.json"),
+        ("cline", "darwin", "Library/Application Support/Code/User/globalStorage/saoudrizwan.claude-dev/settings"),
+        ("zed", "darwin", ".config/zed/settings.json"),
+        ("zed", "win32", "Roaming/Zed/settings.json"),
+        ("cline", "win32", "Roaming/Code/User/globalStorage/saoudrizwan.claude-dev/settings"),
+        ("windsurf", "win32", ".codeium/windsurf/mcp_config.json"),
+    ],
+)
+def test_a_client_keeps_its_file_where_its_system_does(
+    client: str, system: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.platform", system)
+    settings = Settings.read({"HOME": str(tmp_path), "APPDATA": str(tmp_path / "Roaming")})
+    assert CLIENTS[client].path(settings).is_relative_to(tmp_path / place)
+
+
+def test_a_file_with_comments_is_left_alone_and_what_belongs_in_it_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "user" / ".config" / "zed" / "settings.json"
+    path.parent.mkdir(parents=True)
+    path.write_text('// my settings\n{"theme": "One Dark"}\n')
+    assert main(["install", "zed"]) != 0
+    said = capsys.readouterr()
+    assert "context_servers" in said.out + said.err
+    assert path.read_text() == '// my settings\n{"theme": "One Dark"}\n'
 
 
 def test_what_the_user_set_goes_along_and_what_is_for_a_rehearsal_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +188,7 @@ def test_without_the_clients_command_the_line_to_run_is_shown(
 ) -> None:
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    assert main(["install", "openclaw"]) == 0
+    assert main(["install", "openclaw"]) == 73
     assert "openclaw mcp set kling" in capsys.readouterr().out
 
 

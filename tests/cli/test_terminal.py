@@ -34,13 +34,17 @@ class Vendors:
     def address(self) -> str:
         return self.variables["RUNAPI_BASE_URL"].removesuffix("/runapi")
 
+    @property
+    def key(self) -> dict[str, str]:
+        return {"X-Sandbox-Key": self.variables["KLING_SANDBOX_CONTROL"]}
+
     def orders(self, vendor: str = "") -> int:
         """How many orders were taken on."""
-        accepted = httpx.get(f"{self.address}/control/journal").json()["accepted"]
+        accepted = httpx.get(f"{self.address}/control/journal", headers=self.key).json()["accepted"]
         return accepted.get(vendor, 0) if vendor else sum(accepted.values())
 
     def fault(self, text: str) -> None:
-        httpx.post(f"{self.address}/control/faults", json={"faults": text}).raise_for_status()
+        httpx.post(f"{self.address}/control/faults", json={"faults": text}, headers=self.key).raise_for_status()
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +57,13 @@ def run_vendors(tmp_path_factory) -> Iterator[Callable[..., Vendors]]:
             command("sandbox", "--seconds", str(seconds)), env=environment(home), stdout=subprocess.PIPE, text=True
         )
         running.append(process)
-        lines = [process.stdout.readline().strip().removeprefix("export ") for _ in range(10)]
-        return Vendors(dict(line.split("=", 1) for line in lines))
+        variables: dict[str, str] = {}
+        # Addresses and keys of the vendors, and last the key of the control API.
+        while "KLING_SANDBOX_CONTROL" not in variables:
+            name, _, value = process.stdout.readline().strip().removeprefix("export ").partition("=")
+            assert name, "the sandbox ended before it had said everything"
+            variables[name] = value
+        return Vendors(variables)
 
     yield run
     for process in running:
@@ -191,6 +200,25 @@ def test_ctrl_c_in_the_queue_cancels_where_the_vendor_can(person, script, slow) 
     assert task["state"] == "cancelled"
 
 
+def test_ctrl_c_cancels_every_variation(person, script, slow) -> None:
+    terminal = person(*CITY, "--provider", "runcomfy", "--count", "2", vendors=slow)
+    terminal.until("in the queue")
+    terminal.ctrl_c()
+    assert terminal.end() == 130
+    tasks = json.loads(script("tasks", "--json").stdout)["tasks"]
+    assert [task["state"] for task in tasks] == ["cancelled"] * 2
+    assert all(f"{task['task_id']}: RunComfy stopped it." in terminal.text for task in tasks)
+
+
+def test_the_question_names_how_many_and_what_all_of_them_cost(person, slow) -> None:
+    before = slow.orders()
+    terminal = person(*CITY, "--provider", "runcomfy", "--count", "3", vendors=slow)
+    terminal.until("Buy all 3 for $1.26? [y/N]")
+    terminal.type("n\n")
+    assert terminal.end() == 78
+    assert slow.orders() == before
+
+
 def test_ctrl_c_while_it_renders_says_what_goes_on_and_what_it_costs(person, script, slow) -> None:
     terminal = person(*CITY, "--provider", "runapi", vendors=slow)
     terminal.until("rendering")
@@ -277,7 +305,7 @@ def test_each_end_has_its_exit_code(words, fault, code, says, script, fast) -> N
     try:
         done = script(*words, vendors=fast)
     finally:
-        httpx.delete(f"{fast.address}/control/faults")
+        httpx.delete(f"{fast.address}/control/faults", headers=fast.key)
     assert done.returncode == code, done.stderr
     assert says in done.stderr
     assert "Traceback" not in done.stderr
@@ -384,3 +412,23 @@ def _until(true: Callable[[], bool]) -> None:
     while not true():
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+def test_alone_in_a_terminal_it_says_what_it_is_doing(person) -> None:
+    terminal = person()
+    shown = terminal.until("Ctrl-C ends it.")
+    assert "is serving MCP on standard input and output" in shown and "kling-video --help" in shown
+
+
+@pytest.mark.parametrize(
+    ("vendor", "words"),
+    [
+        ("runcomfy", "Ctrl-C cancels while it is in the queue"),
+        ("runapi", "Ctrl-C leaves; RunAPI cannot cancel, so it is made and billed"),
+        ("replicate", "Ctrl-C cancels"),
+    ],
+)
+def test_ctrl_c_is_offered_for_what_it_can_do(script, fast, vendor, words) -> None:
+    told = script(*CITY, "--duration", "5", "--provider", vendor, "--yes", "--accept-unknown-price", vendors=fast)
+    assert told.returncode == 0, told.stderr
+    assert f" · {words}\n" in told.stderr

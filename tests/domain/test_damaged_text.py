@@ -108,7 +108,7 @@ def test_on_the_command_line_it_is_a_wrong_argument(tmp_path: Path, command: lis
     assert ended.returncode == 64
     assert b"Traceback" not in ended.stderr
     assert f"argument {next(i for i, text in enumerate(command, 1) if chr(0xDCFF) in text)}".encode() in ended.stderr
-    assert b"Nothing was charged" in ended.stderr
+    assert (b"Nothing was charged" in ended.stderr) is (command[0] != "auth")
     if "--json" in command:
         assert json.loads(ended.stdout)["error"]["code"] == "bad_argument"
     assert list(tmp_path.iterdir()) == []

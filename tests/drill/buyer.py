@@ -29,9 +29,12 @@ async def life(orders: dict[str, Any]) -> list[dict[str, Any]]:
             answer = await service.generate(VideoArguments.model_validate(orders["buy"]), confirmed=True)
             if orders.get("cancel"):
                 await service.cancel(answer.task_id)
+        unanswered = service.runner.dispatcher.submitter.unanswered
         while time.monotonic() < end:
+            # Another process may have given up what this one still has in its hands: it has the last word.
+            under_way = bool(unanswered)
             tasks = await service.runner.store.find(Filter(limit=1000))
-            if all(task.finished for task in tasks):
+            if not under_way and all(task.finished for task in tasks):
                 break
             await asyncio.sleep(0.05)
         return [

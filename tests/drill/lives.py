@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import os
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from support.orders import PIXEL
 
 from mcp_server import catalog
 from mcp_server.tasks.failpoints import POINTS
@@ -25,13 +25,15 @@ HERE = Path(__file__).parent
 FACTS = catalog.load()
 PROVIDERS = FACTS.rehearsable
 IDEMPOTENT = {name for name in PROVIDERS if FACTS.providers[name].idempotent}
+LOOKED_UP = {name for name in PROVIDERS if FACTS.providers[name].lookup}
 CANCELS = {name for name in PROVIDERS if FACTS.providers[name].cancel != "none"}
 PICTURES = {name for name in PROVIDERS if {"data", "upload"} & {*FACTS.providers[name].media_inputs}}
 """Who takes files of this machine: every order goes there with one."""
+UPLOAD_CALLS = {"runapi": 3, "fal": 2}
+"""How many calls hand one file over."""
+FOUND_OR_NOT_S = 400
+"""What was never sent is looked for in vain, for two minutes, and a busy machine takes its time."""
 PROMPT = "a paper boat in the rain"
-PICTURE = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGP4z8DwHwAFAAH/iZk9HQAAAABJRU5ErkJggg=="
-)
 
 
 def model(provider: str) -> str:
@@ -40,27 +42,40 @@ def model(provider: str) -> str:
     return next((name for name in ("kling-3.0", "kling-o3") if name in sold), sold[0])
 
 
+def silence(provider: str) -> dict[str, bool]:
+    """That it shall be silent, where that can be asked for."""
+    always = {offer.audio for offer in FACTS.offers if (offer.provider, offer.model) == (provider, model(provider))}
+    return {} if always == {"always"} else {"audio": False}
+
+
 @dataclass
 class Vendors:
     """The vendors, in a process of their own that outlives every crash."""
 
     variables: dict[str, str]
     control: str
+    store: Path
+    """Their jobs, as they keep them."""
+
+    @property
+    def key(self) -> dict[str, str]:
+        return {"X-Sandbox-Key": self.variables["KLING_SANDBOX_CONTROL"]}
 
     def journal(self, provider: str, key: str) -> dict[str, Any]:
         """What this provider was asked, and how many orders it took on."""
-        found = httpx.get(f"{self.control}/control/journal", params={"vendor": provider}).json()
+        found = httpx.get(f"{self.control}/control/journal", params={"vendor": provider}, headers=self.key).json()
         mine = [line for line in found["entries"] if key in json.dumps(line)]
         return {"entries": mine, "accepted": sum(bool(line["accepted"]) for line in mine), "all": found}
 
     def clear(self) -> None:
-        httpx.delete(f"{self.control}/control/journal")
+        httpx.delete(f"{self.control}/control/journal", headers=self.key)
 
 
 @contextmanager
-def vendors(folder: Path, seconds: float = 0.4) -> Iterator[Vendors]:
+def vendors(folder: Path, seconds: float = 0.4, *, rendering: bool = False) -> Iterator[Vendors]:
+    store = folder / "vendors.db"
     process = subprocess.Popen(
-        [sys.executable, HERE / "vendors.py", folder / "vendors.db", str(seconds)],
+        [sys.executable, HERE / "vendors.py", store, str(seconds), "drawing" * rendering],
         cwd=ROOT, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     try:
@@ -73,7 +88,7 @@ def vendors(folder: Path, seconds: float = 0.4) -> Iterator[Vendors]:
                 break
             except httpx.TransportError:
                 continue
-        yield Vendors(variables, control)
+        yield Vendors(variables, control, store)
     finally:
         process.kill()
         process.communicate()
@@ -94,30 +109,44 @@ class Outcome:
     left_over: list[str] = field(default_factory=list)
 
 
-def life(home: Path, vendors: Vendors, orders: dict[str, Any], crash_at: str = "") -> subprocess.CompletedProcess[str]:
+def environment(home: Path, vendors: Vendors, crash_at: str = "") -> dict[str, str]:
+    """What a process of this home needs to buy from these vendors, and nothing of whoever runs the drill."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("KLING")}
-    env |= vendors.variables
-    env |= {
+    return env | vendors.variables | {
         "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "HOME": str(home), "KLING_HOME": str(home / "state"),
         "KLING_OUTPUT_DIR": str(home / "out"), "KLING_CRASH_AT": crash_at,
     }  # fmt: skip
+
+
+def life(home: Path, vendors: Vendors, orders: dict[str, Any], crash_at: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, HERE / "buyer.py", json.dumps(orders)], cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, check=False,
+        [sys.executable, HERE / "buyer.py", json.dumps(orders)], cwd=ROOT, env=environment(home, vendors, crash_at),
+        capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
+
+
+def finished(home: Path, vendors: Vendors) -> list[dict[str, Any]]:
+    """Every task of this home, once a process has brought to its end what the others left."""
+    last = life(home, vendors, {"buy": None, "until_s": FOUND_OR_NOT_S})
+    assert last.returncode == 0, last.stderr[-3000:]
+    return json.loads(last.stdout)
+
+
+def ordering(home: Path, provider: str, *, prompt: str = PROMPT, cancel: bool = False) -> dict[str, Any]:
+    """What a life is told to buy there: with a picture of this machine, where the vendor takes one."""
+    wanted = {"prompt": prompt, "provider": provider, "model": model(provider), "duration": 5, **silence(provider)}
+    if provider in PICTURES:
+        picture = home / "first.png"
+        picture.write_bytes(PIXEL)
+        wanted["image"] = str(picture)
+    return {"buy": wanted, "cancel": cancel}
 
 
 def crash(home: Path, vendors: Vendors, provider: str, *points: str) -> Outcome:
     """Lives that die at these points, one after the other, then one that may live."""
     home.mkdir(parents=True)
     vendors.clear()
-    orders: dict[str, Any] = {
-        "buy": {"prompt": PROMPT, "provider": provider, "model": model(provider), "duration": 5, "audio": False},
-        "cancel": points[0].startswith("cancel."),
-    }
-    if provider in PICTURES:
-        picture = home / "first.png"
-        picture.write_bytes(PICTURE)
-        orders["buy"]["image"] = str(picture)
+    orders = ordering(home, provider, cancel=points[0].startswith("cancel."))
     outcome = Outcome(provider, "+".join(points), died=True)
     for point in points:
         first = life(home, vendors, orders, point)
@@ -126,6 +155,8 @@ def crash(home: Path, vendors: Vendors, provider: str, *points: str) -> Outcome:
             raise AssertionError(f"{provider} {point}: {first.stderr[-3000:]}")
         outcome.named_at_death |= files(home / "out")
         orders = {"buy": None}
+    if provider in LOOKED_UP:
+        orders["until_s"] = FOUND_OR_NOT_S
     second = life(home, vendors, orders)
     assert second.returncode == 0, second.stderr[-3000:]
     outcome.tasks = json.loads(second.stdout)
@@ -133,8 +164,7 @@ def crash(home: Path, vendors: Vendors, provider: str, *points: str) -> Outcome:
     outcome.accepted = int(books["accepted"].get(provider, 0))
     outcome.uploads = int(books["received"].get(f"{provider}.upload", 0))
     outcome.files = files(home / "out")
-    out = home / "out"
-    outcome.left_over = sorted(path.name for path in out.glob(".*")) if out.exists() else []
+    outcome.left_over = hidden(home / "out")
     return outcome
 
 
@@ -149,6 +179,11 @@ def files(folder: Path) -> dict[str, str]:
     }
 
 
+def hidden(folder: Path) -> list[str]:
+    """What a fetch left behind."""
+    return sorted(path.name for path in folder.glob(".*")) if folder.exists() else []
+
+
 def expected(provider: str, points: tuple[str, ...]) -> tuple[str | None, int]:
     """The state in which the task ends, and how many orders the vendor took on."""
     first = points[0]
@@ -156,7 +191,7 @@ def expected(provider: str, points: tuple[str, ...]) -> tuple[str | None, int]:
         return None, 0
     if provider not in IDEMPOTENT and "submit.before_send" in points:
         return "uncertain", 0
-    if provider not in IDEMPOTENT and "submit.answered" in points:
+    if provider not in IDEMPOTENT | LOOKED_UP and "submit.answered" in points:
         return "uncertain", 1
     if first == "cancel.answered":
         return "cancelled", 1
@@ -164,10 +199,10 @@ def expected(provider: str, points: tuple[str, ...]) -> tuple[str | None, int]:
 
 
 def uploads(provider: str, points: tuple[str, ...]) -> int:
-    """How many calls hand the picture over: three each time, and once more when nobody had noted that it was there."""
-    if provider != "runapi" or points == ("buy.before_record",):
+    """How many calls hand the picture over, each time, and once more when nobody had noted that it was there."""
+    if points == ("buy.before_record",):
         return 0
-    return 3 * (1 + points.count("submit.handed_over"))
+    return UPLOAD_CALLS.get(provider, 0) * (1 + points.count("submit.handed_over"))
 
 
 def verdict(outcome: Outcome, points: tuple[str, ...]) -> list[str]:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-CLIP = b"\x00\x00\x00\x18ftypisom" + bytes(range(256)) * 8
+CLIP = b"\0\0\0\x14ftypisom\0\0\2\0iso2" + b"\0\0\0\x6cmoov" + bytes(100) + b"\0\0\x08\x08mdat" + bytes(range(256)) * 8
 
 
 @dataclass

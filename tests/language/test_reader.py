@@ -180,12 +180,12 @@ def test_what_is_no_order_says_why(text: str, why: str) -> None:
     found = read(text)
     assert why in found.none
     assert labels(found) == {"none": True}
-    assert found.matched == ()
+    assert (found.prompt, found.shots) == ("", ())
 
 
-def test_a_bare_scene_is_kept_for_callers_that_surely_want_a_clip() -> None:
-    assert (read("fog over a harbour").bare, read("fog over a harbour").prompt) == (True, "fog over a harbour")
-    assert (read("how much is kling 4k?").bare, read("how much is kling 4k?").prompt) == (False, "")
+def test_a_bare_scene_is_an_order_for_callers_that_surely_want_a_clip() -> None:
+    assert labels(read("fog over a harbour", named=True)) == {"prompt": "fog over a harbour"}
+    assert read("how much is 4k?", named=True).asks
 
 
 def test_every_wish_names_its_words_and_their_place() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import av
 import pytest
-from support.drawn_clips import Drawn, draw
+from support.drawn_clips import Drawn
 
 from mcp_server.domain.delivered import Delivered
 from mcp_server.errors import LocalError
@@ -25,19 +25,6 @@ from mcp_server.media.frames import (
 from mcp_server.media.probe import look
 
 ORDER = {"duration": 5, "aspect_ratio": "16:9", "resolution": "720p", "audio": False}
-
-
-@pytest.fixture(scope="session")
-def drawn(tmp_path_factory):
-    """Each kind of clip is drawn once."""
-    folder, made = tmp_path_factory.mktemp("clips"), {}
-
-    def make(clip: Drawn) -> Path:
-        if clip not in made:
-            made[clip] = draw(folder / f"{len(made)}.mp4", clip)
-        return made[clip]
-
-    return make
 
 
 WRONG = [

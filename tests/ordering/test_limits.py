@@ -105,7 +105,7 @@ async def test_buying_again_asks_again_about_an_unknown_price(tmp_path: Path) ->
     buyer = service(tmp_path)
     first = await buyer.generate(wish(accept_unknown_price=True, max_cost_usd=5))
 
-    again = await buyer.again(first.task_id, {})
+    again = await buyer.whole(VideoArguments(again=first.task_id))
 
     await buyer.close()
     assert again.accept_unknown_price is None

@@ -83,7 +83,7 @@ def test_a_published_cell_is_quoted_exactly(row: dict[str, Any]) -> None:
     assert row.get("why", "") in quote.arithmetic
 
 
-@pytest.mark.parametrize("provider", ["kling3api", "runapi", "runcomfy"])
+@pytest.mark.parametrize("provider", ["kling3api", "runapi", "runcomfy", "klingai", "fal", "replicate", "comfy"])
 def test_every_cell_of_a_vendors_table_is_in_the_golden_one(provider: str) -> None:
     prices = catalog.load().prices
     asked: set[tuple[int, str]] = set()
@@ -283,6 +283,17 @@ def test_a_price_for_this_very_condition_and_this_very_mode_comes_first() -> Non
     for table in ([general, narrow, with_video], [with_video, narrow, general]):
         assert pricing.quote(made_up(), table, day=DAY).rate == Decimal("0.30")
         assert pricing.quote(made_up(filmed), table, day=DAY).rate == Decimal("0.40")
+
+
+def test_where_sources_differ_the_higher_rate_counts_for_every_limit() -> None:
+    table = [priced(silent_at_most=Decimal("0.20"), audio_at_most=Decimal("0.30"))]
+    loud = VideoRequest(prompt="x", duration=10, audio=True)
+
+    silent, sound = (pricing.quote(made_up(request), table, day=DAY) for request in (PLAIN, loud))
+
+    assert (silent.usd, silent.most_usd, sound.most_usd) == (None, Decimal("2.00"), Decimal("3.00"))
+    assert silent.arithmetic == "$0.10 (silent) or $0.20 per second: sources differ; at most 10 s = $2.00"
+    assert silent.price_rank > pricing.quote(made_up(), [priced(silent=Decimal("9"))], day=DAY).price_rank
 
 
 def test_what_is_charged_besides_is_said_and_a_remark_is_not_taken_for_it() -> None:

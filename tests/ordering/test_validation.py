@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.orders import ordinary
 
 from mcp_server import catalog
 from mcp_server.domain.catalog import Offer, Rule, spans
@@ -69,11 +70,13 @@ ME = "acme kling-3.0 pro text-to-video"
         (made_up(), {"duration": 6}, f"duration 6 is not sold by {ME}: 5 or 10 seconds"),
         (made_up(durations=(), duration_note="as long as the clip"), {"duration": 5},
          f"{ME} has no choice of duration: as long as the clip"),
-        ("kling3api/kling-3.0/pro/text-to-video", {"aspect_ratio": "9:16"},
-         "aspect ratio 9:16 is not sold by kling3api kling-3.0 pro text-to-video: 16:9"),
+        ("octopusx/kling-2.6/pro/text-to-video", {"aspect_ratio": "21:9"},
+         "aspect ratio 21:9 is not sold by octopusx kling-2.6 pro text-to-video: 16:9, 9:16, 1:1"),
+        ("kling3api/kling-3.0/pro/text-to-video", {"aspect_ratio": "21:9"},
+         "aspect ratio 21:9 is not sold by kling3api kling-3.0 pro text-to-video: 16:9, 9:16, 1:1"),
         (made_up(aspect_ratios=()), {"aspect_ratio": "1:1"},
          f"{ME} has no aspect ratio to choose: the picture or clip that goes in decides it"),
-        ("kling3api/kling-3.0/pro/image-to-video", {"image": PICTURE, "aspect_ratio": "16:9"},
+        ("kling3api/kling-3.0/pro/image-to-video", {"image": PICTURE, "aspect_ratio": "21:9"},
          "kling3api kling-3.0 pro image-to-video has no aspect ratio to choose: the vendor publishes no list of ratios, "
          "and its picture example sends none"),
         (made_up(), {"resolution": "4k"}, f"resolution 4k is not sold by {ME}: 1080p"),
@@ -301,3 +304,17 @@ def test_any_request_against_any_offer_is_checked_or_refused_with_a_reason(
     assert request_.aspect_ratio in (None, outcome.aspect_ratio)
     assert request_.resolution in (None, outcome.resolution)
     assert all(request_.given(name) is False for name in set(INPUTS) - offer.takes)
+
+
+UNLISTED = [offer for offer in OFFERS if offer.aspect_ratio_unlisted]
+
+
+@pytest.mark.parametrize("ratio", ["16:9", "9:16", "1:1"])
+@pytest.mark.parametrize("offer", UNLISTED, ids=lambda offer: offer.id)
+def test_where_a_vendor_lists_no_ratios_what_kling_takes_goes_out_with_a_warning(offer: Offer, ratio: str) -> None:
+    outcome = validation.check(ordinary(offer, aspect_ratio=ratio), offer)
+
+    assert isinstance(outcome, CheckedRequest), outcome
+    assert outcome.aspect_ratio == ratio
+    warned = any("documents no list of aspect ratios" in warning for warning in outcome.warnings)
+    assert warned is (ratio not in offer.aspect_ratios)

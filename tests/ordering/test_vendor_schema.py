@@ -28,7 +28,7 @@ BODY = {"prompt": "a cat", "duration": 5, "sound": False}
 STEMS = sorted(
     (path.parent.name, path.stem)
     for path in places.schemas().glob("*/*.json")
-    if path.parent.name != "tools" and "response" not in path.stem and path.stem != "error"
+    if path.parent.name not in ("tools", "cli") and "response" not in path.stem and path.stem != "error"
 )
 
 

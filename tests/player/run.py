@@ -24,10 +24,10 @@ NO_BROWSER = 77
 SHOTS = ROOT / "artifacts" / "player"
 
 
-def packages() -> Path:
-    """The folder with the pinned packages, installed once per list of versions."""
-    wanted = (HERE / "package.json").read_bytes()
-    folder = CACHE / f"player-{hashlib.sha256(wanted).hexdigest()[:12]}"
+def packages(here: Path = HERE) -> Path:
+    """The folder with the packages pinned in that place's list, installed once per list of versions."""
+    wanted = (here / "package.json").read_bytes()
+    folder = CACHE / f"{here.name}-{hashlib.sha256(wanted).hexdigest()[:12]}"
     if (folder / "ready").exists():
         return folder
     npm = shutil.which("npm")

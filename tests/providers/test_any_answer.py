@@ -15,12 +15,13 @@ from mcp_server.catalog import REGISTRY
 from mcp_server.domain.task import Job
 from mcp_server.errors import ProviderError
 from mcp_server.providers import wire
-from mcp_server.providers.base import Balance, HttpReply
+from mcp_server.providers.base import Balance, HttpCall, HttpReply
 from mcp_server.providers.reading import number
 
 FIELDS = [
-    "amount", "balance_cents", "balance_usd", "charged", "code", "consumed_credits", "content", "cost", "currency",
-    "data", "error", "error_code", "error_message", "errors", "fail_reason", "id", "message", "metadata", "outcome",
+    "amount", "balance_cents", "balance_usd", "charged", "code", "consumed_credits", "content", "cost", "created_at", "currency",
+    "data", "error", "error_code", "error_message", "errors", "external_id", "fail_reason", "id", "input", "message", "metadata", "model",
+    "outcome", "results",
     "output", "progress", "queue_position", "request_id", "response", "result_url", "resultUrls", "status", "success",
     "task_id", "total_available", "type", "unlimited_quota", "url", "usage", "video", "video_url", "videos",
 ]  # fmt: skip
@@ -49,6 +50,9 @@ answers = st.builds(
     bodies,
 )
 JOB = Job(id="job")
+ORDER = HttpCall(
+    method="POST", path="/v1/models/x/predictions", json={"input": {}, "options": {"external_task_id": "1"}}
+)
 
 
 def read(step: Any, *given_: Any) -> Any:
@@ -70,6 +74,9 @@ def test_any_json_is_read_or_refused(provider: str, answer: HttpReply) -> None:
     reports = [read(adapter.read_status, JOB, answer), read(adapter.read_result, JOB, answer)]
     read(adapter.read_cancel, answer)
     balance = read(adapter.read_balance, answer)
+    if facts.lookup:
+        jobs = read(adapter.read_find, ORDER, 0.0, answer)
+        assert all(job.id for job in jobs or ())
 
     assert job is None or job.id.strip()
     assert job is None or answer.status < 400

@@ -56,7 +56,7 @@ async def test_the_vendors_word_stands_beside_the_tables(
 
     assert found.sentence == f"{found.offer}: {sentence}"
     assert found.offer.startswith("runapi/")
-    assert set(found.facts()) <= {"offer", "usd", "as_of", "table_usd", "trouble"}
+    assert set(found.facts()) <= {"offer", "usd", "as_of", "table_usd", "since", "trouble"}
     assert all(isinstance(value, str) and value for value in found.facts().values())
     assert [one.line for one in vendor.asked] == ["POST /api/v1/price_quotes HTTP/1.1"]
     assert "authorization" not in vendor.asked[0].headers

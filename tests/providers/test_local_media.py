@@ -34,7 +34,7 @@ def picture(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("provider", ["runapi", "runcomfy"])
+@pytest.mark.parametrize("provider", ["runapi", "runcomfy", "klingai", "fal"])
 async def test_a_local_picture_becomes_the_first_frame(
     provider: str, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,6 +110,9 @@ async def test_a_vendor_does_not_send_a_file_to_another_program_of_this_machine(
         async def ask(self, _account: Account, call: HttpCall) -> HttpReply:
             self.sent.append(call)
             return HttpReply(status=200, body=inside)
+
+        def proxied(self, _url: str) -> bool:
+            return False
 
     account = Account(facts=facts, base_urls=facts.base_urls, secret=Secret("k", "test"))
     uri = f"data:image/png;base64,{base64.b64encode(PIXEL).decode()}"

@@ -158,7 +158,7 @@ def test_who_cannot_take_it_says_who_can() -> None:
         "octopusx does not take a data: URI (`video`)",
     )
     assert media_inputs.refused_by(OCTOPUSX, {"image": "file"}, PROVIDERS.values()) == (
-        "octopusx does not take a local file (`image`); runapi and runcomfy can",
+        "octopusx does not take a local file (`image`); runapi and runcomfy and klingai and fal and replicate can",
     )
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import json
 from decimal import Decimal
 from pathlib import Path
@@ -19,11 +16,11 @@ from runapi.core import FilesClient, Pricing
 from mcp_server import catalog, places
 from mcp_server.domain.catalog import Offer
 from mcp_server.domain.request import CheckedRequest, Misfit, Shot, VideoRequest
-from mcp_server.errors import ArgumentError, ProviderError
+from mcp_server.errors import ProviderError
 from mcp_server.ordering import validation
 from mcp_server.providers import uploads, wire
 from mcp_server.providers.base import HttpCall, HttpReply
-from mcp_server.providers.runapi import callbacks, pricing_calls
+from mcp_server.providers.runapi import pricing_calls
 
 FACTS = catalog.load().providers["runapi"]
 OFFERS = [offer for offer in catalog.load().offers if offer.provider == "runapi"]
@@ -238,121 +235,6 @@ def test_an_upload_that_is_refused_or_half_answered_is_an_error() -> None:
         with pytest.raises(ProviderError) as caught:
             reading(answer(body, status))
         assert caught.value.fault == fault
-
-
-# --- callbacks ------------------------------------------------------------------------------------------------------
-
-SECRET = base64.b64encode(b"a secret of thirty-two bytes !!!").decode()
-NOW = 1_795_000_000.0
-DONE = json.dumps(
-    {
-        "id": "7c3d7a0e",
-        "status": "completed",
-        "usage": {"cost": 0.7},
-        "videos": [{"url": "https://file.runapi.ai/a.mp4"}],
-    }
-).encode()
-
-
-def signed(
-    body: bytes = DONE, *, stamp: str = "1795000000", post: str = "cb_1", secret: str = SECRET
-) -> dict[str, str]:
-    """Headers as the rule in words makes them, without the code under test."""
-    mac = hmac.new(base64.b64decode(secret), f"{post}.{stamp}.".encode() + body, hashlib.sha256)
-    return {
-        "X-Callback-Id": post,
-        "X-Callback-Timestamp": stamp,
-        "X-Callback-Signature": base64.b64encode(mac.digest()).decode(),
-    }
-
-
-def read_callback(headers: dict[str, str], body: bytes = DONE, *, now: float = NOW, secret: str = SECRET) -> Any:
-    return callbacks.read(FACTS, headers, body, secret=secret, now=now)
-
-
-def test_a_genuine_callback_is_a_report() -> None:
-    found = read_callback({name.lower(): value for name, value in signed().items()})
-
-    assert (found.id, found.job_id) == ("cb_1", "7c3d7a0e")
-    assert (found.report.state, found.report.charged) == ("succeeded", Decimal("0.7"))
-    assert found.report.video_urls == ("https://file.runapi.ai/a.mp4",)
-    assert problems("callback", json.loads(DONE)) == []
-
-
-def test_a_failure_says_why() -> None:
-    body = b'{"id":"t","status":"failed","error":"Image pixel is invalid"}'
-
-    report = read_callback(signed(body), body).report
-
-    assert report.failure.words == "Image pixel is invalid"
-
-
-def test_the_signature_has_a_fixed_value() -> None:
-    # Worked out with: printf 'cb_1.1795000000.{}' | openssl dgst -sha256 -hmac key -binary | base64
-    key = base64.b64encode(b"key").decode()
-
-    assert callbacks.signature("cb_1", "1795000000", b"{}", secret=key) == FIXED
-
-
-FIXED = "Z7RK6pXKo5CW7K86QtXNfRBxYQzMNISsaN6I1pVahos="
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"X-Callback-Id": "cb_2"},
-        {"X-Callback-Timestamp": "1795000001"},
-        {"X-Callback-Signature": ""},
-        {"X-Callback-Signature": base64.b64encode(bytes(32)).decode()},
-        {"X-Callback-Signature": "é" * 44},
-        {"X-Callback-Id": ""},
-        {"X-Callback-Timestamp": ""},
-    ],
-)
-def test_a_changed_header_is_a_forgery(change: dict[str, str]) -> None:
-    with pytest.raises(callbacks.ForgedCallbackError):
-        read_callback(signed() | change)
-
-
-def test_a_changed_body_and_a_foreign_secret_are_forgeries() -> None:
-    for headers, body in (
-        (signed(), DONE + b" "),
-        (signed(secret=base64.b64encode(b"other").decode()), DONE),
-        ({}, DONE),
-    ):
-        with pytest.raises(callbacks.ForgedCallbackError):
-            read_callback(headers, body)
-
-
-@pytest.mark.parametrize("shift", [-300, 0, 300])
-def test_five_minutes_either_way_are_fresh(shift: int) -> None:
-    assert read_callback(signed(), now=NOW + shift).id == "cb_1"
-
-
-@pytest.mark.parametrize("shift", [-301, 301, 86_400])
-def test_a_genuine_post_of_another_time_is_refused(shift: int) -> None:
-    with pytest.raises(callbacks.ForgedCallbackError, match="older than 300 seconds"):
-        read_callback(signed(), now=NOW + shift)
-
-
-@pytest.mark.parametrize("stamp", ["yesterday", "2026-11-21T10:00:00Z", "NaN", "Infinity", "1e400"])
-def test_a_time_that_is_none_is_refused(stamp: str) -> None:
-    with pytest.raises(callbacks.ForgedCallbackError):
-        read_callback(signed(stamp=stamp))
-
-
-def test_a_signed_post_that_says_nothing_is_an_error_and_no_crash() -> None:
-    for body in (b"", b"[]", b"{}", b"\xff\xfe", b'{"status":"completed"}', b"[" * 100_000):
-        with pytest.raises(callbacks.ForgedCallbackError, match="names no task"):
-            read_callback(signed(body), body)
-    with pytest.raises(ProviderError):
-        read_callback(signed(b'{"id":"t"}'), b'{"id":"t"}')
-
-
-@pytest.mark.parametrize("secret", ["", "   ", "not base64!", "abc"])
-def test_a_secret_that_is_none_is_the_users_mistake(secret: str) -> None:
-    with pytest.raises(ArgumentError, match="not base64"):
-        read_callback(signed(), secret=secret)
 
 
 # --- live prices ----------------------------------------------------------------------------------------------------

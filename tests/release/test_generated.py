@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mcp_server import places
-from release import manifests, readme
+from release import handshake, manifests, readme
 from release.__main__ import main
 
 ROOT = manifests.ROOT
@@ -20,6 +20,9 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Everything that is generated, where it may be spoilt."""
     shutil.copytree(places.skill(), tmp_path / "skill")
     shutil.copy(places.skill_page(), tmp_path / "SKILL.md")
+    shutil.copytree(places.schemas(), tmp_path / "schemas")
+    shutil.copytree(handshake.ANSWERS, tmp_path / "answers")
+    monkeypatch.setattr(handshake, "ANSWERS", tmp_path / "answers")
     monkeypatch.setattr(places, "skill", lambda: tmp_path / "skill")
     monkeypatch.setattr(places, "skill_page", lambda: tmp_path / "SKILL.md")
     monkeypatch.setattr(places, "schemas", lambda: tmp_path / "schemas")

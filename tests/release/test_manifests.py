@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import tomllib
 import zipfile
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -40,7 +41,7 @@ def test_the_registry_entry_keeps_the_registrys_rules() -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+\S*", __version__)
     assert package["transport"] == {"type": "stdio"}
     secret = {row["name"] for row in package["environmentVariables"] if row["isSecret"]}
-    assert all(name.endswith(("_API_KEY", "_TOKEN")) for name in secret)
+    assert all(name.endswith(("_KEY", "_TOKEN", "_SECRET", "DATABASE_URL")) for name in secret)
     assert secret == {variable.name for variable in variables(catalog.load()) if variable.secret}
     assert f"<!-- mcp-name: {entry['name']} -->" in README
 
@@ -90,8 +91,38 @@ def test_the_first_command_sets_everything_up_and_the_second_runs_the_tests() ->
     assert second.endswith("python -m pytest -n auto")
 
 
+def test_the_command_for_powershell_orders_what_the_first_one_does() -> None:
+    (line,) = re.findall(r"```powershell\n(.*?)\n```", README, re.DOTALL)
+    posix, windows = commands()[0].split(" && "), line.split("; ")
+    assert [part.partition(" ")[2] for part in windows][1:] == [part.partition(" ")[2] for part in posix][1:]
+    assert windows[0] == "py -3 -m venv .venv" and all(part.startswith(".venv\\Scripts\\") for part in windows[1:])
+
+
+def test_the_container_takes_what_the_wheel_needs_and_runs_as_nobody() -> None:
+    root = Path(__file__).parents[2]
+    steps = re.sub(r"\\\n\s*", " ", (root / "Dockerfile").read_text(encoding="utf-8")).splitlines()
+    said = [line.split(" ", 1) for line in steps if line and not line.startswith("#")]
+    copied = {name for word, rest in said if word == "COPY" for name in rest.split()[:-1]}
+    kept = {line[1:] for line in (root / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    build = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    taken = build["tool"]["hatch"]["build"]["targets"]["wheel"]
+    wanted = {*taken["packages"], *taken["force-include"], *build["project"]["license-files"], "README.md"}
+    assert wanted | {"pyproject.toml"} == copied == kept and all((root / name).exists() for name in copied)
+    words = dict(said)
+    assert words["USER"] not in ("root", "0") and words["VOLUME"] == '["/data", "/clips"]'
+    names = {part.partition("=")[0] for part in words["ENV"].split() if part.startswith("KLING")}
+    assert names <= {variable.name for variable in variables(catalog.load())}
+    command = json.loads(words["CMD"])
+    assert json.loads(words["ENTRYPOINT"])[0] in build["project"]["scripts"]
+    assert (
+        command[:2] == ["serve", "--http"]
+        and command[-1] == words["EXPOSE"]
+        and words["EXPOSE"] in words["HEALTHCHECK"]
+    )
+
+
 def test_the_picture_is_small() -> None:
-    assert 10_000 < picture.PICTURE.stat().st_size <= 60_000
+    assert 10_000 < picture.PICTURE.stat().st_size <= 70_000
 
 
 def test_what_readme_shows_of_its_first_command_is_what_it_says(tmp_path: Path) -> None:

@@ -67,9 +67,19 @@ def contains(body: Any, part: dict[str, Any]) -> bool:
 @pytest.mark.parametrize(
     ("said", "model", "tier", "vendors"),
     [
-        ("kling 4k", "kling-3.0", "4k", ["runapi", "runcomfy"]),
-        ("kling o3 pro", "kling-o3", "pro", ["runapi", "kling3api", "octopusx", "runcomfy"]),
-        ("可灵 专业版", "kling-3.0", "pro", ["runapi", "kling3api", "uniall", "runcomfy"]),
+        ("kling 4k", "kling-3.0", "4k", ["runapi", "runcomfy", "klingai", "fal", "replicate"]),
+        (
+            "kling o3 pro",
+            "kling-o3",
+            "pro",
+            ["runapi", "kling3api", "octopusx", "runcomfy", "klingai", "fal", "replicate"],
+        ),
+        (
+            "可灵 专业版",
+            "kling-3.0",
+            "pro",
+            ["runapi", "kling3api", "uniall", "runcomfy", "klingai", "fal", "replicate"],
+        ),
     ],
 )
 def test_another_host_routes_by_this_file_alone(said: str, model: str, tier: str, vendors: list[str]) -> None:

@@ -23,6 +23,10 @@ KNOWN = catalog.load()
 DAY = date(2026, 11, 21)
 
 
+SELLERS = {offer.provider for offer in KNOWN.offers if not KNOWN.models[offer.model].by_name}
+"""Who sells more than what is bought by its name alone."""
+
+
 def request(words: str = "", **explicit: Any) -> VideoRequest:
     return request_from(explicit, read(words) if words else None, catalog=KNOWN)[0]
 
@@ -69,7 +73,45 @@ def shortlist(
 def test_by_kling_people_mean_the_newest_main_line_first() -> None:
     models = [{offer.model for offer in group} for group in groups("kling: fog")]
     assert models[:2] == [{"kling-3.0"}, {"kling-o3"}]
-    assert {"kling-2.6", "kling-2.1-master"} <= models[-1]
+    assert {"kling-2.6", "kling-2.5-turbo"} <= models[-1]
+
+
+ENDED = {model.id for model in KNOWN.models.values() if model.ended}
+
+
+@pytest.mark.parametrize("words", ["kling: fog", "cheapest kling: fog", "best kling: fog", "kling image to video: fog"])
+def test_a_model_that_kling_ended_is_never_chosen_unasked(words: str) -> None:
+    assert ENDED == {"kling-2.1", "kling-2.1-master"}
+    assert not ENDED & {offer.model for group in groups(words) for offer in group}
+
+
+@pytest.mark.parametrize("words", ["kling 2.1 master: fog", "kling-v2.1-master-text-to-video: fog"])
+def test_a_model_that_kling_ended_is_sold_by_name_with_the_day_and_the_source(words: str) -> None:
+    found = route(words)
+
+    assert found.quote.checked.offer.model == "kling-2.1-master"
+    (warning,) = found.warnings
+    assert "Kling ended Kling 2.1 Master on 2026-09-15" in warning and "may refuse" in warning
+    assert KNOWN.models["kling-2.1-master"].ended_source in warning
+
+
+@pytest.mark.parametrize("words", ["kling: fog", "cheapest kling: fog", "best kling: fog", "kling 21:9: fog"])
+def test_kling_4_is_bought_where_it_is_named_and_never_unasked(words: str) -> None:
+    assert not {"kling-4.0", "kling-4.0-flash"} & {offer.model for group in groups(words) for offer in group}
+    assert route("kling 4.0, 30s, 21:9: fog").quote.checked.offer.id == "fal/kling-4.0/standard/text-to-video"
+
+
+def test_a_vendor_that_is_named_and_sells_nothing_else_is_asked_for_it() -> None:
+    assert route("kling via comfy: fog").quote.checked.offer.provider == "comfy"
+
+
+def test_a_model_that_is_sold_comes_without_a_farewell() -> None:
+    assert route("kling: fog").warnings == ()
+
+
+def test_kling_ai_is_a_name_of_kling_and_not_of_the_vendor_called_so() -> None:
+    assert request("kling ai, 5s: fog").provider is None
+    assert request("kling via official kling api: fog").provider == "klingai"
 
 
 def test_a_named_model_is_the_only_one_asked() -> None:
@@ -95,7 +137,7 @@ def test_cheapest_may_buy_an_older_model_which_plain_words_never_do() -> None:
         ("kling 4k: fog", "tier", {"4k"}),
         ("kling, not 4k: fog", "tier", {"standard", "pro"}),
         ("kling via runapi: fog", "provider", {"runapi"}),
-        ("kling, not runapi: fog", "provider", set(KNOWN.providers) - {"runapi"}),
+        ("kling, not runapi: fog", "provider", SELLERS - {"runapi"}),
         ("kling-v3-pro-audio: fog", "vendor_model_audio", {"kling-v3-pro-audio"}),
         ("kling/kling-3.0/4k/text-to-video: fog", "vendor_model", {"kling/kling-3.0/4k/text-to-video"}),
         ("kling reference to video: fog", "mode", {"reference-to-video"}),
@@ -198,3 +240,14 @@ def test_what_only_an_older_model_can_do_is_asked_of_it_last() -> None:
     found = route(prompt="fog", image="https://example.com/a.png", references=["https://example.com/b.png"])
     assert found.quote.checked.offer.model == "kling-o1"
     assert {name.split("/")[1] for name, _ in found.dropped} >= {"kling-3.0", "kling-o3"}
+
+
+def test_who_lists_a_ratio_goes_before_who_may_take_it() -> None:
+    words = "kling 3.0 standard, vertical: a boat"
+    found = route(words, usable=("kling3api", "runcomfy"), usd_per_credit="0.0001")
+    alone = route(words, usable=("kling3api",), usd_per_credit="0.0001")
+
+    assert found.quote.checked.offer.provider == "runcomfy"
+    assert "documents no list of aspect ratios" in dict(found.dropped)["kling3api/kling-3.0/standard/text-to-video"]
+    assert alone.quote.checked.offer.provider == "kling3api"
+    assert alone.quote.checked.aspect_ratio == "9:16"

@@ -20,7 +20,7 @@ VOICE = "https://example.com/a.mp3"
 
 
 def request(words: str = "", **explicit: Any) -> tuple[VideoRequest, tuple[str, ...]]:
-    return request_from(explicit, read(words) if words else None, catalog=catalog.load())
+    return request_from(explicit, read(words, named=True) if words else None, catalog=catalog.load())
 
 
 def test_words_alone_make_a_request() -> None:

@@ -18,6 +18,7 @@ import httpx
 import pytest
 from support.sandboxes import BY_VENDOR, PROTOCOLS, SIGNED_IN, Clock, bench, bought, link, look, order, served
 
+from mcp_server import catalog
 from mcp_server.catalog import REGISTRY
 from mcp_server.sandbox.sandbox import Sandbox
 from mcp_server.sandbox.server import SandboxServer
@@ -41,7 +42,8 @@ def process(store: Path, seconds: float = 60) -> Iterator[tuple[subprocess.Popen
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=HERE) as running:
         try:
             assert running.stdout is not None
-            lines = [running.stdout.readline().strip() for _ in range(2 * len(REGISTRY))]
+            pairs = sum(len(facts.key_pair) for facts in catalog.load().providers.values())
+            lines = [running.stdout.readline().strip() for _ in range(2 * len(REGISTRY) + pairs + 1)]
             yield running, dict(line.removeprefix("export ").split("=", 1) for line in lines)
         finally:
             running.kill()
@@ -144,7 +146,9 @@ def test_several_processes_serve_one_store(tmp_path: Path) -> None:
         headers = {**SIGNED_IN, "Idempotency-Key": "same"}
         jobs = [httpx.post(f"{base}{path}", json=body, headers=headers).json()["id"] for base in bases * 3]
         seen = [httpx.get(f"{base}{path}/{jobs[0]}", headers=SIGNED_IN).json()["status"] for base in bases]
-        journal = httpx.get(bases[0].replace("/runapi", "/control/journal")).json()
+        journal = httpx.get(
+            bases[0].replace("/runapi", "/control/journal"), headers={"X-Sandbox-Key": one["KLING_SANDBOX_CONTROL"]}
+        ).json()
 
     assert len(set(jobs)) == 1
     assert seen == ["pending"] * 3
@@ -188,7 +192,6 @@ def test_a_new_store_may_be_opened_by_several_processes_at_once(tmp_path: Path) 
 
 
 def test_what_serve_prints_is_understood_by_our_own_settings(tmp_path: Path) -> None:
-    from mcp_server import catalog
     from mcp_server.providers.accounts import account
 
     with process(tmp_path / "sandbox.db") as (_, variables):
@@ -196,6 +199,7 @@ def test_what_serve_prints_is_understood_by_our_own_settings(tmp_path: Path) -> 
         for facts in catalog.load().providers.values():
             mine = account(facts, settings)
             assert mine.secret is not None and mine.secret.value == "sandbox"
+            assert bool(mine.pair) is bool(facts.key_pair)
             assert mine.base_urls["api"].endswith(f"/{facts.id}")
 
 

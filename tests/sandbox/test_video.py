@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import base64
+import os
 import time
+from array import array
+from dataclasses import replace
 from io import BytesIO
+from math import log10
+from operator import sub
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +19,7 @@ from support.sandboxes import BY_VENDOR, bench, bought, link
 
 from mcp_server.sandbox.jobs import ClipOrder, Scene, life_seconds, listed, numbered, pixels, sandbox_seconds
 from mcp_server.sandbox.video.cache import PREBUILT
+from mcp_server.sandbox.video.drawing import Still
 from mcp_server.sandbox.video.font import drawable, wrap
 from mcp_server.sandbox.video.render import Clip, render
 from release.prebuilt_clip import CLIP
@@ -172,10 +178,21 @@ async def test_a_picture_by_address_is_drawn_as_a_labelled_frame_and_never_fetch
     assert abs(blue - 128) < 4 and abs(red - 128) < 4
 
 
+def loudness(data: bytes) -> float:
+    """Of the whole clip, in dB below full scale."""
+    with av.open(BytesIO(data)) as source:
+        samples = array("f")
+        for frame in source.decode(audio=0):
+            samples.frombytes(bytes(frame.planes[0])[: frame.samples * 4])
+    return 10 * log10(sum(value * value for value in samples) / len(samples))
+
+
 DEFECTS = {
     "clip_black": lambda found, data: planes(data, -1)[0] < 20,
     "clip_long": lambda found, data: found["seconds"] == 5,
     "clip_size": lambda found, data: found["size"] == (1280, 720),
+    "clip_small": lambda found, data: found["size"] == (360, 640),
+    "clip_soft": lambda found, data: loudness(data) < -30,
     "clip_silent": lambda found, data: found["audio"] == [],
     "clip_frozen": lambda found, data: planes(data, 0) == pytest.approx(planes(data, -1), abs=0.5),
 }
@@ -199,13 +216,106 @@ async def test_a_silent_clip_can_come_with_sound() -> None:
         assert facts(await fetched(b, BY_VENDOR["runapi"], enable_sound=False))["audio"] == ["aac"]
 
 
-async def test_the_same_order_is_drawn_once_and_the_folder_stays_bounded(tmp_path: Path, monkeypatch: Any) -> None:
+async def test_a_clip_is_kept_until_it_is_fetched_to_its_end_and_drawn_alike_for_whoever_asks_again(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "sandbox.db.clips"
+    async with bench(tmp_path / "sandbox.db") as b:
+        job = await bought(b, BY_VENDOR["runapi"])
+        b.finish()
+        url = await link(b, BY_VENDOR["runapi"], job)
+        part = await b.stranger.get(url, headers={"Range": "bytes=0-99"})
+        assert (part.status_code, len(list(folder.iterdir()))) == (206, 1)
+        whole = await b.stranger.get(url)
+        assert list(folder.iterdir()) == []
+        rest = await b.stranger.get(url, headers={"Range": "bytes=100-", "If-Range": whole.headers["etag"]})
+
+    assert part.content + rest.content == whole.content
+    assert rest.status_code == 206
+
+
+async def test_clips_that_nobody_fetches_stay_few_and_what_is_old_goes(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr("mcp_server.sandbox.video.cache.KEPT", 2)
+    folder = tmp_path / "sandbox.db.clips"
+    folder.mkdir()
+    for name in ("old.mp4", "half.77.part"):
+        (folder / name).write_bytes(b"x")
+        os.utime(folder / name, (1, 1))
     async with bench(tmp_path / "sandbox.db") as b:
         for prompt in ("one", "one", "two", "three"):
-            await fetched(b, BY_VENDOR["runapi"], prompt=prompt)
+            job = await bought(b, BY_VENDOR["runapi"], prompt=prompt)
+            b.finish()
+            await b.stranger.get(await link(b, BY_VENDOR["runapi"], job), headers={"Range": "bytes=0-99"})
 
-        assert len(list((tmp_path / "sandbox.db.clips").iterdir())) == 2
+    left = list(folder.iterdir())
+    assert len(left) == 2 and not {"old.mp4", "half.77.part"} & {path.name for path in left}
+
+
+def lumas(clip: bytes | Path) -> list[bytes]:
+    """The brightness of every picture, without padding."""
+    with av.open(str(clip) if isinstance(clip, Path) else BytesIO(clip)) as source:
+        return [
+            b"".join(plane[row * line : row * line + frame.width] for row in range(frame.height))
+            for frame in source.decode(video=0)
+            for plane, line in [(bytes(frame.planes[0]), frame.planes[0].line_size)]
+        ]
+
+
+def apart(one: bytes, two: bytes) -> float:
+    return sum(map(abs, map(sub, one, two))) / len(one)
+
+
+def test_the_camera_moves_and_other_words_are_another_place_with_another_tune(tmp_path: Path) -> None:
+    def drawn(prompt: str) -> Path:
+        path = tmp_path / f"{prompt}.mp4"
+        render(Clip(width=640, height=360, audio=True, title="x", shots=(Scene(prompt=prompt, seconds=2),)), path)
+        return path
+
+    def heard(path: Path) -> bytes:
+        with av.open(str(path)) as source:
+            return b"".join(bytes(frame.planes[0]) for frame in source.decode(audio=0))
+
+    rain, sand = drawn("rain on a roof"), drawn("a desert at noon")
+    # A quarter of the picture from the bottom, above the counter: where the road is.
+    road = slice(640 * 250, 640 * 330)
+    frames = lumas(rain)
+    assert all(apart(frames[at][road], frames[at + 6][road]) > 0.5 for at in range(0, 42, 6))
+    assert apart(frames[0], lumas(sand)[0]) > 10
+    assert planes(rain, 0)[1:] != pytest.approx(planes(sand, 0)[1:], abs=4)
+    assert heard(rain) != heard(sand)
+
+
+def test_simulated_is_written_across_the_top_of_every_picture(tmp_path: Path) -> None:
+    """White letters on black, whatever is behind them."""
+    for width, height, first in ((640, 360, None), (360, 640, Still(label="x", data=picture(255, 255, 255)))):
+        path = tmp_path / f"{width}.mp4"
+        clip = Clip(width=width, height=height, audio=False, title="x", shots=(Scene(prompt="a", seconds=1),))
+        render(replace(clip, first=first), path)
+        for luma in lumas(path):
+            word = b"".join(luma[row * width + 4 : row * width + 220] for row in range(4, 4 + 28))
+            white, black = (sum(map(shade, word)) / len(word) for shade in (lambda v: v > 190, lambda v: v < 64))
+            assert 0.3 < white < 0.5 and black > 0.4
+
+
+def test_a_given_picture_is_the_first_one_whole_and_left_at_once(tmp_path: Path) -> None:
+    """As image-to-video does: the first picture is the one given, but for what is written on it."""
+    scene = Clip(width=640, height=360, audio=False, title="x", shots=(Scene(prompt="a canal", seconds=1),))
+    render(scene, tmp_path / "one.mp4")
+    still = tmp_path / "last.png"
+    isolated_frame(tmp_path / "one.mp4", still)
+    given = replace(scene, first=Still(label="x", data=still.read_bytes()), shots=(Scene(prompt="a sea", seconds=3),))
+    render(given, tmp_path / "two.mp4")
+    before, after = lumas(tmp_path / "one.mp4")[-1], lumas(tmp_path / "two.mp4")
+    unlettered = slice(640 * 160, 640 * 330)
+    assert apart(before[unlettered], after[0][unlettered]) < 3
+    assert apart(before[unlettered], after[-1][unlettered]) > 8
+    assert apart(after[0], after[3]) > 0.2
+
+
+def isolated_frame(clip: Path, still: Path) -> None:
+    from mcp_server.media.frames import last_frame
+
+    still.write_bytes(last_frame(clip))
 
 
 def test_the_same_clip_is_the_same_bytes(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +24,17 @@ SOLD = [offer for offer in catalog.load().offers if not offer.not_sold_because]
 def values() -> dict[tuple[str, str], list[str]]:
     """(tool, argument) → what its published schema lets it be."""
     found: dict[tuple[str, str], list[str]] = {}
+
+    def look(tool: str, schema: dict[str, Any]) -> None:
+        for name, inner in schema.get("properties", {}).items():
+            if "enum" in inner:
+                found[tool, name] = inner["enum"]
+            look(tool, inner)
+        if "items" in schema:
+            look(tool, schema["items"])
+
     for path in sorted((places.schemas() / "tools").glob("*.input.json")):
-        for name, schema in json.loads(path.read_text(encoding="utf-8"))["properties"].items():
-            if "enum" in schema:
-                found[path.name.removesuffix(".input.json"), name] = schema["enum"]
+        look(path.name.removesuffix(".input.json"), json.loads(path.read_text(encoding="utf-8")))
     return found
 
 
@@ -37,6 +43,7 @@ ORDERS = ("estimate_cost", "generate_video")
 CALLED = {
     ("list_tasks", "state"),
     ("get_task", "until"),
+    ("make_film", "begin"),
     *(("list_models", name) for name in ("tier", "mode")),
     *((tool, name) for tool in ORDERS for name in ("mode", "tier", "resolution")),
 }
@@ -46,12 +53,6 @@ CALLED = {
 def each(*tools: str, names: tuple[str, ...]) -> pytest.MarkDecorator:
     rows = [(tool, name, value) for tool in tools for name in names for value in VALUES[tool, name]]
     return pytest.mark.parametrize(("tool", "name", "value"), rows)
-
-
-@pytest.fixture
-async def shops(tmp_path: Path) -> AsyncIterator[Vendors]:
-    async with vendors(tmp_path) as made:
-        yield made
 
 
 def test_no_value_is_published_that_is_not_called_here() -> None:
@@ -202,6 +203,29 @@ async def test_every_mode_tier_and_resolution_is_what_is_priced_and_ordered(
         assert (facts.get("chosen") or facts["ordered"])["resolution"] == value
     else:
         assert facts.get("chosen", facts)[name] == value
+
+
+@pytest.mark.parametrize("value", VALUES["make_film", "begin"])
+async def test_every_way_to_begin_a_shot_is_how_it_is_planned_and_filmed(tmp_path: Path, value: str) -> None:
+    look = {"provider": "runcomfy", "tier": "standard", "audio": False}
+    shots = [{"id": "one", "prompt": "a boat", "duration": 3}, {"id": "two", "prompt": "a pier", "duration": 3}]
+    board = {"title": value, "look": look, "shots": [shots[0], {**shots[1], "begin": value}]}
+    async with vendors(tmp_path, rendering=True) as shops, client(shops.server(), "legacy") as connected:
+        planned = (await connected.call_tool("make_film", {"board": board})).structured_content
+        assert [shot["begin"] for shot in planned["shots"]] == ["cut", value]
+        await connected.call_tool("make_film", {"film_id": planned["film_id"], "max_cost_usd": 1})
+        async with asyncio.timeout(60):
+            while (film := await got(connected, planned["film_id"]))["state"] in ("filming", "joining"):
+                pass
+        routes = [line["path"] for line in shops.submits()]
+
+    assert film["state"] == "succeeded", film
+    assert len(routes) == 2
+    assert sum("image-to-video" in route for route in routes) == (value == "continue")
+
+
+async def got(connected: Client, film_id: str) -> dict[str, Any]:
+    return (await connected.call_tool("get_task", {"task_id": film_id, "wait_s": 20})).structured_content
 
 
 @pytest.mark.parametrize("value", VALUES["get_task", "until"])

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import hashlib
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,7 +25,7 @@ from mcp_types import (
     TextContent,
 )
 from pydantic import ConfigDict
-from support.mcp_world import ERAS, Vendors, client, ordered, vendors
+from support.mcp_world import ERAS, ORDER, Vendors, client, ordered, vendors
 
 from mcp_server import places
 from mcp_server.catalog import REGISTRY
@@ -36,12 +35,6 @@ from mcp_server.server.tools import replies
 both = pytest.mark.parametrize("era", ERAS)
 MODERN = ERAS[1]
 TASKS = "io.modelcontextprotocol/tasks"
-
-
-@pytest.fixture
-async def shops(tmp_path: Path) -> AsyncIterator[Vendors]:
-    async with vendors(tmp_path) as made:
-        yield made
 
 
 async def finished(connected: Any, **more: Any) -> dict[str, Any]:
@@ -107,13 +100,86 @@ async def test_models_are_resources(shops: Vendors, era: str) -> None:
 
 
 @both
+async def test_what_was_spent_and_what_is_left_are_resources(shops: Vendors, era: str) -> None:
+    async with client(shops.server(), era) as connected:
+        listed = {str(resource.uri) for resource in (await connected.list_resources()).resources}
+        task = await finished(connected)
+        spent = json.loads((await connected.read_resource("kling://spend")).contents[0].text)
+        left = json.loads((await connected.read_resource("kling://balance")).contents[0].text)
+
+    assert {"kling://spend", "kling://balance"} <= listed
+    assert [(line["provider"], line["model"], line["tasks"]) for line in spent["lines"]] == [
+        (task["provider"], task["model"], 1)
+    ]
+    assert spent["quoted_usd"] == task["cost"]["estimated"]["usd"]
+    accounts = {account["provider"]: account for account in left["accounts"]}
+    assert set(accounts) == set(REGISTRY)
+    assert accounts["runapi"]["currency"] == "USD" and float(accounts["runapi"]["left"]) > 0
+    assert accounts["fal"]["said"] == "this vendor has no documented way to ask"
+    assert shops.submits()[1:] == [], "asking buys nothing"
+
+
+async def test_an_account_whose_vendor_cannot_be_asked_says_why(shops: Vendors) -> None:
+    async with client(shops.server(RUNAPI_API_KEY="a-wrong-MARKED-key"), MODERN) as connected:
+        text = (await connected.read_resource("kling://balance")).contents[0].text
+
+    (account,) = [one for one in json.loads(text)["accounts"] if one["provider"] == "runapi"]
+    assert "left" not in account and "RunAPI" in account["said"]
+    assert "MARKED" not in text
+
+
+async def test_without_a_key_there_is_no_account(shops: Vendors) -> None:
+    keys = {name: "" for name in shops.environment if name.endswith(("_KEY", "_TOKEN"))}
+    async with client(shops.server(**keys), MODERN) as connected:
+        left = json.loads((await connected.read_resource("kling://balance")).contents[0].text)
+
+    assert "accounts" not in left and "No key is set" in left["next_step"]
+
+
+async def test_whose_keys_are_not_his_does_not_see_what_is_left_behind_them(
+    shops: Vendors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mcp_server.server.resources.owner", lambda: "somebody")
+    async with client(shops.server(), MODERN) as connected:
+        with pytest.raises(MCPError, match="on the machine that has the keys"):
+            await connected.read_resource("kling://balance")
+        spent = json.loads((await connected.read_resource("kling://spend")).contents[0].text)
+
+    assert "lines" not in spent
+
+
+@both
+async def test_settling_a_lost_order_is_a_prompt_that_says_what_to_look_for(shops: Vendors, era: str) -> None:
+    shops.fault("fal", "drop_after_accept")
+    async with client(shops.server(), era) as connected:
+        told = await connected.call_tool("generate_video", {**ORDER, "provider": "fal", "prompt": "a paper boat"})
+        (lost,) = (await connected.call_tool("list_tasks", {"state": "uncertain"})).structured_content["tasks"]
+        fine = await finished(connected)
+        asked = await connected.get_prompt("settle", {"task_id": lost["task_id"]})
+        needless = await connected.get_prompt("settle", {"task_id": fine["task_id"]})
+        with pytest.raises(MCPError):
+            await connected.get_prompt("settle", {"task_id": "kv-none"})
+
+    assert told.is_error and lost["state"] == "uncertain"
+    words = asked.messages[0].content.text
+    for way in ("--job ID", "--bought", "--not-bought"):
+        assert f"kling-video settle {lost['task_id']} {way}" in words
+    for fact in ("fal", lost["model"], lost["created_at"], "a paper boat", lost["cost"]["estimated"]["arithmetic"]):
+        assert fact in words
+    assert (
+        "is succeeded" in needless.messages[0].content.text
+        and "kling-video settle" not in needless.messages[0].content.text
+    )
+
+
+@both
 async def test_prompts_carry_the_advice_and_the_idea(shops: Vendors, era: str) -> None:
     async with client(shops.server(), era) as connected:
         listed = (await connected.list_prompts()).prompts
         board = await connected.get_prompt("storyboard", {"idea": "a paper boat", "seconds": "12", "style": "noir"})
         better = await connected.get_prompt("improve_prompt", {"prompt": "boat", "mode": "image-to-video"})
 
-    assert {prompt.name for prompt in listed} == {"storyboard", "improve_prompt"}
+    assert {prompt.name for prompt in listed} == {"storyboard", "film_board", "improve_prompt", "settle"}
     assert all(prompt.title and prompt.description for prompt in listed)
     assert all(argument.description for prompt in listed for argument in prompt.arguments)
     words = board.messages[0].content.text
@@ -232,6 +298,16 @@ async def test_a_client_that_knows_tasks_gets_one_with_our_id(shops: Vendors) ->
     assert view["status"] == "completed"
     assert view["result"]["structuredContent"]["video_path"] == ours["video_path"]
     assert unknown.value.error.code == -32602
+
+
+async def test_several_variations_are_told_to_a_client_that_knows_tasks_as_they_are(shops: Vendors) -> None:
+    extension = Tasks()
+    async with client(shops.server(), MODERN, extensions=[extension]) as connected:
+        order = {"prompt": "a boat", "provider": "runcomfy", "duration": 5, "count": 2}
+        answer = (await connected.call_tool("generate_video", order)).structured_content
+
+    assert extension.created == [], "one task in the place of two would lose the other"
+    assert len(answer["tasks"]) == 2
 
 
 async def test_a_failed_clip_is_completed_with_an_error(shops: Vendors) -> None:

@@ -34,12 +34,6 @@ from mcp_server.settings import Settings
 both = pytest.mark.parametrize("era", [LEGACY, MODERN])
 
 
-@pytest.fixture
-async def shops(tmp_path: Path) -> AsyncIterator[Vendors]:
-    async with vendors(tmp_path) as made:
-        yield made
-
-
 @asynccontextmanager
 async def served(shops: Vendors, *, clock: Clock | None = None, **more: str) -> AsyncIterator[str]:
     settings = shops.settings(**more)
@@ -84,8 +78,13 @@ async def test_a_strange_host_or_origin_is_turned_away(shops: Vendors, era: str)
 
 @both
 async def test_a_token_is_asked_for_and_compared(shops: Vendors, era: str) -> None:
-    async with served(shops, KLING_HTTP_TOKEN="let-me-in") as address:
-        for token, status in (("", 401), ("let-me-im", 401), ("let-me-in-too", 401), ("let-me-in", 200)):
+    async with served(shops, KLING_HTTP_TOKEN="let-me-in-or-not") as address:
+        for token, status in (
+            ("", 401),
+            ("let-me-in-or-nut", 401),
+            ("let-me-in-or-not-too", 401),
+            ("let-me-in-or-not", 200),
+        ):
             async with web(address, era, token) as client:
                 assert (await client.send("tools/list")).status_code == status
         async with httpx.AsyncClient() as http:
@@ -99,7 +98,7 @@ def test_a_public_address_without_a_token_is_refused(shops: Vendors) -> None:
     for host in ("127.0.0.1", "localhost", "::1", "127.0.0.2"):
         assert build_app(shops.settings(), host=host, port=8000)
     for host in ("0.0.0.0", "::", "::1"):
-        assert build_app(shops.settings(KLING_HTTP_TOKEN="x"), host=host, port=8000)
+        assert build_app(shops.settings(KLING_HTTP_TOKEN="x" * 16), host=host, port=8000)
 
 
 def test_an_issuer_needs_our_own_address(shops: Vendors) -> None:
@@ -170,6 +169,8 @@ async def test_only_a_good_token_for_this_very_server_is_let_in(shops: Vendors, 
             "expired": issuer.token(audience, exp=int(time.time()) - 60),
             "without an end": issuer.token(audience, exp=None),
             "without a subject": issuer.token(audience, sub=None),
+            "of nobody": issuer.token(audience, sub=""),
+            "of a blank": issuer.token(audience, sub=" "),
             "another key": issuer.token(audience, key=stranger),
             "unsigned": jwt.encode({"iss": issuer.address, "aud": audience, "sub": "ada"}, "", algorithm="none"),
             "no token at all": "nonsense",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -13,12 +12,6 @@ from support.mcp_wire import LEGACY, MODERN, pipe
 from support.mcp_world import ORDER, Vendors, vendors
 
 both = pytest.mark.parametrize("era", [LEGACY, MODERN])
-
-
-@pytest.fixture
-async def shops(tmp_path: Path) -> AsyncIterator[Vendors]:
-    async with vendors(tmp_path) as made:
-        yield made
 
 
 @pytest.mark.parametrize("version", ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", MODERN])
@@ -43,7 +36,7 @@ async def test_every_version_is_served_and_nothing_else_is_on_the_wire(tmp_path:
         assert await server.process.stdout.read() == b""
         assert (await server.process.stderr.read()) == b""
 
-    assert len(tools) == 6
+    assert len(tools) == 7
     assert list(tmp_path.iterdir()) == []
 
 
@@ -60,7 +53,7 @@ async def test_a_bad_line_does_not_end_it(tmp_path: Path) -> None:
     async with pipe({"HOME": str(tmp_path)}) as server:
         server.process.stdin.write(b"this is no JSON\n")
         server.process.stdin.write(b"\xff\xfe\n")
-        assert len((await server.ask("tools/list"))["result"]["tools"]) == 6
+        assert len((await server.ask("tools/list"))["result"]["tools"]) == 7
 
 
 @both

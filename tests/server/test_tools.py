@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -13,12 +12,6 @@ from mcp_types import ElicitResult
 from support.mcp_world import ERAS, ORDER, Vendors, client, ordered, vendors
 
 both = pytest.mark.parametrize("era", ERAS)
-
-
-@pytest.fixture
-async def shops(tmp_path: Path) -> AsyncIterator[Vendors]:
-    async with vendors(tmp_path) as made:
-        yield made
 
 
 @both
@@ -73,6 +66,30 @@ async def test_a_batch_is_waited_for_at_once(shops: Vendors, era: str) -> None:
         assert [block.type for block in done.content] == ["text", *["resource_link"] * 3]
         listed = await connected.call_tool("list_tasks", {"search": "boat 1"})
         assert [task["task_id"] for task in listed.structured_content["tasks"]] == [ids[1]]
+
+
+@both
+async def test_a_copy_for_the_chat_lies_beside_the_clip_and_one_that_cannot_be_is_refused(
+    shops: Vendors, era: str
+) -> None:
+    async with client(shops.server(), era) as connected:
+        task_id = (await ordered(connected))["task_id"]
+        unfit = await connected.call_tool("get_task", {"task_id": task_id, "wait_s": 25, "fit_mb": 0.001})
+        clip = Path(unfit.structured_content["video_path"])
+        size = clip.stat().st_size
+        small = await connected.call_tool("get_task", {"task_id": task_id, "fit_mb": size * 0.9 / 1e6})
+        whole = await connected.call_tool("get_task", {"task_ids": [task_id], "fit_mb": 16})
+
+    assert not unfit.is_error
+    assert "No copy: No copy of this clip fits into 0.001 MB" in unfit.structured_content["note"]
+    assert " MB or more" in unfit.structured_content["note"]
+    assert "fitted_copy" not in unfit.structured_content
+    copy = small.structured_content["fitted_copy"]
+    assert Path(copy["path"]).stat().st_size == copy["bytes"] <= size * 0.9
+    assert copy["given_up"] and Path(copy["path"]).parent == clip.parent
+    assert "fitted_copy.path" in small.structured_content["next_step"]
+    assert clip.stat().st_size == size
+    assert whole.structured_content["tasks"][0]["fitted_copy"]["path"] == str(clip)
 
 
 @both
@@ -320,3 +337,33 @@ def test_nothing_is_opened_before_the_first_call(tmp_path: Path) -> None:
 
     asyncio.run(look())
     assert list(tmp_path.iterdir()) == []
+
+
+@both
+async def test_an_estimate_stays_readable_however_many_sell_it(shops: Vendors, era: str) -> None:
+    async with client(shops.server(), era) as connected:
+        answer = await connected.call_tool("estimate_cost", {"request": "kling, 5s: a boat"})
+
+    facts = answer.structured_content
+    assert len(json.dumps(facts)) <= 3_000
+    assert len(facts["others"]) == 5
+    assert facts["more"].startswith("and ") and "`all: true`" in facts["more"]
+
+
+@both
+@pytest.mark.parametrize(
+    "words",
+    [None, "kling 4k", "kling 3.0 pro image to video, 10 s, with sound", "kling 4.0, 21:9, 30s", "cheapest kling"],
+)
+async def test_an_estimate_of_any_order_is_short_and_all_of_it_is_there_when_asked(
+    shops: Vendors, era: str, words: str | None
+) -> None:
+    wish = {"prompt": "a boat"} if words is None else {"request": f"{words}: a boat"}
+    async with client(shops.server(), era) as connected:
+        few = (await connected.call_tool("estimate_cost", wish)).structured_content
+        every = (await connected.call_tool("estimate_cost", {**wish, "all": True})).structured_content
+
+    left = int(few["more"].split()[1]) if "more" in few else 0
+    assert len(json.dumps(few)) <= 3_000
+    assert len(every["others"]) == len(few["others"]) + left and "more" not in every
+    assert every["chosen"] == few["chosen"] and every["others"][: len(few["others"])] == few["others"]

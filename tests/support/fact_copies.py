@@ -8,10 +8,10 @@ from pathlib import Path
 from mcp_server import places
 
 NEW_MODEL = """
-["kling-4.0"]
-name = "Kling 4.0"
-family = "4.0"
-aliases = ["kling 4.0", "kling 4", "kling v4"]
+["kling-5.0"]
+name = "Kling 5.0"
+family = "5.0"
+aliases = ["kling 5.0", "kling 5", "kling v5"]
 summary = "The next one."
 preference = { "text-to-video" = 1 }
 source = "a page that does not exist yet"
@@ -20,7 +20,7 @@ checked = 2027-02-01
 NEW_SCHEMA = """
 {
   "$schema": "https://json-schema.org/draft/2020-12/schema",
-  "$id": "urn:kling-video:runcomfy:4.0-text-to-video",
+  "$id": "urn:kling-video:runcomfy:5.0-text-to-video",
   "x-source": "a page that does not exist yet",
   "type": "object",
   "additionalProperties": false,
@@ -36,11 +36,11 @@ NEW_SCHEMA = """
 """
 NEW_OFFER = """
 [[offer]]
-model = "kling-4.0"
+model = "kling-5.0"
 tier = "pro"
 mode = "text-to-video"
-vendor_model = "kling/kling-4.0/pro/text-to-video"
-schema = "4.0-text-to-video"
+vendor_model = "kling/kling-5.0/pro/text-to-video"
+schema = "5.0-text-to-video"
 requires = ["prompt"]
 accepts = ["negative_prompt"]
 durations = "4-30"
@@ -51,7 +51,7 @@ wire = { audio = "sound" }
 """
 NEW_PRICE = """
 [[price]]
-models = ["kling-4.0"]
+models = ["kling-5.0"]
 unit = "second"
 silent = "0.2"
 audio = "0.25"
@@ -60,7 +60,7 @@ source = "a page that does not exist yet"
 checked = 2027-02-01
 
 [[price]]
-models = ["kling-4.0"]
+models = ["kling-5.0"]
 unit = "second"
 silent = "0.15"
 audio = "0.2"

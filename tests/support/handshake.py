@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 VERSION = "2025-11-25"
-TOOLS = {"generate_video", "get_task", "estimate_cost", "list_models", "cancel_task", "list_tasks"}
+TOOLS = {"generate_video", "get_task", "estimate_cost", "list_models", "cancel_task", "list_tasks", "make_film"}
 
 
 def main(command: list[str]) -> int:

@@ -21,9 +21,9 @@ def labelled(half: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (SET / f"{half}.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
-def read(text: str, folder: Path | None = None) -> Wishes:
+def read(text: str, folder: Path | None = None, *, named: bool = False) -> Wishes:
     """The wishes in this text, by the manifests of this folder or those that are shipped."""
-    return reader.read(text, catalog=catalog.load(), folder=folder)
+    return reader.read(text, catalog=catalog.load(), folder=folder, named=named)
 
 
 def labels(wishes: Wishes) -> dict[str, Any]:

@@ -90,6 +90,7 @@ async def pipe(environment: dict[str, str], era: str = LEGACY) -> AsyncIterator[
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        limit=1 << 22,
     )
     made = Pipe(process, era)
     try:

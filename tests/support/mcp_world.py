@@ -44,9 +44,9 @@ class Vendors:
 
 
 @asynccontextmanager
-async def vendors(folder: Path, *, seconds: float = 0.2) -> AsyncIterator[Vendors]:
-    """All of them, on loopback, with keys that open them."""
-    box = Sandbox(folder / "vendors.db", now=time.time, seconds=seconds, rendering=False)
+async def vendors(folder: Path, *, seconds: float = 0.2, rendering: bool = False) -> AsyncIterator[Vendors]:
+    """All of them, on loopback, with keys that open them; with `rendering`, clips are what was ordered."""
+    box = Sandbox(folder / "vendors.db", now=time.time, seconds=seconds, rendering=rendering)
     embedded = SandboxServer(box)
     urls = await embedded.start()
     environment = {

@@ -38,6 +38,7 @@ def protocol(vendor: str) -> dict[str, Any]:
         "words": (statuses.get("queued", statuses["running"]), statuses["running"], statuses["succeeded"]),
         "schemas": (order["schema"], looks["status"]["schema"]),
         "result": address(looks["result"]) if "result" in looks else "",
+        "fails_in_result": fails_in_result(vendor),
     }
 
 
@@ -53,9 +54,15 @@ def refusal(vendor: str, fault: str) -> tuple[int, str, object]:
 def failed(vendor: str) -> tuple[str, str, str]:
     """Where a failed job shows its word, the word, and where it says why."""
     recorded = load(vendor)
-    step: Step = recorded.result or recorded.status
+    step: Step = recorded.result if recorded.result and fails_in_result(vendor) else recorded.status
     answer = step.answers["failed"]
     return place(answer, "{status}"), recorded.statuses["failed"], place(answer, "{reason}")
+
+
+def fails_in_result(vendor: str) -> bool:
+    """Whether the second call tells of a failure, not the first."""
+    recorded = load(vendor)
+    return recorded.result is not None and "failed" in recorded.result.answers
 
 
 def steps(cases: list[dict[str, Any]]) -> set[str]:

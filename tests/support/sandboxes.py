@@ -14,14 +14,32 @@ from jsonschema import Draft202012Validator
 from support import recorded_vendors
 
 from mcp_server import catalog, places
-from mcp_server.sandbox.app import create_app
+from mcp_server.sandbox.app import KEY_HEADER, create_app
 from mcp_server.sandbox.sandbox import Sandbox
 from mcp_server.sandbox.server import SandboxServer
 
 EPOCH = 1_798_000_000.0
 """Late in December 2026: after every price here was published."""
-HOST = "http://sandbox"
+HOST = "http://localhost"
 SIGNED_IN = {"Authorization": "Bearer sandbox"}
+"""As most vendors have it; `as_asked` writes it as the vendor of each request does."""
+
+
+async def as_asked(request: httpx.Request) -> None:
+    """The key under the header and the word its vendor asks for."""
+    facts = catalog.load().providers.get(request.url.path.split("/")[1])
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    if facts is not None and scheme == "Bearer":
+        del request.headers["authorization"]
+        request.headers[facts.key_header] = f"{facts.key_scheme} {key}".lstrip()
+
+
+HOOKS: dict[str, Any] = {"request": [as_asked]}
+
+
+def opened(sandbox: Sandbox) -> dict[str, str]:
+    """The headers of whoever has a good key, and the one of the control API."""
+    return {**SIGNED_IN, KEY_HEADER: sandbox.control_key}
 
 
 @dataclass
@@ -68,7 +86,7 @@ async def bench(store: Path | str = ":memory:", *, clock: Clock | None = None, *
     sandbox = Sandbox(store, now=clock, sleep=clock.sleep, seconds=more.pop("seconds", 40), **more)
     transport = httpx.ASGITransport(create_app(sandbox))
     async with (
-        httpx.AsyncClient(transport=transport, headers=SIGNED_IN) as client,
+        httpx.AsyncClient(transport=transport, headers=opened(sandbox), event_hooks=HOOKS) as client,
         httpx.AsyncClient(transport=transport) as stranger,
     ):
         yield Bench(sandbox, clock, HOST, client, stranger)
@@ -83,7 +101,7 @@ async def served(store: Path | str = ":memory:", *, clock: Clock | None = None, 
     embedded = SandboxServer(sandbox)
     urls = await embedded.start()
     host = urls["runapi"].removesuffix("/runapi")
-    async with httpx.AsyncClient(headers=SIGNED_IN) as client, httpx.AsyncClient() as stranger:
+    async with httpx.AsyncClient(headers=opened(sandbox), event_hooks=HOOKS) as client, httpx.AsyncClient() as stranger:
         yield Bench(sandbox, clock, host, client, stranger)
     await embedded.stop()
     sandbox.close()
@@ -108,6 +126,8 @@ class Protocol:
     """Stems of the answers' schemas: order, status."""
     result: str = ""
     """Path of the second call, where there is one."""
+    fails_in_result: bool = True
+    """Whether that is where a failure shows."""
 
     def at(self, reply: Any, dotted: str) -> Any:
         for name in dotted.split("."):

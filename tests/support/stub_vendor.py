@@ -28,7 +28,7 @@ from mcp_server.tasks.store.base import NewTask, new_id
 from mcp_server.tasks.store.sqlite import SqliteStore
 from mcp_server.tasks.store.writer_thread import WriterThread
 
-MP4 = b"\x00\x00\x00\x18ftypisom" + bytes(range(256)) * 40
+MP4 = b"\0\0\0\x14ftypisom\0\0\2\0iso2" + b"\0\0\0\x6cmoov" + bytes(100) + b"\0\0\x28\x08mdat" + bytes(range(256)) * 40
 DAY = date(2026, 11, 21)
 
 
@@ -87,6 +87,12 @@ class Wire:
 
     def read_result(self, job: Job, reply: HttpReply) -> JobReport:
         return self.read_status(job, reply)
+
+    def find(self, order: HttpCall) -> HttpCall:
+        return HttpCall(method="GET", path="/orders", params={"prompt": order.json["prompt"]})
+
+    def read_find(self, order: HttpCall, sent_at: float, reply: HttpReply) -> tuple[Job, ...]:
+        return tuple(Job(id=found) for found in self._body(reply)["found"])
 
     def cancel(self, job: Job) -> HttpCall | None:
         return HttpCall(method="POST", path=f"/jobs/{job.id}/cancel") if self.facts.cancel == "queued" else None
@@ -193,11 +199,11 @@ class WatchedWriter(WriterThread):
 class WatchedSaver(Saver):
     """A saver whose threads are waited for before time goes on."""
 
-    async def save(self, *arguments: Any) -> Any:
+    async def save(self, *arguments: Any, **more: Any) -> Any:
         token = object()
         SAVING.add(token)
         try:
-            return await super().save(*arguments)
+            return await super().save(*arguments, **more)
         finally:
             SAVING.discard(token)
 
@@ -215,6 +221,9 @@ class Vendor:
     answers: list[Any] = field(default_factory=list)
     """What the next submits get: an exception, a (status, body), "lost" (taken, answer lost), or a Future to wait for."""
     status_answers: list[Any] = field(default_factory=list)
+    found_answers: list[Any] = field(default_factory=list)
+    """What the next look-ups get: an exception, or a (status, body); "hidden" where the order does not show yet."""
+    lookups: list[str] = field(default_factory=list)
     files: dict[str, Any] = field(default_factory=dict)
     on_look: Any = None
     plays: Any = None
@@ -227,9 +236,12 @@ class Vendor:
     def proxied(self, url: str) -> bool:
         return False
 
-    async def send(self, account: Account, call: HttpCall) -> HttpReply:
+    async def send(self, account: Account, call: HttpCall, *, leaves: Any = None) -> HttpReply:
         if call.paid:
+            await leaves()
             return await self._submit(call)
+        if call.path == "/orders":
+            return self._looked_up(call.params["prompt"])
         if call.path.endswith("/cancel"):
             self.cancels.append(call.path.split("/")[2])
             job = self.jobs[self.cancels[-1]]
@@ -266,6 +278,14 @@ class Vendor:
         if answer == "lost":
             raise LostAnswerError("Stub did not answer (ReadTimeout)", money="may_have_been_charged")
         return reply(200, {"id": job_id, "status": "pending"})
+
+    def _looked_up(self, prompt: str) -> HttpReply:
+        self.lookups.append(prompt)
+        answer = self.found_answers.pop(0) if self.found_answers else None
+        if answer is not None and answer != "hidden":
+            return self._given(answer)
+        there = [job_id for job_id, job in self.jobs.items() if job.get("prompt") == prompt]
+        return reply(200, {"found": [] if answer == "hidden" else there})
 
     def _given(self, answer: Any) -> HttpReply:
         if isinstance(answer, KlingError):

@@ -42,9 +42,9 @@ def command(*words: str) -> list[str]:
 class Terminal:
     """A person at a keyboard: reads what appears, types, presses Ctrl-C."""
 
-    def __init__(self, *words: str, env: dict[str, str]) -> None:
+    def __init__(self, *words: str, env: dict[str, str], width: int = 140) -> None:
         master, slave = pty.openpty()
-        ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 140, 0, 0))
+        ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
         self.raw = ""
         self._master = master
         self._process = subprocess.Popen(

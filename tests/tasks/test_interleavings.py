@@ -14,7 +14,7 @@ from typing import Any
 from hypothesis import HealthCheck, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
-from support.stub_vendor import MP4, PENDING, SAVING, House, quiet, with_files
+from support.stub_vendor import MP4, PENDING, SAVING, House, facts, quiet, with_files
 
 from mcp_server.domain.task import FINISHED
 from mcp_server.errors import LocalError, RequestError
@@ -40,6 +40,13 @@ ARRIVALS: dict[str, Any] = {
     "never": lambda: RequestError("the file was changed"),
 }
 """How a file arrives at the vendor; a slow one does when a rule says so."""
+LOOKUPS: dict[str, Any] = {
+    "there": None,
+    "hidden": "hidden",
+    "in trouble": (503, "down"),
+    "unreadable": (200, "<html>"),
+    "unreachable": UnreachableError("no route"),
+}
 STUMBLES = (
     "change",
     "create",
@@ -67,7 +74,7 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.home = Path(tempfile.mkdtemp())
-        self.house = House(self.home)
+        self.house = House(self.home, providers=(facts(), facts("asked", lookup=True)))
         self.alive: list[Any] = [None, None]
         self.points: dict[int, str] = {}
         self.ordered: dict[str, bool] = {}
@@ -143,8 +150,9 @@ class Machine(RuleBasedStateMachine):
         keyed=st.booleans(),
         answers=st.lists(st.sampled_from(sorted(ANSWERS)), max_size=2),
         files=st.lists(st.sampled_from(["slow", *ARRIVALS]), max_size=3),
+        asked=st.booleans(),
     )
-    def buy(self, slot: int, keyed: bool, answers: list[str], files: list[str]) -> str:
+    def buy(self, slot: int, keyed: bool, answers: list[str], files: list[str], asked: bool) -> str:
         if self.alive[slot] is None:
             self.run(self._start(slot))
         runner = self.alive[slot]
@@ -153,11 +161,14 @@ class Machine(RuleBasedStateMachine):
         if {"lost", "500", "html", "odd"} & set(answers):
             self.doubted.add(prompt)
         self.house.intake.answers = [ARRIVALS[name]() if name != "slow" else self._slow() for name in files]
-        new = self.house.new(prompt=prompt, keyed=keyed)
+        vendor = {"provider": "asked"} if asked else {}
+        new = self.house.new(prompt=prompt, keyed=keyed, **vendor)
         if files:
             key = new.id if keyed else None
             new = self.house.new(
-                new.id, **with_files(*(f"{number}.png" for number in range(len(files))), prompt=prompt, key=key)
+                new.id,
+                **with_files(*(f"{number}.png" for number in range(len(files))), prompt=prompt, key=key),
+                **vendor,
             )
         self.ordered[prompt] = keyed
 
@@ -172,13 +183,30 @@ class Machine(RuleBasedStateMachine):
         self.house.intake.answers = []
         return new.id
 
+    @rule(
+        slot=st.sampled_from([0, 1]),
+        answer=st.sampled_from(["lost", "500", "html"]),
+        lies=st.lists(st.sampled_from(sorted(LOOKUPS)), max_size=9),
+        seconds=st.sampled_from([0.5, 9.0, 60.0, 150.0]),
+    )
+    def buy_and_look_it_up(self, slot: int, answer: str, lies: list[str], seconds: float) -> None:
+        """An answer is lost, and the vendor shows the order late, at times not at all, or is in trouble itself."""
+        self.house.vendor.found_answers = [LOOKUPS[name] for name in lies]
+        self.buy(slot, keyed=False, answers=[answer], files=[], asked=True)
+        self.wait(seconds)
+
+    @rule(lies=st.lists(st.sampled_from(sorted(LOOKUPS)), max_size=9))
+    def lie_later(self, lies: list[str]) -> None:
+        """What look-ups say from now on, also of orders they showed before."""
+        self.house.vendor.found_answers = [LOOKUPS[name] for name in lies]
+
     @rule(target=tasks, slot=st.sampled_from([0, 1]), point=st.sampled_from(["", *WAY]), done=st.booleans())
     def buy_and_go_a_way(self, slot: int, point: str, done: bool) -> str:
         """An order that goes well, as far as the point at which its process dies."""
         self.points.pop(slot, None)
         if point:
             self.points[slot] = point
-        task_id = self.buy(slot, keyed=False, answers=[], files=["at once"])
+        task_id = self.buy(slot, keyed=False, answers=[], files=["at once"], asked=False)
         if done:
             self.work(succeed=True)
             self.wait(9.0)
@@ -321,6 +349,7 @@ class Machine(RuleBasedStateMachine):
         """In the end everything that was recorded is told, saved and true."""
         self.points.clear()
         self.house.vendor.status_answers.clear()
+        self.house.vendor.found_answers.clear()
         self.house.clock.jumped = max(self.house.clock.jumped, 0.0)
         if self.alive[0] is None:
             self.run(self._start(0))
@@ -338,6 +367,8 @@ class Machine(RuleBasedStateMachine):
         jobs = {job["prompt"]: job for job in self.house.vendor.jobs.values() if "prompt" in job}
         for task in found:
             event(f"ends {task.state}")
+            if task.prompt in self.house.vendor.lookups:
+                event(f"looked up, ends {task.state}")
             assert task.state in FINISHED, (task.state, task.note, task.sent_at)
             if task.state == "uncertain":
                 assert task.prompt in self.doubted, task
@@ -346,6 +377,9 @@ class Machine(RuleBasedStateMachine):
                 assert jobs[task.prompt]["status"] == "completed"
             if task.prompt in jobs and task.state not in {"uncertain"}:
                 assert task.job_id is not None
+            if task.job_id is not None and task.prompt in jobs:
+                # Whatever a look-up showed, and when: the job that is followed is this order's.
+                assert jobs[task.prompt]["id"] == task.job_id, task
             if task.prompt in jobs and task.state == "failed":
                 assert task.error["money"] != "not_spent", task
         paths = [task.artifact.path for task in found if task.artifact]

@@ -1,6 +1,6 @@
 """Clients and suites nobody here wrote, against the real server: `python tests/thirdparty/run.py [--only WORD]`.
 
-The MCP conformance suites, the Inspector's command line and mcporter, all from npm at pinned versions, kept in
+The MCP conformance suites, the Inspector's command line and mcporter, and fal's and Replicate's own clients, all from npm at pinned versions, kept in
 ~/.cache/kling-video-ci between runs. They need Node 22 or newer, which npm itself can bring (`node@24`). Where even that
 cannot be had, the run says so loudly and ends with 0; everything else that fails, fails.
 """
@@ -31,6 +31,7 @@ PACKAGES = {
     "conformance-0.2": "@modelcontextprotocol/conformance@0.2.0-alpha.12",
     "inspector": "@modelcontextprotocol/inspector@2.12.0",
     "mcporter": "mcporter@0.12.3",
+    "vendors": "@fal-ai/client@1.10.1 replicate@1.4.0",
 }
 REQUEST = "kling 4k, vertical, 5 seconds: a paper boat in the rain"
 
@@ -56,7 +57,7 @@ def install(folder: str, package: str, *, scripts: bool = False) -> None:
         raise Unavailable("there is no npm")
     target.mkdir(parents=True, exist_ok=True)
     (target / "package.json").write_text('{"private": true}\n', encoding="utf-8")
-    command = [npm, "install", "--no-audit", "--no-fund", *([] if scripts else ["--ignore-scripts"]), package]
+    command = [npm, "install", "--no-audit", "--no-fund", *([] if scripts else ["--ignore-scripts"]), *package.split()]
     done = subprocess.run(command, check=False, cwd=target, capture_output=True, text=True, timeout=600)
     if done.returncode:
         raise Unavailable(f"npm install {package}: {done.stderr.strip()[-400:]}")
@@ -191,9 +192,55 @@ def mcporter(home: Path) -> None:
     done = call(wrong, home)
     expect(done, "mcporter: a refusal is an error", code=1)
     assert "duration" in done.stdout + done.stderr
+    _film(cli, server, home)
 
 
-CHECKS: dict[str, Callable[[Path], None]] = {"conformance": conformance, "inspector": inspector, "mcporter": mcporter}
+def _film(cli: list[str], server: list[str], home: Path) -> None:
+    """A film in three calls: planned, bought, waited for; each call is a process of its own."""
+    shots = [
+        {"id": "street", "prompt": "a paper boat in a gutter", "duration": 3},
+        {"id": "drain", "prompt": "it falls into the drain", "duration": 3, "begin": "continue"},
+    ]
+    board = json.dumps({"title": "Boat", "look": {"tier": "standard"}, "shots": shots})
+
+    def called(tool_name: str, *words: str) -> dict[str, Any]:
+        command = [*cli, "call", *server, tool_name, *words, "--output", "json"]
+        return json.loads(expect(call(command, home), f"mcporter call {tool_name}"))
+
+    planned = called("make_film", f"board={board}")
+    assert planned["state"] == "planned", planned
+    called("make_film", f"film_id={planned['film_id']}", "max_cost_usd=50")
+    for _ in range(12):
+        film = called("get_task", f"task_id={planned['film_id']}", "wait_s=25")
+        if film.get("finished_at"):
+            break
+    assert film["state"] == "succeeded", film
+    assert Path(film["video_path"]).stat().st_size == film["bytes"]
+
+
+def vendors(home: Path) -> None:
+    """fal's and Replicate's own clients, at the sandbox that plays their vendors."""
+    shutil.copy(HERE / "vendors.mjs", CACHE / "vendors" / "vendors.mjs")
+    command = [sys.executable, str(ROOT / "tests" / "drill" / "vendors.py"), str(home / "vendors.db"), "0.3"]
+    played = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE)
+    try:
+        assert played.stdout is not None
+        urls = json.loads(played.stdout.readline())
+        wait_for(f"{urls['FAL_BASE_URL'].removesuffix('/fal')}/health", played)
+        script = [str(node()), str(CACHE / "vendors" / "vendors.mjs"), urls["FAL_BASE_URL"], urls["REPLICATE_BASE_URL"]]
+        out = expect(call(script, home), PACKAGES["vendors"])
+        print("".join(f"    {line}\n" for line in out.splitlines()), end="")
+    finally:
+        played.kill()
+        played.communicate()
+
+
+CHECKS: dict[str, Callable[[Path], None]] = {
+    "conformance": conformance,
+    "inspector": inspector,
+    "mcporter": mcporter,
+    "vendors": vendors,
+}
 
 
 def main() -> int:

@@ -16,8 +16,8 @@ WHAT = 'kling-video again TASK "9:16, pro", or --prompt and other flags.'
 def flags() -> parser.Parser:
     """The command's flags."""
     made = parser.command("again", WHAT)
-    made.add_argument("task", metavar="TASK", help="the earlier task")
-    parser.add_video_flags(made)
+    made.add_argument("again", metavar="TASK", help="the earlier task")
+    parser.add_video_flags(made, without="again")
     parser.add_buying_flags(made)
     return made
 
@@ -25,14 +25,15 @@ def flags() -> parser.Parser:
 def run(argv: list[str]) -> int:
     """Buy it again."""
     given = flags().parse_intermixed_args(argv)
-    changes = parser.said(given)
+    arguments = parser.video_arguments(given)
     screen = Screen(as_json=given.json)
     from mcp_server.cli.buy.purchase import Purchase
 
     async def buy(service: Service) -> int:
-        arguments = await service.again(given.task, changes, words=" ".join(given.words))
-        return await Purchase(
-            service=service, screen=screen, arguments=arguments, yes=given.yes, wait=not given.no_wait
-        ).run()
+        meant = arguments.model_copy(update={"again": await service.named(given.again)})
+        buying = Purchase(
+            service=service, screen=screen, arguments=meant, yes=given.yes, wait=not given.no_wait, notify=given.notify
+        )
+        return await buying.run()
 
     return session.run(buy)

@@ -49,7 +49,9 @@ def _show(screen: Screen, found: Estimate) -> None:
     screen.line(found.route)
     rows = [_row("→", found.chosen), *(_row(" ", line) for line in found.others)]
     columns = ("", "offer", "order", "price", "how", "key")
-    screen.table(columns, rows, right=(3,), dim=4)
+    screen.table(columns, rows, right=(3,), dim=4, prose=(2, 4))
+    if found.total is not None:
+        screen.line(f"All {found.count}: {formatting.cost(found.total)}")
     for name, why in found.dropped.items():
         screen.note(f"Left out: {name}: {why}")
     for warning in found.warnings:

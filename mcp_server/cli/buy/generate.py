@@ -26,6 +26,11 @@ def run(argv: list[str]) -> int:
     screen = Screen(as_json=given.json)
     return session.run(
         lambda service: Purchase(
-            service=service, screen=screen, arguments=arguments, yes=given.yes, wait=not given.no_wait
+            service=service,
+            screen=screen,
+            arguments=arguments,
+            yes=given.yes,
+            wait=not given.no_wait,
+            notify=given.notify,
         ).run()
     )

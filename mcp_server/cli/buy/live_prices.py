@@ -6,8 +6,8 @@ import asyncio
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from decimal import Decimal
-from typing import TYPE_CHECKING
+from decimal import ROUND_CEILING, Decimal
+from typing import TYPE_CHECKING, Final
 
 from mcp_server.domain.money import money
 from mcp_server.errors import KlingError
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from mcp_server.providers.transport import Transport
     from mcp_server.service import Service
 
+_CENT: Final = Decimal("0.01")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Live:
@@ -27,11 +29,20 @@ class Live:
     usd: Decimal | None = None
     as_of: str = ""
     table_usd: Decimal | None
+    since: str = ""
+    """The day from which the table's price is in force."""
     trouble: str = ""
 
     def facts(self) -> dict[str, str]:
         """As JSON, without what is unknown."""
         return {name: str(value) for name, value in asdict(self).items() if value not in (None, "")}
+
+    @property
+    def agrees(self) -> bool:
+        """Whether both say the same; a vendor that bills whole cents says the next one."""
+        if self.usd is None or self.table_usd is None:
+            return self.usd == self.table_usd
+        return self.usd in (self.table_usd, self.table_usd.quantize(_CENT, ROUND_CEILING))
 
     @property
     def sentence(self) -> str:
@@ -41,9 +52,7 @@ class Live:
         said = f"{self.offer}: {money(self.usd, 'USD')} today, says the vendor"
         if self.table_usd is None:
             return f"{said}; the table has none"
-        in_table = (
-            "as in the table" if self.usd == self.table_usd else f"not {money(self.table_usd, 'USD')} as in the table"
-        )
+        in_table = "as in the table" if self.agrees else f"not {money(self.table_usd, 'USD')} as in the table"
         return f"{said}; {in_table}"
 
 
@@ -54,7 +63,7 @@ async def asked(service: Service, plan: Plan) -> list[Live]:
     quotes = [quote for quote in (plan.quote, *plan.others) if _tells(service, quote)]
     transport = Transport(now=time.time)
     try:
-        return await asyncio.gather(*(_one(service, transport, plan, quote) for quote in quotes))
+        return await asyncio.gather(*(one(service, transport, plan, quote) for quote in quotes))
     finally:
         await transport.aclose()
 
@@ -68,7 +77,8 @@ def _tells(service: Service, quote: Quote) -> bool:
     return service.catalog.providers[quote.checked.offer.provider].live_prices
 
 
-async def _one(service: Service, transport: Transport, plan: Plan, quote: Quote) -> Live:
+async def one(service: Service, transport: Transport, plan: Plan, quote: Quote) -> Live:
+    """What the vendor says that this very order would cost."""
     from mcp_server.ordering.draft import paid_call
     from mcp_server.providers import live_prices
 
@@ -81,4 +91,5 @@ async def _one(service: Service, transport: Transport, plan: Plan, quote: Quote)
         found = prices.read_quote(facts, await transport.ask(account, prices.quote_call(order)))
     except KlingError as error:
         return Live(offer=offer.id, table_usd=quote.usd, trouble=error.what)
-    return Live(offer=offer.id, usd=found.usd, as_of=found.as_of, table_usd=quote.usd)
+    since = "" if quote.effective_from is None else quote.effective_from.isoformat()
+    return Live(offer=offer.id, usd=found.usd, as_of=found.as_of, table_usd=quote.usd, since=since)

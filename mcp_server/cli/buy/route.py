@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from mcp_server.ordering.plan import Plan
 
 WHAT = "Read as the server would: what is wished, by which words, what is left as the prompt, which offer."
-_KEYS: Final = [wish.name for wish in fields(Wishes) if wish.name not in ("matched", "unsettled", "none", "bare")]
+_KEYS: Final = [
+    wish.name for wish in fields(Wishes) if wish.name not in ("matched", "unread", "unsettled", "none", "asks", "rival")
+]
 
 
 def flags() -> parser.Parser:
@@ -59,10 +61,11 @@ def as_dict(wishes: Wishes) -> dict[str, Any]:
         {"prompt": shot.prompt, **({} if shot.duration is None else {"duration": shot.duration})}
         for shot in wishes.shots
     ]
-    found["matched"] = [
-        {"words": match.words, "start": match.start, "field": match.field, "value": match.value}
-        for match in wishes.matched
-    ]
+    for name in ("matched", "unread"):
+        found[name] = [
+            {"words": match.words, "start": match.start, "field": match.field, "value": match.value}
+            for match in getattr(wishes, name)
+        ]
     return {name: value for name, value in found.items() if value is not None and value not in ("", (), [])}
 
 

@@ -7,11 +7,11 @@ import sqlite3
 import stat
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from mcp_server.catalog.prices import unpriced as no_dollars
 from mcp_server.cli.setup.clients import Registration, registrations
@@ -20,6 +20,9 @@ from mcp_server.errors import ArgumentError, LocalError
 from mcp_server.media import available
 from mcp_server.settings import Settings
 
+SKEW_S: Final = 5.0
+_LOOKED_AT = 20_000
+"""Rows that are read to see whether they can be."""
 Level = Literal["good", "note", "bad"]
 
 
@@ -60,7 +63,40 @@ def files(settings: Settings) -> Iterable[Finding]:
         yield _key_file(settings)
     if settings.database.exists():
         yield _record(settings.database)
+        yield from _aside(settings.database)
     yield from _numbers(settings)
+
+
+async def shared(settings: Settings, now: Callable[[], float]) -> AsyncGenerator[Finding]:
+    """Whether the record that many machines share can be used, and whether everything in it is followed."""
+    try:
+        url = settings.database_url
+    except ArgumentError:
+        # A variable that cannot be read is told of where all are.
+        return
+    if url is None:
+        return
+    try:
+        from mcp_server.tasks.store.postgres.state import look
+
+        found = await look(url.value, now)
+    except ImportError as error:
+        yield bad("record", "database", f"{error.name} is not installed", "pip install 'kling-video[scale]'")
+        return
+    except LocalError as error:
+        yield bad("record", "database", error.what, error.next_step, error.exit_code)
+        return
+    what = f"Postgres {found.version} ({found.tasks} tasks, {found.open} open)"
+    yield Finding(about="record", name="database", level="good", what=what)
+    if found.alone:
+        yield bad("record", "followed", f"{found.alone} open tasks have nobody to follow them", "Start a worker")
+    if abs(found.skew_s) > SKEW_S:
+        what = f"this machine's clock is {found.skew_s:+.0f} s from the database's"
+        yield bad("record", "clock", what, "Set the clock: keys, budgets and deadlines go by it")
+    if found.open and not found.workers:
+        yield bad("record", "workers", "no worker lives, and tasks are open", "Run `kling-video worker`")
+    else:
+        yield Finding(about="record", name="workers", level="good", what=f"{found.workers} alive")
 
 
 def unpriced(settings: Settings, facts: Provider, prices: Iterable[Price]) -> str:
@@ -109,20 +145,22 @@ def clients(settings: Settings, providers: Iterable[Provider]) -> Iterable[Findi
         )
     registered = [found for found in known if found.state == "registered"]
     for facts in providers:
-        if facts.key_variable in settings.variables and facts.key_variable not in settings.credentials:
-            yield from _shell_key(facts, registered)
+        for name in (facts.key_variable, *facts.key_pair):
+            if name in settings.variables and name not in settings.credentials:
+                yield from _shell_key(facts, name, registered)
 
 
-def _shell_key(facts: Provider, registered: Iterable[Registration]) -> Iterable[Finding]:
+def _shell_key(facts: Provider, variable: str, registered: Iterable[Registration]) -> Iterable[Finding]:
     """A key of the shell's alone, where a client's server would not get it."""
-    without = [found.client.name for found in registered if facts.key_variable not in found.variables]
+    without = [found.client.name for found in registered if variable not in found.variables]
+    pair = " --pair" if variable in facts.key_pair else ""
     if without:
         yield Finding(
             about="clients",
             name=facts.id,
             level="note",
-            what=f"{facts.key_variable} is only in this shell; {', '.join(without)} may not pass it on",
-            next_step=f"`kling-video auth {facts.id}` stores it where every client's server finds it",
+            what=f"{variable} is only in this shell; {', '.join(without)} may not pass it on",
+            next_step=f"`kling-video auth {facts.id}{pair}` stores it where every client's server finds it",
         )
 
 
@@ -166,6 +204,8 @@ def _key_file(settings: Settings) -> Finding:
 
 
 def _record(path: Path) -> Finding:
+    if path.stat().st_size == 0:
+        return bad("files", "record", f"{path} is empty: a file of 0 bytes", "Put a copy back, or move it away")
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
             verdict = str(db.execute("PRAGMA quick_check").fetchone()[0])
@@ -177,10 +217,52 @@ def _record(path: Path) -> Finding:
     return Finding(about="files", name="record", level="good", what=f"{path} ({count} task{'' if count == 1 else 's'})")
 
 
+def _aside(path: Path) -> Iterable[Finding]:
+    """Tasks nobody follows because their row or their vendor is not understood, and schedulers that stopped."""
+    from mcp_server.catalog import load
+    from mcp_server.tasks.store.schema import OPEN, UnreadableRowError, task_from
+
+    unread: list[str] = []
+    strange: list[str] = []
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
+            db.row_factory = sqlite3.Row
+            for row in db.execute("SELECT * FROM tasks ORDER BY created_at DESC LIMIT ?", [_LOOKED_AT]):
+                try:
+                    task_from(row)
+                except UnreadableRowError:
+                    unread.append(str(row["id"]))
+            known = load().providers
+            for row in db.execute(f"SELECT id, provider FROM tasks WHERE {OPEN}"):  # noqa: S608
+                if row["provider"] not in known:
+                    strange.append(str(row["id"]))
+            stops = _stops(db)
+    except sqlite3.Error:
+        # What is wrong with the whole file was told.
+        return
+    update = "Update kling-video; all other tasks go on"
+    if unread:
+        yield bad("files", "rows", f"{len(unread)} cannot be read: {', '.join(unread[:3])}", update)
+    if strange:
+        yield bad("files", "vendors", f"nobody follows {', '.join(strange[:3])}: its vendor is not known here", update)
+    if stops:
+        what = f"the scheduler stopped {len(stops)} times in 7 days and began again, last by {stops[-1]}"
+        yield Finding(about="files", name="scheduler", level="note", what=what)
+
+
+def _stops(db: sqlite3.Connection) -> list[str]:
+    """Why schedulers of this record ended; they are noted only where one did."""
+    if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'stops'").fetchone() is None:
+        return []
+    return [str(row["why"]) for row in db.execute("SELECT why FROM stops ORDER BY at")]
+
+
 def _numbers(settings: Settings) -> Iterable[Finding]:
     """Variables that are set to something that cannot be read."""
     for read in (
         lambda: settings.daily_budget_usd,
+        lambda: settings.owner_budgets,
+        lambda: settings.database_url,
         lambda: settings.confirm_above_usd,
         lambda: settings.accept_unknown_price,
         lambda: settings.usd_per_credit,

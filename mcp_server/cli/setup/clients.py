@@ -45,14 +45,29 @@ class Registration:
     """Names that are set for the server in the client's own file."""
 
 
-def _claude_desktop(settings: Settings) -> Path:
+def _applications(settings: Settings) -> Path:
+    """Where programs with windows keep what they are set to."""
     if sys.platform == "darwin":
-        folder = settings.user_home / "Library" / "Application Support" / "Claude"
-    elif sys.platform == "win32":
-        folder = Path(settings.get("APPDATA") or settings.user_home) / "Claude"
-    else:
-        folder = settings.user_home / ".config" / "Claude"
-    return folder / "claude_desktop_config.json"
+        return settings.user_home / "Library" / "Application Support"
+    if sys.platform == "win32":
+        return Path(settings.get("APPDATA") or settings.user_home)
+    return settings.user_home / ".config"
+
+
+def _claude_desktop(settings: Settings) -> Path:
+    return _applications(settings) / "Claude" / "claude_desktop_config.json"
+
+
+def _zed(settings: Settings) -> Path:
+    """zed.dev/docs/configuring-zed: `~/.config/zed` on macOS, too."""
+    folder = _applications(settings) / "Zed" if sys.platform == "win32" else settings.user_home / ".config" / "zed"
+    return folder / "settings.json"
+
+
+def _cline(settings: Settings) -> Path:
+    """Inside VS Code's own storage of extensions."""
+    storage = _applications(settings) / "Code" / "User" / "globalStorage"
+    return storage / "saoudrizwan.claude-dev" / "settings" / "cline_mcp_settings.json"
 
 
 def _codex(settings: Settings) -> Path:
@@ -100,6 +115,15 @@ CLIENTS: Mapping[str, Client] = {
             path=lambda settings: settings.user_home / ".gemini" / "settings.json",
             table=("mcpServers",),
         ),
+        Client(
+            id="windsurf",
+            name="Windsurf",
+            program="windsurf",
+            path=lambda settings: settings.user_home / ".codeium" / "windsurf" / "mcp_config.json",
+            table=("mcpServers",),
+        ),
+        Client(id="zed", name="Zed", program="zed", path=_zed, table=("context_servers",)),
+        Client(id="cline", name="Cline in VS Code", program="", path=_cline, table=("mcpServers",)),
     )
 }
 

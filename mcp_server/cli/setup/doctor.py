@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from mcp_server import __version__
 from mcp_server.cli import parser
 from mcp_server.cli.screen import Screen
-from mcp_server.cli.setup import checks
+from mcp_server.cli.setup import checks, fact_watch
 from mcp_server.cli.setup.checks import Finding, bad
-from mcp_server.domain.money import money
 from mcp_server.errors import KlingError, ProviderError
+from mcp_server.providers.key_pair import key_pair, missing_half
 
 if TYPE_CHECKING:
     from mcp_server.domain.catalog import Provider
@@ -28,7 +28,9 @@ _STYLE = {"good": "green", "note": "dim", "bad": "bold red"}
 
 def flags() -> parser.Parser:
     made = parser.command("doctor", "Keys, files, clients; each vendor with a key is asked what is left.")
-    made.add_argument("--offline", action="store_true", help="ask no vendor")
+    how = made.add_mutually_exclusive_group()
+    how.add_argument("--offline", action="store_true", help="ask no vendor")
+    how.add_argument("--facts", action="store_true", help="compare prices and models with what vendors say today")
     return made
 
 
@@ -37,7 +39,7 @@ def run(argv: list[str]) -> int:
     given = flags().parse_args(argv)
     from mcp_server.composition import build
 
-    found = asyncio.run(_look(build(), offline=given.offline))
+    found = asyncio.run(fact_watch.look(build()) if given.facts else _look(build(), offline=given.offline))
     screen = Screen(as_json=given.json)
     wrong = [finding for finding in found if finding.level == "bad"]
     if given.json:
@@ -60,6 +62,7 @@ async def _look(service: Service, *, offline: bool) -> list[Finding]:
     providers = list(service.catalog.providers.values())
     transport = Transport(now=time.time)
     try:
+        shared = [finding async for finding in checks.shared(service.settings, service.now)]
         keys = await asyncio.gather(*(_key(service, transport, facts, offline=offline) for facts in providers))
         sandbox = await _sandbox(service, transport, next(facts for facts in providers if facts.rehearsable))
     finally:
@@ -67,8 +70,10 @@ async def _look(service: Service, *, offline: bool) -> list[Finding]:
         await service.close()
     return [
         *keys,
+        *_pairs(service),
         *_unpriced(service),
         _nobody(service, sandbox),
+        *shared,
         *checks.files(service.settings),
         checks.media(),
         *checks.clients(service.settings, providers),
@@ -77,6 +82,8 @@ async def _look(service: Service, *, offline: bool) -> list[Finding]:
 
 async def _key(service: Service, transport: Transport, facts: Provider, *, offline: bool) -> Finding:
     """Whether there is a key, and whether the vendor takes it."""
+    from mcp_server.ordering import balances
+
     secret = service.settings.secret(facts.key_variable, facts.token_file)
     if secret is None:
         return Finding(about="keys", name=facts.id, level="note", what=f"no key ({facts.key_variable})")
@@ -96,7 +103,20 @@ async def _key(service: Service, transport: Transport, facts: Provider, *, offli
     if left is None:
         what = f"{origin}; this vendor has no documented way to ask whether it works"
         return Finding(about="keys", name=facts.id, level="note", what=what)
-    return Finding(about="keys", name=facts.id, level="good", what=f"{origin}; {_left(left)}")
+    return Finding(about="keys", name=facts.id, level="good", what=f"{origin}; works; {balances.left(left)}")
+
+
+def _pairs(service: Service) -> Iterable[Finding]:
+    """Whether there is a pair of keys that signs, where a vendor has such; a half one signs nothing."""
+    for facts in service.catalog.providers.values():
+        name = f"{facts.id} pair"
+        if missing := missing_half(facts, service.settings):
+            next_step = f"Set both, or `kling-video auth {facts.id} --pair`"
+            yield Finding(about="keys", name=name, level="note", what=missing, next_step=next_step)
+        elif pair := key_pair(facts, service.settings):
+            origins = " and ".join(dict.fromkeys((pair.access.origin, pair.signing.origin)))
+            what = f"pair from {origins}; there is no documented way to ask whether it works"
+            yield Finding(about="keys", name=name, level="note", what=what)
 
 
 def _unpriced(service: Service) -> Iterable[Finding]:
@@ -108,13 +128,9 @@ def _unpriced(service: Service) -> Iterable[Finding]:
 
 
 async def _balance(service: Service, transport: Transport, facts: Provider, *, simulated: bool) -> Balance | None:
-    from mcp_server.providers import wire
+    from mcp_server.ordering import balances
 
-    adapter = wire(facts)
-    call = adapter.balance()
-    if call is None:
-        return None
-    return adapter.read_balance(await transport.ask(await service.account(facts.id, simulated), call))
+    return await balances.balance(transport, await service.account(facts.id, simulated))
 
 
 async def _sandbox(service: Service, transport: Transport, facts: Provider) -> KlingError | None:
@@ -140,14 +156,6 @@ def _nobody(service: Service, trouble: KlingError | None) -> Finding:
     )
 
 
-def _left(balance: Balance) -> str:
-    if balance.amount is None:
-        return "works; no limit on this account"
-    if balance.currency == "USD":
-        return f"works; {money(balance.amount, 'USD')} left"
-    return f"works; {balance.amount:f} {balance.currency} left"
-
-
 def _show(screen: Screen, found: Iterable[Finding]) -> None:
     about = ""
     screen.line(f"kling-video {__version__}, Python {platform.python_version()}")
@@ -155,10 +163,10 @@ def _show(screen: Screen, found: Iterable[Finding]) -> None:
     for finding in found:
         if finding.about != about:
             about = finding.about
-            screen.line(f"\n{about}", "bold")
+            screen.line(about, "bold", gap=True)
         screen.line(f"  {_SIGN[finding.level]}  {finding.name:<20} {finding.what}", _STYLE[finding.level])
         if finding.next_step:
             steps.append(finding.next_step)
-    screen.line("\nnext", "bold")
+    screen.line("next", "bold", gap=True)
     for step in dict.fromkeys(steps) or ('Nothing: `kling-video generate "kling 5s: a neon city"`',):
         screen.line(f"  -  {step}")

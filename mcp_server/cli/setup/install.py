@@ -116,6 +116,18 @@ def _gemini(ask: Ask) -> str:
     return _into_json("gemini", ask.server.entry(timeout=CALL_MS), ask)
 
 
+def _windsurf(ask: Ask) -> str:
+    return _into_json("windsurf", ask.server.entry(), ask)
+
+
+def _zed(ask: Ask) -> str:
+    return _into_json("zed", ask.server.entry(), ask)
+
+
+def _cline(ask: Ask) -> str:
+    return _into_json("cline", ask.server.entry(timeout=CALL_MS // 1000), ask)
+
+
 def _codex(ask: Ask) -> str:
     path = CLIENTS["codex"].path(ask.settings)
     lines = [
@@ -155,6 +167,9 @@ WAYS: Mapping[str, Callable[[Ask], str]] = {
     "cursor": _cursor,
     "vscode": _vscode,
     "gemini": _gemini,
+    "windsurf": _windsurf,
+    "zed": _zed,
+    "cline": _cline,
 }
 
 
@@ -167,7 +182,8 @@ def _by_command(command: list[str], look: list[str], ask: Ask) -> str:
         return text
     program = shutil.which(command[0])
     if program is None:
-        return f"`{command[0]}` is not on the PATH. Run this where it is:\n{text}"
+        print(text)
+        raise LocalError(f"`{command[0]}` is not on the PATH", next_step="Run what is printed here where it is")
     there = subprocess.run([program, *look[1:]], capture_output=True, stdin=subprocess.DEVNULL, check=False)  # noqa: S603
     if there.returncode == 0 and not ask.force:
         raise _already(Path(command[0]), text)
@@ -219,11 +235,13 @@ def _write(path: Path, text: str) -> None:
 
 
 def _already(path: Path, text: str) -> RequestError:
+    print(text)
     return RequestError(
         f"{path} has an entry `{NAME}` already; it was left as it is",
-        next_step=f"Use --force to replace it, or put this there yourself:\n{text}",
+        next_step="Use --force to replace it, or put there what is printed here",
     )
 
 
 def _not_ours(path: Path, why: str, text: str) -> RequestError:
-    return RequestError(f"{path} was left as it is", why=why, next_step=f"Put this there yourself:\n{text}")
+    print(text)
+    return RequestError(f"{path} was left as it is", why=why, next_step="Put there yourself what is printed here")

@@ -15,7 +15,12 @@ def flags() -> parser.Parser:
     made.add_argument("--host", default="127.0.0.1", help="address to listen on (default: only this machine)")
     made.add_argument("--port", type=parser.port, default=0, help="default: any that is free")
     made.add_argument("--seconds", type=float, help="how long a clip takes (KLING_SANDBOX_SECONDS)")
-    made.add_argument("--faults", metavar="VENDOR=FAULT", help="what goes wrong: runcomfy=429:2 (KLING_SANDBOX_FAULTS)")
+    made.add_argument(
+        "--faults",
+        metavar="VENDOR=FAULT",
+        action="append",
+        help="what goes wrong: runcomfy=429:2; repeatable (KLING_SANDBOX_FAULTS)",
+    )
     made.add_argument("--store", type=Path, metavar="FILE", help="where jobs are kept (default: KLING_HOME/sandbox.db)")
     return made
 
@@ -33,7 +38,7 @@ def run(argv: list[str]) -> int:
             store,
             now=time.time,
             seconds=settings.sandbox_seconds if given.seconds is None else given.seconds,
-            fault_text=settings.sandbox_faults if given.faults is None else given.faults,
+            fault_text=settings.sandbox_faults if given.faults is None else ",".join(given.faults),
         )
         try:
             serve(sandbox, given.host, given.port, announce=_say)

@@ -35,6 +35,10 @@ _OWN = (
         everyday=True,
     ),
     Variable(
+        name="KLING_OWNER_BUDGETS",
+        what="What each caller of serve --http may spend in a day, in USD, as ISSUER#ann=20,*=5; * is everybody else.",
+    ),
+    Variable(
         name="KLING_CONFIRM_ABOVE_USD",
         what="Asks before any single order above this price; at the command line 1 unless set.",
         everyday=True,
@@ -45,9 +49,21 @@ _OWN = (
     Variable(name="KLING3API_USD_PER_CREDIT", what="What you paid for one kling3api credit; nobody publishes it."),
     Variable(name="KLING_SANDBOX_SECONDS", what="About how long the sandbox takes over a clip; default is 2."),
     Variable(name="KLING_SANDBOX_FAULTS", what="What the sandbox shall get wrong, for tests."),
+    Variable(name="KLING_NOTIFY_COMMAND", what="Program that is run when a task has ended; its facts as KLING_TASK_…."),
+    Variable(name="KLING_NOTIFY_URL", what="Address that the end of a task is posted to, signed."),
+    Variable(name="KLING_NOTIFY_SECRET", what="What these posts are signed with (whsec_…).", secret=True),
     Variable(name="KLING_HTTP_TOKEN", what="Bearer token that serve --http asks for.", secret=True),
     Variable(name="KLING_HTTP_ISSUER", what="Whose signed tokens serve --http accepts."),
     Variable(name="KLING_HTTP_URL", what="Address under which clients reach serve --http."),
+    Variable(
+        name="KLING_DATABASE_URL",
+        what="Postgres database that is the record of many machines, instead of a file in KLING_HOME.",
+        secret=True,
+    ),
+    Variable(
+        name="KLING_WORKER_PROVIDERS",
+        what="Vendors the workers of KLING_DATABASE_URL have keys for (runapi,fal), for processes that only order.",
+    ),
 )
 
 
@@ -56,6 +72,10 @@ def variables(catalog: Catalog) -> Iterable[Variable]:
     for number, provider in enumerate(catalog.providers.values()):
         rest = " Any one key is enough; without a key everything is simulated for free." if number == 0 else ""
         yield Variable(name=provider.key_variable, what=f"Key for {provider.name}.{rest}", secret=True, everyday=True)
+    for provider in catalog.providers.values():
+        for name, half in zip(provider.key_pair, ("Access key", "Secret key"), strict=False):
+            what = f"{half} of {provider.name}, for its legacy routes; both or neither."
+            yield Variable(name=name, what=what, secret=True)
     yield from _OWN
     for provider in catalog.providers.values():
         yield Variable(

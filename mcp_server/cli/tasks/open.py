@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from mcp_server.answers.shapes import FilmAnswer
 from mcp_server.cli import parser, session
 from mcp_server.cli.screen import Screen
-from mcp_server.errors import LocalError, Money, RequestError
+from mcp_server.desktop import show
+from mcp_server.errors import RequestError
+
+if TYPE_CHECKING:
+    from mcp_server.answers.shapes import OrderedAnswer
+    from mcp_server.service import Service
 
 
 def flags() -> parser.Parser:
@@ -22,41 +26,27 @@ def flags() -> parser.Parser:
 def run(argv: list[str]) -> int:
     """Open it; its path is printed in any case."""
     given = flags().parse_args(argv)
-    (task,) = session.run(lambda service: service.get([given.task]))
+
+    async def look(service: Service) -> list[OrderedAnswer]:
+        return await service.get_any([await service.named(given.task)])
+
+    (task,) = session.run(look)
     if task.video_path is None:
         raise RequestError(
-            f"Task {task.task_id} is {task.state}: there is no file to open", next_step=task.next_step, money="unknown"
+            f"{task.id} is {task.state}: there is no file to open", next_step=task.next_step, money="unknown"
         )
     path = Path(task.video_path)
+    url = None if isinstance(task, FilmAnswer) else task.video_url
     if not path.exists():
         raise RequestError(
             f"{path} is not there any more",
-            next_step=f"The vendor's copy, while it keeps one: {task.video_url}" if task.video_url else "",
+            next_step=f"The vendor's copy, while it keeps one: {url}" if url else "",
             money="not_spent" if task.simulated else "charged",
         )
     screen = Screen(as_json=given.json)
     if given.json:
-        screen.facts({"task_id": task.task_id, "video_path": str(path)})
+        screen.facts({"task_id": task.id, "video_path": str(path)})
     else:
         screen.line(str(path))
     show(path.parent if given.folder else path, money="not_spent" if task.simulated else "charged")
     return 0
-
-
-def show(path: Path, *, money: Money) -> None:
-    """Hand it to the desktop, and do not wait for it."""
-    if sys.platform == "win32":
-        import os
-
-        os.startfile(path)  # noqa: S606 - the user's own file in the user's own program
-        return
-    opener = shutil.which("open" if sys.platform == "darwin" else "xdg-open")
-    if opener is None:
-        raise LocalError("There is no program here to open files with", next_step=f"Open {path} yourself", money=money)
-    subprocess.Popen(  # noqa: S603 - the desktop's own opener and a file of ours
-        [opener, str(path)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )

@@ -29,7 +29,7 @@ def run(argv: list[str]) -> int:
     screen = Screen(as_json=given.json)
 
     async def settle(service: Service) -> TaskAnswer:
-        return await service.settle(given.task, bought=not given.not_bought, job_id=given.job)
+        return await service.settle(await service.named(given.task), bought=not given.not_bought, job_id=given.job)
 
     task = session.run(settle)
     if given.json:

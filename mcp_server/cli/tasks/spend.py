@@ -18,7 +18,7 @@ By = Literal["day", "provider", "model"]
 def flags() -> parser.Parser:
     made = parser.command("spend", "Quoted against charged; simulations cost nothing and are left out.")
     made.add_argument("--by", choices=("day", "provider", "model"), default="day")
-    made.add_argument("--days", type=int, default=30, metavar="NUMBER", help="how far back (30)")
+    made.add_argument("--days", type=parser.counted, default=30, metavar="NUMBER", help="how far back (30)")
     return made
 
 

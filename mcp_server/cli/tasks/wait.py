@@ -8,7 +8,7 @@ from mcp_server.cli import formatting, parser, session
 from mcp_server.cli.screen import Screen
 
 if TYPE_CHECKING:
-    from mcp_server.answers.shapes import TaskAnswer
+    from mcp_server.answers.shapes import OrderedAnswer
     from mcp_server.service import Service
 
 
@@ -18,6 +18,7 @@ def flags() -> parser.Parser:
     )
     made.add_argument("tasks", nargs="+", metavar="TASK")
     made.add_argument("--any", action="store_true", help="until the first one ends")
+    made.add_argument("--notify", action="store_true", help="show a notice on the desktop when each has ended")
     made.add_argument("--timeout", type=float, metavar="SECONDS", help="give up waiting after this long (exit code 75)")
     return made
 
@@ -31,15 +32,20 @@ def run(argv: list[str]) -> int:
     until = "any" if given.any else "all"
 
     async def wait(service: Service) -> int:
+        given.tasks = [await service.named(name) for name in given.tasks]
         with Interrupt() as interrupt:
             try:
                 found = await follow(
                     service, given.tasks, screen=screen, interrupt=interrupt, until=until, timeout_s=given.timeout
                 )
             except Interrupted:
-                screen.note("\nNot waiting any more; the tasks go on.")
+                screen.note("Not waiting any more; the tasks go on.", gap=True)
                 return formatting.INTERRUPTED
         over = [task for task in found if task.finished_at is not None]
+        if given.notify:
+            from mcp_server.cli.tasks import desktop
+
+            desktop.notify(screen, over)
         _show(screen, found, over)
         waited_for = over if given.any and over else found
         return max(formatting.exit_code(task) for task in waited_for)
@@ -47,7 +53,7 @@ def run(argv: list[str]) -> int:
     return session.run(wait)
 
 
-def _show(screen: Screen, found: list[TaskAnswer], over: list[TaskAnswer]) -> None:
+def _show(screen: Screen, found: list[OrderedAnswer], over: list[OrderedAnswer]) -> None:
     from mcp_server.cli.buy.purchase import tell
 
     if screen.as_json:

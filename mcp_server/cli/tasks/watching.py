@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from mcp_server.answers.shapes import FilmAnswer
+from mcp_server.cli.tasks import film_screen
+
 if TYPE_CHECKING:
-    from mcp_server.answers.shapes import TaskAnswer
+    from mcp_server.answers.shapes import OrderedAnswer
     from mcp_server.cli.interrupt import Interrupt
     from mcp_server.cli.screen import Screen
     from mcp_server.service import Service
@@ -28,7 +31,7 @@ _SAYS = {
 class Watcher(Protocol):
     """Shows tasks as they change."""
 
-    async def see(self, tasks: Sequence[TaskAnswer]) -> None:
+    async def see(self, found: Sequence[OrderedAnswer]) -> None:
         """The newest state of some or all tasks."""
         ...
 
@@ -41,17 +44,17 @@ async def follow(
     interrupt: Interrupt,
     until: Literal["any", "all"] = "all",
     timeout_s: float | None = None,
-) -> list[TaskAnswer]:
+) -> list[OrderedAnswer]:
     """The tasks once all (or any) are over or the time is up; Interrupted on Ctrl-C."""
     end = None if timeout_s is None else time.monotonic() + timeout_s
     with watching(screen) as watcher:
         while True:
             left = _ROUND_S if end is None else max(0.0, min(_ROUND_S, end - time.monotonic()))
-            look = service.get(task_ids, wait_s=left, until=until, on_progress=watcher.see)
+            look = service.get_any(task_ids, wait_s=left, until=until, on_progress=watcher.see)
             tasks = await interrupt.unless(look)
             await watcher.see(tasks)
             # What nobody follows any more would never change here.
-            over = [task.finished_at is not None or task.followed is False for task in tasks]
+            over = [each.finished_at is not None or getattr(each, "followed", None) is False for each in tasks]
             timed_out = end is not None and time.monotonic() >= end
             if timed_out or (any(over) if until == "any" else all(over)):
                 return tasks
@@ -71,18 +74,31 @@ class _Lines:
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
-        self._last: dict[str, tuple[str, int, int | None, str]] = {}
+        self._last: dict[str, tuple[object, ...]] = {}
 
-    async def see(self, tasks: Sequence[TaskAnswer]) -> None:
-        for task in tasks:
-            shown = (task.state, (task.progress or 0) // 25, task.queue_position, task.note)
-            if self._last.get(task.task_id) != shown:
-                self._last[task.task_id] = shown
-                self._screen.note(f"{task.task_id}  {says(task)}")
+    async def see(self, found: Sequence[OrderedAnswer]) -> None:
+        for each in found:
+            if isinstance(each, FilmAnswer):
+                for shot in each.shots:
+                    self._tell(
+                        f"{each.id}  {shot.shot}", film_screen.shot_says(shot), shot.state, (shot.progress or 0) // 25
+                    )
+                if each.state != "filming":
+                    self._tell(each.id, film_screen.says(each), each.state, (each.progress or 0) // 25)
+                continue
+            quarter = (each.progress or 0) // 25
+            self._tell(each.id, says(each), each.state, quarter, each.queue_position, each.note)
+
+    def _tell(self, whose: str, said: str, *face: object) -> None:
+        if self._last.get(whose) != face:
+            self._last[whose] = face
+            self._screen.note(f"{whose}  {said}")
 
 
-def says(task: TaskAnswer) -> str:
+def says(task: OrderedAnswer) -> str:
     """`rendering 40%`, `in the queue, place 3`, `ordering: Handing over first.png to RunAPI`, `saving: why not`."""
+    if isinstance(task, FilmAnswer):
+        return film_screen.says(task)
     text = _SAYS.get(task.state, task.state)
     if task.state in ("submitting", "saving") and task.note:
         text += f": {task.note}"

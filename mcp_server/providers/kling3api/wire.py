@@ -12,11 +12,13 @@ from mcp_server.providers.base import HttpCall, HttpReply
 from mcp_server.providers.reading import (
     address,
     failure,
+    identifier,
     is_documented_refusal,
     mapping,
     number,
     refusal,
     state_of,
+    status_word,
     text,
     unreadable,
 )
@@ -56,7 +58,7 @@ class Wire(StatusOnly):
     def read_submit(self, reply: HttpReply) -> Job:
         """The job, and what it cost: the charge is made here."""
         data = self._data(reply)
-        job_id = text(data.get("task_id"))
+        job_id = identifier(data.get("task_id"))
         if not job_id:
             raise unreadable(self.facts, reply, "a task_id")
         return Job(id=job_id, status=text(data.get("status")), charged=number(data.get("consumed_credits")))
@@ -68,9 +70,7 @@ class Wire(StatusOnly):
     def read_status(self, job: Job, reply: HttpReply) -> JobReport:  # noqa: ARG002 - the answer stands alone
         """How the job stands; a word nobody published keeps it going."""
         data = self._data(reply)
-        word = text(data.get("status"))
-        if not word:
-            raise unreadable(self.facts, reply, "a status")
+        word = status_word(self.facts, reply, data)
         state = state_of(self.facts, word)
         words = text(data.get("error_message"))
         return JobReport(

@@ -6,10 +6,9 @@ import base64
 import hashlib
 
 from mcp_server.domain.catalog import Provider
-from mcp_server.errors import ProviderError
 from mcp_server.providers.base import HttpCall, HttpReply, Target, Uploaded
 from mcp_server.providers.media_addresses import unfit
-from mcp_server.providers.reading import mapping, text, unreadable
+from mcp_server.providers.reading import address, check_stored, identifier, mapping, text, unreadable
 from mcp_server.providers.runapi.answers import accepted
 
 
@@ -36,13 +35,16 @@ class Files:
     def read_prepared(self, reply: HttpReply) -> Target:
         """Where the bytes go; a place inside a private network is not followed."""
         body = accepted(self.facts, reply)
-        signed_id, url = text(body.get("signed_id")), text(body.get("upload_url"))
+        signed_id, url = identifier(body.get("signed_id")), address(body.get("upload_url"))
         if not signed_id or not url:
             raise unreadable(self.facts, reply, "an upload address")
         # A stand-in for the vendor may run on this machine.
         if reason := unfit(url, simulated=True):
             raise unreadable(self.facts, reply, f"an upload address that can be used ({reason})")
-        headers = {name: text(value) for name, value in mapping(body.get("headers")).items()}
+        headers = {
+            name: value.strip() if isinstance(value, str) else text(value)
+            for name, value in mapping(body.get("headers")).items()
+        }
         return Target(id=signed_id, url=url, headers=headers)
 
     def put(self, target: Target, content: bytes) -> HttpCall:
@@ -50,16 +52,8 @@ class Files:
         return HttpCall(method="PUT", path=target.url, content=content, headers=target.headers, bare=True)
 
     def read_put(self, reply: HttpReply) -> None:
-        """Nothing; what a store says in a refusal may quote the signed address, so only its status is told."""
-        if not 200 <= reply.status < 300:
-            raise ProviderError(
-                f"{self.facts.name}'s store did not take the file (HTTP {reply.status})",
-                fault="provider_fault",
-                provider=self.facts.id,
-                http_status=reply.status,
-                request_id=reply.request_id,
-                next_step="Try again, or give a public https address instead",
-            )
+        """Nothing, where the store took it."""
+        check_stored(self.facts, reply)
 
     def confirm(self, target: Target) -> HttpCall:
         """The call that says the bytes are complete."""
@@ -70,7 +64,7 @@ class Files:
     def read_confirmed(self, reply: HttpReply) -> Uploaded:
         """The address to order with."""
         body = accepted(self.facts, reply)
-        url = text(body.get("url"))
+        url = address(body.get("url"))
         if not url:
             raise unreadable(self.facts, reply, "the file's address")
         return Uploaded(url=url, expires_at=text(body.get("expires_at")))

@@ -7,10 +7,10 @@ from typing import Any, Final, cast
 from urllib.parse import quote
 
 from mcp_server.domain.catalog import Offer
-from mcp_server.domain.request import CheckedRequest, Shot, VideoRequest, native_option
+from mcp_server.domain.request import CheckedRequest, Shot, VideoRequest, native_option, shot_lengths
 from mcp_server.domain.task import Job, JobReport
 from mcp_server.providers.base import Balance, HttpCall, HttpReply
-from mcp_server.providers.reading import address, failure, mapping, number, state_of, text, unreadable
+from mcp_server.providers.reading import address, failure, identifier, mapping, number, state_of, text, unreadable
 from mcp_server.providers.runapi.answers import accepted, code, dollars, refused, words
 from mcp_server.providers.status_only import StatusOnly
 
@@ -53,7 +53,7 @@ class Wire(StatusOnly):
     def read_submit(self, reply: HttpReply) -> Job:
         """The task, under whichever name it came."""
         body = self._task(reply)
-        task_id = text(body.get("id")) or text(body.get("task_id"))
+        task_id = identifier(body.get("id")) or identifier(body.get("task_id"))
         if not task_id:
             raise self._without(reply, body, "an id")
         return Job(id=task_id, status=_word(body))
@@ -160,12 +160,6 @@ def _constants(request: VideoRequest, way: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _shots(shots: tuple[Shot, ...], total: int | None) -> list[dict[str, Any]]:
-    """Each shot with its length; shots without one share the clip evenly, the first ones getting the odd seconds."""
-    each, odd = divmod(total or 0, len(shots))
-    return [
-        {
-            "prompt": shot.prompt,
-            "duration_seconds": shot.duration if shot.duration is not None else each + (index < odd),
-        }
-        for index, shot in enumerate(shots)
-    ]
+    """Each shot with its length."""
+    lengths = shot_lengths(shots, total)
+    return [{"prompt": shot.prompt, "duration_seconds": s} for shot, s in zip(shots, lengths, strict=True)]

@@ -13,11 +13,14 @@ from mcp_server.providers.base import Balance, Cancellation, HttpCall, HttpReply
 from mcp_server.providers.reading import (
     address,
     failure,
+    identifier,
     is_documented_refusal,
     mapping,
     number,
+    position,
     refusal,
     state_of,
+    status_word,
     text,
     unreadable,
 )
@@ -46,7 +49,7 @@ class Wire:
     def read_submit(self, reply: HttpReply) -> Job:
         """The job under its request id; the addresses in the answer are not followed, ours are built from the id."""
         body = self._answer(reply)
-        request_id = text(body.get("request_id"))
+        request_id = identifier(body.get("request_id"))
         if not request_id:
             raise unreadable(self.facts, reply, "a request_id")
         return Job(id=request_id, status=text(body.get("status")))
@@ -60,14 +63,12 @@ class Wire:
         """Where it stands; the clip, or the reason why there is none, is behind the second call."""
         del job
         body = self._answer(reply, of_a_job=True)
-        status = text(body.get("status"))
-        if not status:
-            raise unreadable(self.facts, reply, "a status")
+        status = status_word(self.facts, reply, body)
         state = state_of(self.facts, status)
         return JobReport(
             state=state,
             status=status,
-            queue_position=_position(body.get("queue_position")),
+            queue_position=position(body.get("queue_position")),
             failure=self._failure(body) if state == "failed" else None,
             needs_result=state in ("succeeded", "failed"),
         )
@@ -80,9 +81,7 @@ class Wire:
         """The clip and its cost. `completed` with an error and without a clip is a failure."""
         del job
         body = self._answer(reply, of_a_job=True)
-        status = text(body.get("status"))
-        if not status:
-            raise unreadable(self.facts, reply, "a status")
+        status = status_word(self.facts, reply, body)
         state = state_of(self.facts, status)
         urls = _addresses(body.get("output"))
         broken: VendorFailure | None = None
@@ -168,10 +167,6 @@ def _body(checked: CheckedRequest) -> dict[str, Any]:
 
 def _path(job: Job, what: str) -> str:
     return f"/v1/requests/{quote(job.id, safe='')}/{what}"
-
-
-def _position(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def _addresses(output: Any) -> tuple[str, ...]:

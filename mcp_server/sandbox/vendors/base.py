@@ -13,12 +13,15 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
+from mcp_server import catalog
 from mcp_server.sandbox import faults
 from mcp_server.sandbox.jobs import ClipOrder, SandboxJob
 from mcp_server.sandbox.sandbox import Sandbox
 
 DROP: Final = "kling_sandbox.drop"
 """The ASGI extension by which the server lets a handler close the connection."""
+PAIR_SECRET: Final = "-secret-key-of-the-sandbox"  # noqa: S105 - of accounts without money
+"""What an access key of the sandbox has for its secret key: itself and this."""
 BODY_LIMIT: Final = 64 * 1024 * 1024
 PAGE: Final = "<!doctype html><title>502 Bad Gateway</title><h1>502 Bad Gateway</h1>"
 CONTENT_WORDS: Final = "The prompt was refused by content moderation"
@@ -110,9 +113,19 @@ class Vendor(ABC):
         late = self._take(exchange, _AFTER) if response.status_code < 300 else None
         return response if late is None else self._late(*late)
 
+    def key_sent(self, request: Request) -> bool:
+        """Whether a key came, good or not."""
+        return catalog.load().providers[self.name].key_header.lower() in request.headers
+
+    def key_of(self, request: Request) -> str:
+        """The key as its documents say that it comes; empty where none came so."""
+        facts = catalog.load().providers[self.name]
+        scheme, _, key = f" {request.headers.get(facts.key_header, '')}".rpartition(" ")
+        return key if scheme.strip().lower() == facts.key_scheme.lower() else ""
+
     def _signed_in(self, request: Request) -> str:
-        scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        account = self.sandbox.account(key.strip()) if scheme.lower() == "bearer" else None
+        key = self.key_of(request)
+        account = self.sandbox.account(key) if key else None
         if account is None:
             raise RefusedError(self.refusal("auth", "Invalid API key"))
         return account

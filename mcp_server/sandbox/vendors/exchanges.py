@@ -1,8 +1,9 @@
 """A vendor's recorded exchanges, `providers/<id>/exchanges.json`: what its documents show, with places to fill in.
 
   source    where the exchanges stand              checked   the day somebody looked
-  order     what the sandbox needs to know of a body: name -> where it stands there, as a dotted path, or
-            {"at": path, "means": {vendor's word: ours}, "default": ...}; `model` may also stand in the submit path
+  order     what the sandbox needs to know of a body: name -> where it stands there, as a dotted path, or several of
+            which the first that is there counts (`contents.type=prompt.text` goes through the rows of a list), or
+            {"at": ..., "means": {vendor's word: ours}, "default": ...}; `model` may also stand in the submit path
   statuses  queued, running, succeeded, failed, cancelled -> the vendor's word
   submit    {"paths": [...], "answer": ...}
   status    {"paths": [...], "queued": ..., "running": ..., "succeeded": ..., "failed": ...}, as far as they differ
@@ -11,7 +12,8 @@
   refusals  auth, no_money, bad_input, content_policy, rate_limited, not_found, server -> {"status": ..., "json": ...};
             `other` is the vendor's envelope for those it shows no example of
 
-Answers take {job}, {model}, {status}, {progress}, {created}, {clip}, {reason} and {base}, the vendor's own address.
+Answers take {job}, {model}, {status}, {progress}, {created}, {created_iso}, {clip}, {price}, {reason} and {base}, the
+vendor's own address.
 """
 
 from __future__ import annotations
@@ -45,15 +47,14 @@ FAULTS: Final[Mapping[str, int]] = {
 class Reading:
     """Where a body says something, and what the vendor's words for it mean."""
 
-    at: str
+    at: str | tuple[str, ...]
     means: Mapping[str, Any] = field(default_factory=dict[str, Any])
     default: Any = None
 
     def of(self, body: Any) -> Any:
         """What the body says, in our words; the default where it says nothing."""
-        found = body
-        for part in self.at.split("."):
-            found = cast("Mapping[str, Any]", found).get(part) if isinstance(found, dict) else None
+        places = (self.at,) if isinstance(self.at, str) else self.at
+        found = next((said for place in places if (said := _at(body, place)) is not None), None)
         return self.default if found is None else self.means.get(str(found), found)
 
 
@@ -109,7 +110,8 @@ def _exchanges(row: dict[str, Any]) -> Exchanges:
     _there(row["refusals"], "other")
     _there(row["statuses"], "running", "succeeded", "failed")
     row["order"] = {
-        name: Reading(**(said if isinstance(said, dict) else {"at": said})) for name, said in row["order"].items()
+        name: _reading(cast("dict[str, Any]", said) if isinstance(said, dict) else {"at": said})
+        for name, said in row["order"].items()
     }
     row["refusals"] = {name: Refusal(**said) for name, said in row["refusals"].items()}
     for name in ("submit", "status", "result", "cancel"):
@@ -117,6 +119,25 @@ def _exchanges(row: dict[str, Any]) -> Exchanges:
             answers = dict(row[name])
             row[name] = Step(paths=tuple(answers.pop("paths")), answers=answers)
     return Exchanges(**row)
+
+
+def _reading(row: dict[str, Any]) -> Reading:
+    if isinstance(row.get("at"), list):
+        row = row | {"at": tuple(cast("list[str]", row["at"]))}
+    return Reading(**row)
+
+
+def _at(body: Any, place: str) -> Any:
+    """What stands there; in a list, `name=value` picks its rows, and what stands in them is a list again."""
+    for part in place.split("."):
+        name, picks, value = part.partition("=")
+        if isinstance(body, list):
+            rows = [cast("Mapping[str, Any]", row) for row in cast("list[Any]", body) if isinstance(row, dict)]
+            body = [row for row in rows if row.get(name) == value] if picks else [row.get(part) for row in rows]
+            body = body or None
+        else:
+            body = cast("Mapping[str, Any]", body).get(part) if isinstance(body, dict) else None
+    return body
 
 
 def _known(found: Iterable[str], allowed: Iterable[str], what: str) -> None:

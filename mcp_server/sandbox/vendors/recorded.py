@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final, cast
 from uuid import uuid4
 
@@ -79,6 +80,16 @@ class Api(Vendor):
         answer = cast("Step", self.recorded.cancel).answers["cancelled" if stopped else "too_late"]
         return JSONResponse(filled(answer, self._values(exchange, job, self.word(job, self.sandbox.now()))))
 
+    def ordered(self, exchange: Exchange) -> Iterator[tuple[SandboxJob, Mapping[str, Any]]]:
+        """This account's jobs with what was sent for each, the oldest first; none while a fault hides them."""
+        if (hidden := self.sandbox.take_fault(self.name, ("find_missing",))) is not None:
+            exchange.fault = hidden[0]
+            return
+        for line in self.sandbox.store.journal(vendor=self.name, action="submit"):
+            job = self.sandbox.store.find(self.name, line["job"], exchange.account) if line["accepted"] else None
+            if job is not None:
+                yield job, line["facts"].get("body", {})
+
     def _look(self, exchange: Exchange, step: Step) -> Response:
         job = self._named(exchange)
         now = self.sandbox.now()
@@ -109,7 +120,9 @@ class Api(Vendor):
             "status": word,
             "progress": job.progress(now),
             "created": int(job.accepted),
+            "created_iso": datetime.fromtimestamp(job.accepted, UTC).isoformat(timespec="milliseconds"),
             "clip": self.link(exchange, job) if job.phase(now) == "done" else "",
+            "price": "" if job.price is None else str(job.price),
             "reason": job.words,
             "base": f"{str(exchange.request.base_url).rstrip('/')}/{self.name}",
         }
@@ -134,16 +147,16 @@ class Api(Vendor):
             model=offer.model,
             tier=offer.tier,
             mode=offer.mode,
-            prompt=str(said.get("prompt") or ""),
+            prompt=_one(said.get("prompt")),
             seconds=seconds,
             ratio=str(said.get("ratio") or ("" if from_input else offer.aspect_ratio_default or "16:9")),
             resolution=resolution if resolution in SHORT_SIDE else "",
             audio=_with_sound(offer, model, said.get("audio")),
-            image=str(said.get("image") or ""),
-            end_image=str(said.get("end_image") or ""),
+            image=_one(said.get("image")),
+            end_image=_one(said.get("end_image")),
             references=tuple(str(one) for one in said.get("references") or ()),
-            video=str(said.get("video") or ""),
-            source_task=str(said.get("source_task") or ""),
+            video=_one(said.get("video")),
+            source_task=_one(said.get("source_task")),
             shots=listed(said.get("shots"), seconds),
             off_peak=said.get("off_peak") is True,
         )
@@ -155,6 +168,12 @@ class Api(Vendor):
         astray = len(needed - given) + len(given - offer.takes)
         tier, resolution = said.get("tier"), str(said.get("resolution") or "").lower()
         return astray, tier not in (None, offer.tier), bool(resolution) and resolution not in offer.resolutions
+
+
+def _one(said: Any) -> str:
+    """A text, also where it stands in a list."""
+    several = cast("list[Any]", said) if isinstance(said, list) else [said]
+    return str((several or [""])[0] or "")
 
 
 def _with_sound(offer: Offer, model: str, said: Any) -> bool:

@@ -1,14 +1,20 @@
-"""The clips of finished jobs: drawn once when somebody wants them, kept beside the store, few at a time."""
+"""The clips of finished jobs: drawn when somebody wants them, kept beside the store until they are fetched.
+
+Then whoever ordered one has it, and a copy here would be one too many; the same clip is drawn again for whoever asks.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import tempfile
+import time
 from base64 import b64decode
 from binascii import Error as Base64Error
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from hashlib import sha256
 from pathlib import Path
 from shutil import rmtree
@@ -20,8 +26,12 @@ from mcp_server.sandbox.jobs import SandboxJob
 from mcp_server.sandbox.video.drawing import size_of
 from mcp_server.sandbox.video.render import Clip, Still, render
 
-KEPT: Final = 64
-KEPT_BYTES: Final = 512 * 1024 * 1024
+KEPT: Final = 16
+KEPT_BYTES: Final = 128 * 1024 * 1024
+"""Of clips that nobody has fetched to their end."""
+SMALLER: Final = {2160: Fraction(1, 2), 1080: Fraction(2, 3)}
+"""From 4k to 1080p, from there to 720p; else half of it."""
+STALE_S: Final = 24 * 3600.0
 PREBUILT: Final = Path(__file__).with_name("prebuilt.mp4")
 """What is served where nothing can be drawn; made by make_prebuilt.py."""
 
@@ -46,6 +56,7 @@ class Clips:
         # One drawing uses one core; two at a time leave the rest of the machine usable.
         self._room = asyncio.Semaphore(2)
         self._busy: dict[str, asyncio.Lock] = {}
+        self._serving: Counter[Path] = Counter()
 
     def close(self) -> None:
         """Drop the folder of a store that was only in memory."""
@@ -64,7 +75,16 @@ class Clips:
                 async with self._room:
                     await asyncio.to_thread(self._draw, clip, path)
         self._busy.pop(name, None)
+        self._serving[path] += 1
         return Drawn(path, _etag(name), prebuilt=False)
+
+    def fetched(self, drawn: Drawn, *, whole: bool) -> None:
+        """Somebody has what they asked for; with the end of it they have the clip, and it is kept here no longer."""
+        self._serving[drawn.path] -= 1
+        if self._serving[drawn.path] <= 0:
+            del self._serving[drawn.path]
+            if whole and not drawn.prebuilt:
+                drawn.path.unlink(missing_ok=True)
 
     def _home(self) -> Path:
         if self._folder is None:
@@ -73,6 +93,7 @@ class Clips:
             else:
                 self._folder = self._store.with_name(f"{self._store.name}.clips")
                 self._folder.mkdir(parents=True, exist_ok=True)
+                _tidy(self._folder)
         return self._folder
 
     def _draw(self, clip: Clip, path: Path) -> None:
@@ -93,6 +114,13 @@ class Clips:
             total += path.stat().st_size if path.exists() else 0
             if path != newest and (number >= KEPT or total > KEPT_BYTES):
                 path.unlink(missing_ok=True)
+
+
+def _tidy(folder: Path) -> None:
+    """Drop what was drawn long ago, and what a killed process had half drawn."""
+    for path in folder.iterdir():
+        if path.suffix in (".mp4", ".part") and time.time() - _age(path) > STALE_S:
+            path.unlink(missing_ok=True)
 
 
 def plan(job: SandboxJob, pictures: Mapping[str, bytes]) -> Clip:
@@ -127,6 +155,11 @@ def _spoilt(clip: Clip, defect: str) -> Clip:
             if clip.width == clip.height:
                 return replace(clip, width=clip.height * 16 // 9 // 2 * 2)
             return replace(clip, width=clip.height, height=clip.width)
+        case "clip_small":
+            less = SMALLER.get(min(clip.width, clip.height), Fraction(1, 2))
+            return replace(clip, width=round(clip.width * less / 2) * 2, height=round(clip.height * less / 2) * 2)
+        case "clip_soft":
+            return replace(clip, soft=True)
         case "clip_silent":
             return replace(clip, audio=False)
         case "clip_sound":

@@ -8,7 +8,6 @@ from fractions import Fraction
 from importlib import import_module
 from io import BytesIO
 from typing import Any
-from zlib import crc32
 
 from mcp_server.sandbox.video import font
 
@@ -60,10 +59,10 @@ class Picture:
         stamp(memoryview(self.luma), self.width, self.width, rows, left=4 * self.scale, top=top, scale=size)
         return top + (font.ROWS + 2) * size
 
-    def write_lines(self, text: str, *, top: int, lines: int) -> int:
+    def write_lines(self, text: str, *, top: int, lines: int, scale: int | None = None) -> int:
         """Burn several lines in, each below the one before."""
-        for part in font.wrap(text, letters=self.letters, lines=lines):
-            top = self.write(part, top=top)
+        for part in font.wrap(text, letters=self.letters * self.scale // (scale or self.scale), lines=lines):
+            top = self.write(part, top=top, scale=scale)
         return top
 
 
@@ -71,15 +70,6 @@ def flat(width: int, height: int, luma: int = BLACK) -> Picture:
     """A picture of one gray."""
     chroma = bytes([NEUTRAL]) * (width // 2 * (height // 2))
     return Picture(width, height, bytearray(bytes([luma]) * (width * height)), chroma, chroma)
-
-
-def scene(width: int, height: int, words: str) -> Picture:
-    """A coloured backdrop that other words would colour differently."""
-    colour = crc32(words.encode())
-    area = width // 2 * (height // 2)
-    shades = (bytes([44 + 72 * row // height]) * width for row in range(height))
-    blue, red = 88 + colour % 80, 88 + (colour >> 8) % 80
-    return Picture(width, height, bytearray(b"".join(shades)), bytes([blue]) * area, bytes([red]) * area)
 
 
 def still(width: int, height: int, given: Still) -> Picture:
@@ -143,8 +133,11 @@ def stamp(
                 plane[start : start + len(part)] = part
 
 
-def put(planes: Any, picture: Picture) -> None:
-    """Make the frame show the picture."""
+def put(planes: Any, picture: Picture, window: tuple[int, int, int, int] | None = None) -> None:
+    """Make the frame show the picture; only within left, top, right, bottom (even numbers) where these are given."""
+    if window is not None:
+        _put_part(planes, picture, window)
+        return
     for plane, data in zip(planes, (picture.luma, picture.blue, picture.red), strict=True):
         target, stride, width = memoryview(plane), plane.line_size, plane.width
         if stride == width:
@@ -152,3 +145,12 @@ def put(planes: Any, picture: Picture) -> None:
             continue
         for row in range(plane.height):
             target[row * stride : row * stride + width] = data[row * width : (row + 1) * width]
+
+
+def _put_part(planes: Any, picture: Picture, window: tuple[int, int, int, int]) -> None:
+    halves = (1, 2, 2)
+    for plane, data, half in zip(planes, (picture.luma, picture.blue, picture.red), halves, strict=True):
+        left, top, right, bottom = (side // half for side in window)
+        target, stride, width = memoryview(plane), plane.line_size, picture.width // half
+        for row in range(top, bottom):
+            target[row * stride + left : row * stride + right] = data[row * width + left : row * width + right]

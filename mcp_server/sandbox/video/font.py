@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Final
 
 COLUMNS: Final = 6
@@ -48,10 +49,16 @@ def drawable(text: str) -> str:
 
 def line(text: str, *, scale: int, ink: int, paper: int) -> list[bytes]:
     """One line of text as rows of gray pixels; every row stands for `scale` rows of the picture."""
-    on, off = bytes([ink]) * scale, bytes([paper]) * scale
-    cells = {bits: b"".join(on if bits >> place & 1 else off for place in (4, 3, 2, 1, 0)) + off for bits in range(32)}
+    cells = _cells(scale, ink, paper)
     letters = [_GLYPHS.get(letter, _BOX) for letter in drawable(text)]
     return [b"".join(cells[letter[row]] for letter in letters) for row in range(ROWS)]
+
+
+@cache
+def _cells(scale: int, ink: int, paper: int) -> list[bytes]:
+    """Every row a letter can have, by its bits."""
+    on, off = bytes([ink]) * scale, bytes([paper]) * scale
+    return [b"".join(on if bits >> place & 1 else off for place in (4, 3, 2, 1, 0)) + off for bits in range(32)]
 
 
 def wrap(text: str, *, letters: int, lines: int) -> list[str]:

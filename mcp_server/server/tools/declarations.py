@@ -1,4 +1,4 @@
-"""What a client reads before it calls anything: the six tools by name, title, words and hints.
+"""What a client reads before it calls anything: the seven tools by name, title, words and hints.
 
 Imports nothing heavy, so that a handshake can be answered from here and from `schemas/tools/` alone.
 """
@@ -23,7 +23,8 @@ Buys Kling videos (4K, text to video, image to video, …) from several vendors 
 3. generate_video spends money and answers at once with a task_id. Keep it. Calling again to "check" buys twice.
 4. get_task with wait_s 25 until `state` is succeeded, failed, cancelled or uncertain; do other work between calls; \
 wait for a batch with task_ids. Then hand over video_path.
-5. `uncertain` = may have been charged: tell the user, do not order again unasked.
+5. Several shots, or longer than one clip: make_film plans a board for free; with max_cost_usd it buys it.
+6. `uncertain` = may have been charged: tell the user, do not order again unasked.
 `simulated: true` means no vendor key is set: a free rehearsal, not a Kling clip. Say so."""
 
 
@@ -48,10 +49,9 @@ TOOLS: Final[tuple[Declared, ...]] = (
         name="generate_video",
         title="Generate a Kling video (costs money)",
         description=(
-            "Order one Kling video: text to video, image to video, 4K, pro or standard, with sound, lip sync, avatar, "
-            "video edit. Spends money. Takes the cheapest vendor that can do all of it and answers in seconds with a "
-            "task_id, valid for good, while the clip renders for minutes: follow it with get_task. Never repeat a call "
-            "to check on it."
+            "Order a Kling video: text to video, image to video, 4K, pro or standard, with sound, lip sync, avatar, "
+            "video edit. Spends money. Takes the cheapest vendor that can do it all. Answers in seconds with a task_id "
+            "(with count: tasks); the clip renders for minutes: follow it with get_task. Never repeat a call to check."
         ),
         player=True,
     ),
@@ -59,8 +59,8 @@ TOOLS: Final[tuple[Declared, ...]] = (
         name="get_task",
         title="Get Kling video task status",
         description=(
-            "Task status of ordered Kling videos: state, progress, saved file (video_path), video_url, cost, error. "
-            "Free. wait_s up to 25 waits for the end; task_ids waits for several at once."
+            "Task status of ordered Kling videos and films: state, progress, saved file (video_path), video_url, cost, "
+            "error. Free. wait_s up to 25 waits for the end."
         ),
         read_only=True,
     ),
@@ -68,8 +68,8 @@ TOOLS: Final[tuple[Declared, ...]] = (
         name="estimate_cost",
         title="Estimate Kling video cost",
         description=(
-            "Price of a Kling video before buying: the cost of the offer generate_video would take, why it, and every "
-            "other vendor that can do it, cheapest first. Free. Takes the arguments of generate_video."
+            "Price of a Kling video before buying: the cost of the offer generate_video would take, why, and the next "
+            "five (`all`: all) that can do it, cheapest first. Free. Same arguments."
         ),
         read_only=True,
         idempotent=True,
@@ -79,8 +79,8 @@ TOOLS: Final[tuple[Declared, ...]] = (
         name="list_models",
         title="List Kling models and prices",
         description=(
-            "Which Kling video models, tiers (4K, pro, standard) and modes (text to video, image to video, …) can be "
-            "bought from whom, and which vendors have a key. Free. detail adds limits and prices per offer."
+            "Which Kling video models, tiers (4K, pro, standard) and modes can be bought from whom, and which vendors "
+            "have a key. Free. detail adds limits and prices per offer."
         ),
         read_only=True,
         idempotent=True,
@@ -99,9 +99,20 @@ TOOLS: Final[tuple[Declared, ...]] = (
     Declared(
         name="list_tasks",
         title="List Kling video tasks",
-        description="Find earlier Kling video tasks by words of the prompt, state or vendor, newest first. Free.",
+        description=(
+            "Find earlier Kling video tasks and films by words of the prompt, state or vendor, newest first. Free."
+        ),
         read_only=True,
         idempotent=True,
         open_world=False,
+    ),
+    Declared(
+        name="make_film",
+        title="Make a film of Kling shots (costs money)",
+        description=(
+            "A film of several Kling video shots: planned and priced; with max_cost_usd bought, each shot once, and "
+            "joined to one checked file. Answers at once with a film_id for get_task."
+        ),
+        player=True,
     ),
 )

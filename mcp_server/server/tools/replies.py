@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mcp_types import Annotations, CallToolResult, ContentBlock, ResourceLink, TextContent
 
-from mcp_server.answers.shapes import TaskAnswer
+from mcp_server.answers.shapes import FilmAnswer, OrderAnswer, OrderedAnswer, TaskAnswer
 from mcp_server.errors import MONEY_SENTENCE, paragraph
 
 BLOB_LIMIT = 8 * 1024 * 1024
@@ -21,16 +22,21 @@ def reply(facts: dict[str, Any], *links: ContentBlock) -> CallToolResult:
     return CallToolResult(content=[TextContent(type="text", text=text), *links], structured_content=facts)
 
 
-def task_reply(task: TaskAnswer, *pictures: ContentBlock) -> CallToolResult:
-    return reply(task.facts(), *clip_links([task]), *pictures)
+def task_reply(found: OrderedAnswer, *pictures: ContentBlock) -> CallToolResult:
+    """One task, or one film."""
+    return reply(found.facts(), *clip_links([found]), *pictures)
 
 
-def order_reply(task: TaskAnswer) -> CallToolResult:
-    """One order; what the vendor refused, or may have charged for nothing, is an error and says so first."""
-    if task.state not in ("failed", "uncertain"):
-        return task_reply(task)
-    facts = task.facts()
-    message = told(facts.get("error", {})) or task.next_step
+def order_reply(order: TaskAnswer) -> CallToolResult:
+    """One order; what the vendor refused, or may have charged for nothing, is an error and says so first.
+
+    Where some of several variations were bought it is none: whoever reads an error orders again.
+    """
+    tasks = order.each if isinstance(order, OrderAnswer) else [order]
+    if any(task.state not in ("failed", "uncertain") for task in tasks):
+        return reply(order.facts(), *clip_links(tasks))
+    facts = order.facts()
+    message = " ".join(dict.fromkeys(told(task.error or {}) or task.next_step for task in tasks))
     facts["error"] = {**facts.get("error", {}), "message": message}
     result = reply(facts)
     result.content.insert(0, TextContent(type="text", text=message))
@@ -44,25 +50,29 @@ def told(error: dict[str, Any]) -> str:
     return paragraph(*(str(error.get(part, "")) for part in ("what", "why", "next_step")), money)
 
 
-def clip_links(tasks: list[TaskAnswer]) -> list[ContentBlock]:
-    """A link for every finished clip."""
+def clip_links(found: Sequence[OrderedAnswer]) -> list[ContentBlock]:
+    """A link for every finished clip and film."""
     return [
         ResourceLink(
             type="resource_link",
-            uri=clip_uri(task),
-            name=f"{task.task_id}.mp4",
-            title=f"{task.model} {task.tier}{' (simulated)' if task.simulated else ''}",
+            uri=clip_uri(each),
+            name=f"{each.id}.mp4",
+            title=f"{_title(each)}{' (simulated)' if each.simulated else ''}",
             mime_type="video/mp4",
-            size=task.bytes,
+            size=each.bytes,
             annotations=Annotations(audience=["user"], priority=1.0),
         )
-        for task in tasks
-        if task.state == "succeeded" and task.video_path
+        for each in found
+        if each.state == "succeeded" and each.video_path
     ]
 
 
-def clip_uri(task: TaskAnswer) -> str:
+def clip_uri(found: OrderedAnswer) -> str:
     """Where the clip can be read: through us while it is small, else where it lies."""
-    if task.bytes is None or task.bytes <= BLOB_LIMIT or not task.video_path:
-        return f"video://{task.task_id}"
-    return Path(task.video_path).as_uri()
+    if found.bytes is None or found.bytes <= BLOB_LIMIT or not found.video_path:
+        return f"video://{found.id}"
+    return Path(found.video_path).as_uri()
+
+
+def _title(found: OrderedAnswer) -> str:
+    return found.title if isinstance(found, FilmAnswer) else f"{found.model} {found.tier}"

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mcp_server.domain.file_format import CLIPS, ENOUGH, sniff
+from mcp_server.domain.file_format import CLIPS, ENOUGH, Format, sniff
 from mcp_server.domain.task import Task
 from mcp_server.errors import KlingError, LocalError
 
@@ -28,6 +28,7 @@ _LONG = 4 * _BATCH
 _WRITE_BACK = 16 * _BATCH
 _BLOCK = 4096
 """As much as a file system gives out at least: a full one shows."""
+_WORD = re.compile(r"[^\W_]+")
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -211,13 +212,17 @@ def finished(part: Part, whole: Path) -> tuple[str, str]:
         kind = sniff(file.read(ENOUGH))
         if kind not in CLIPS:
             part.path.unlink(missing_ok=True)
-            found = f" but {kind.name}" if kind else ""
-            raise NotAVideoError(f"What the link gave is no mp4, mov or webm file{found}")
+            raise NotAVideoError(no_clip(kind))
         os.fsync(file.fileno())
     if not part.whole:
         part.path.replace(whole)
         part.path, part.whole = whole, True
     return kind.suffix, kind.media_type
+
+
+def no_clip(kind: Format | None) -> str:
+    """What is said of a file that came in a clip's place."""
+    return f"What the link gave is no mp4, mov or webm file{f' but {kind.name}' if kind else ''}"
 
 
 def named(part: Part, folder: Path, task: Task, suffix: str) -> Path:
@@ -271,15 +276,24 @@ def _sync_folder(folder: Path) -> None:
 
 def name_of(task: Task) -> str:
     """`2026-11-21-neon-city-ab12cd`: when, what, which; a simulation says so."""
-    day = datetime.fromtimestamp(task.created_at, UTC).date().isoformat()
-    words = re.findall(r"[^\W_]+", unicodedata.normalize("NFC", task.prompt).lower())
+    said = task.prompt if _slug(task.prompt) else task.mode
+    return stem(task.created_at, said, task.id, simulated=task.simulated)
+
+
+def stem(created_at: float, said: str, record_id: str, *, simulated: bool) -> str:
+    """What a file is called: the day, the first words, the end of its id."""
+    day = datetime.fromtimestamp(created_at, UTC).date().isoformat()
+    return f"{day}{_slug(said)}{'-simulated' if simulated else ''}-{record_id[-6:]}"
+
+
+def _slug(said: str) -> str:
+    """The first words as a part of a file's name, each with a dash before it; nothing where none is short enough."""
     slug = ""
-    for word in words[:6]:
+    for word in _WORD.findall(unicodedata.normalize("NFC", said).lower())[:6]:
         if len(f"{slug}-{word}".encode()) > 60:
             break
         slug = f"{slug}-{word}"
-    simulated = "-simulated" if task.simulated else ""
-    return f"{day}{slug or '-' + task.mode}{simulated}-{task.id[-6:]}"
+    return slug
 
 
 def writable(folder: Path) -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urljoin
 
+from mcp_server.domain.file_format import CLIPS, ENOUGH, sniff
 from mcp_server.domain.task import Artifact, Task
 from mcp_server.errors import KlingError
 from mcp_server.providers.accounts import Account
+from mcp_server.providers.destinations import Resolve, look_up
 from mcp_server.providers.transport import LostAnswerError
+from mcp_server.tasks.download.container import unfinished
 from mcp_server.tasks.download.files import (
     NotAVideoError,
     Part,
@@ -21,11 +25,12 @@ from mcp_server.tasks.download.files import (
     finished,
     in_words,
     named,
+    no_clip,
     remove_parts,
     tagged,
     whole_of,
 )
-from mcp_server.tasks.download.links import Resolve, check, look_up
+from mcp_server.tasks.download.links import check
 from mcp_server.tasks.runtime import TaskRuntime
 from mcp_server.tasks.store.base import Lease, LeaseLostError
 
@@ -41,6 +46,17 @@ class LinkExpiredError(KlingError):
     exit_code = 69
 
 
+class IncompleteClipError(KlingError):
+    """All came that the host announced, and what came breaks off."""
+
+    code = "incomplete"
+    exit_code = 69
+
+    def __init__(self, why: str, sha256: str) -> None:
+        super().__init__("The clip's file is not whole", why=why, money="charged")
+        self.sha256 = sha256
+
+
 @dataclass
 class Saver:
     """Saves a clip under a final name only when it is whole, on the disk, and the lease still ours."""
@@ -49,13 +65,22 @@ class Saver:
     resolve: Resolve = look_up
     size_limit: int = SIZE_LIMIT
 
-    async def save(self, lease: Lease, account: Account) -> Artifact:
-        """The file, named and on the disk; what stood in the way is an error, and nothing half stays under a name."""
+    async def save(
+        self, lease: Lease, account: Account, *, as_it_is: bool = False, instead_of: Artifact | None = None
+    ) -> Artifact:
+        """The file, named and on the disk; what stood in the way is an error, and nothing half stays under a name.
+
+        `as_it_is`: also one that breaks off, with its difference, because the host has no other. `instead_of`: a file
+        saved before, which stays if these are its bytes again.
+        """
         runtime, task = self.runtime, lease.task
         if task.video_url is None:
             raise LinkExpiredError("There is no link")
+        if not await runtime.store.still_leased(lease):
+            # This process slept, and whoever went on may be done: nothing is begun that nobody would tidy up.
+            raise LeaseLostError(task.id)
         folder, part = await asyncio.to_thread(begun, task.output_dir, task.id, lease.number)
-        incoming = _Incoming(part, whole_of(folder, task.id), self.size_limit, runtime.failpoint)
+        incoming = _Incoming(part, whole_of(folder, task.id), self.size_limit, runtime.failpoint, as_it_is=as_it_is)
         try:
             runtime.failpoint("save.before_fetch")
             if part.whole:
@@ -64,7 +89,12 @@ class Saver:
                 await self._fetch(task.video_url, incoming, account)
             runtime.failpoint("save.synced")
             if not await runtime.store.still_leased(lease):
+                await self._left(task)
                 raise LeaseLostError(task.id)
+            if instead_of is not None:
+                if part.sha256.hexdigest() == instead_of.sha256:
+                    return instead_of
+                await asyncio.to_thread(_taken_back, instead_of)
             path = await asyncio.to_thread(named, part, folder, task, incoming.suffix)
             runtime.failpoint("save.named")
         except OSError as error:
@@ -75,11 +105,18 @@ class Saver:
             bytes=part.size,
             media_type=incoming.media_type,
             saved_at=runtime.clock.now(),
+            differences=(f"the file is not whole: {incoming.broken}",) if incoming.broken else (),
         )
 
     async def tidy(self, task: Task) -> None:
         """Remove what only mattered while the file had no name; a crash from here on fetches it once more."""
         await asyncio.to_thread(remove_parts, Path(task.output_dir), task.id)
+
+    async def _left(self, task: Task) -> None:
+        """What was fetched for another process's task: it goes on with that, unless it is done and has tidied up."""
+        now = await self.runtime.store.get(task.id)
+        if now.finished:
+            await self.tidy(now)
 
     async def _fetch(self, url: str, incoming: _Incoming, account: Account) -> None:
         transport, part = self.runtime.transport, incoming.part
@@ -96,14 +133,20 @@ class Saver:
 class _Incoming:
     """Takes a clip in, in the worker thread that fetches it."""
 
-    def __init__(self, part: Part, whole: Path, size_limit: int, failpoint: Callable[[str], None]) -> None:
+    def __init__(
+        self, part: Part, whole: Path, size_limit: int, failpoint: Callable[[str], None], *, as_it_is: bool
+    ) -> None:
         self.part = part
+        self.broken = ""
+        """Why the file is not whole, where it is taken as it is."""
         self.passed_on = ""
         """Where the host sent us instead."""
         self.suffix = self.media_type = ""
         self._place = whole
         self._limit = size_limit
         self._failpoint = failpoint
+        self._as_it_is = as_it_is
+        self._begins: bytes | None = None
         self._expected: int | None = None
         self._writer: Writer | None = None
 
@@ -114,7 +157,8 @@ class _Incoming:
             return False
         if status in _GONE:
             raise LinkExpiredError(f"The host answered HTTP {status} for the clip's link")
-        if status == 416 or (status == 206 and not _continues(headers, part)):
+        span = _span(headers) if status == 206 else None
+        if status == 416 or (status == 206 and (span is None or not span.continues(part, headers))):
             part.restart()
             raise LostAnswerError("The clip on the host is another one now; it is fetched anew")
         if status not in {200, 206}:
@@ -123,36 +167,78 @@ class _Incoming:
             part.restart()
         part.tag = headers.get("etag", "")
         part.path = tagged(part)
-        length = _length(headers)
-        self._expected = None if length is None else part.size + length
+        self._begins = None if part.size else b""
+        self._expected = _length(headers) if span is None else span.total
         if self._expected is not None and self._expected > self._limit:
             raise NotAVideoError(f"The clip has {self._expected:,} bytes; at most {self._limit:,} are fetched")
         self._writer = Writer(part, self._limit)
         return True
 
     def take(self, piece: bytes) -> None:
+        if self._begins is not None:
+            # A page without an end is known by its beginning.
+            piece = self._begins + piece
+            self._begins = piece if len(piece) < ENOUGH else None
+            if self._begins is not None:
+                return
+            if (found := sniff(piece[:ENOUGH])) not in CLIPS:
+                raise NotAVideoError(no_clip(found))
         if self._writer is not None and self._writer.take(piece):
             self._failpoint("save.some_bytes")
 
     def close(self) -> None:
         if self._writer is not None:
-            self._writer.close()
+            try:
+                self._writer.take(self._begins or b"")
+            finally:
+                self._writer.close()
 
     def whole(self) -> None:
         part = self.part
         if self._expected is not None and part.size != self._expected:
             raise LostAnswerError(f"The download ended after {part.size:,} of {self._expected:,} bytes")
         self._failpoint("save.fetched")
+        if why := unfinished(part.path):
+            if not self._as_it_is:
+                sha256 = part.sha256.hexdigest()
+                part.restart()
+                raise IncompleteClipError(why, sha256)
+            self.broken = why
         self.suffix, self.media_type = finished(part, self._place)
 
 
-def _continues(headers: Mapping[str, str], part: Part) -> bool:
-    found = re.match(r"bytes (\d+)-", headers.get("content-range", ""))
-    # Some hosts send the range of whatever stands there now, although they were asked for it of this version only.
-    same = headers.get("etag", part.tag) == part.tag or not part.size
-    return found is not None and int(found[1]) == part.size and same
+@dataclass(frozen=True)
+class _Span:
+    """What a partial answer says it is (RFC 9110, 14.4)."""
+
+    first: int
+    last: int
+    total: int | None
+
+    def continues(self, part: Part, headers: Mapping[str, str]) -> bool:
+        """Whether it goes on where the part ends, to the end of the very version the part is of."""
+        length = _length(headers)
+        # Some hosts send the range of whatever stands there now, although they were asked for it of this version only.
+        same = not part.size or (part.tag != "" and headers.get("etag") == part.tag)
+        whole = self.total is None or self.first <= self.last < self.total
+        return self.first == part.size and same and whole and length in (None, self.last - self.first + 1)
+
+
+def _span(headers: Mapping[str, str]) -> _Span | None:
+    found = re.fullmatch(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15}|\*)", headers.get("content-range", ""), re.ASCII)
+    if found is None:
+        return None
+    return _Span(int(found[1]), int(found[2]), None if found[3] == "*" else int(found[3]))
 
 
 def _length(headers: Mapping[str, str]) -> int | None:
     value = headers.get("content-length", "")
-    return int(value) if value.isdigit() else None
+    return int(value) if re.fullmatch(r"\d{1,15}", value, re.ASCII) else None
+
+
+def _taken_back(artifact: Artifact) -> None:
+    """The file nobody was told of yet is removed, if it is still the one that was saved."""
+    path = Path(artifact.path)
+    with contextlib.suppress(OSError):
+        if path.stat().st_size == artifact.bytes:
+            path.unlink()

@@ -145,6 +145,11 @@ def trouble(failures: int) -> float:
     return float(min(120, 2 ** min(failures, 7)))
 
 
+def reminder(asked: int) -> float:
+    """Seconds until the vendor is asked once more for a link that works: 2, 4, 8 … half an hour."""
+    return float(min(1_800, 2 ** min(asked, 11)))
+
+
 def deadline_s(mode: str, *, off_peak: bool) -> float | None:
     """How long to follow; None: as long as it takes."""
     return None if off_peak else DEADLINE_S.get(mode, 24 * _HOURS)

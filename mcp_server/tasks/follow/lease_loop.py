@@ -5,14 +5,31 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from mcp_server.errors import KlingError
 from mcp_server.tasks.dispatcher import Dispatcher
-from mcp_server.tasks.follow.waiters import WATCH_S, Waiters
+from mcp_server.tasks.follow.waiters import Waiters, set_within
 from mcp_server.tasks.runtime import TaskRuntime
 from mcp_server.tasks.store.heartbeat import HEARTBEAT_S
 
 _log = logging.getLogger("kling_video.tasks")
+
+
+class LeaseHolder(Protocol):
+    """Whoever has leases of another kind than tasks, which live by the same heartbeat."""
+
+    def __len__(self) -> int:
+        """How many leases of this process it works under."""
+        ...
+
+    async def take_over(self) -> None:
+        """Go on with what nobody living works on."""
+        ...
+
+    async def let_go(self) -> None:
+        """Stop whatever this process has no lease of any more."""
+        ...
 
 
 @dataclass
@@ -23,6 +40,9 @@ class LeaseLoop:
     waiters: Waiters
     dispatcher: Dispatcher
     loops: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]], init=False)
+    others: list[LeaseHolder] = field(default_factory=list[LeaseHolder], init=False)
+    _moved: frozenset[str] | None = field(default=frozenset(), init=False)
+    """Tasks that other processes changed since the last beat; None: any may have been."""
     _void: set[str] = field(default_factory=set[str], init=False)
     """Tasks this process has the lease of and does not work on, to be given back."""
 
@@ -42,42 +62,56 @@ class LeaseLoop:
 
     async def run(self) -> None:
         """Heartbeat and take over, every second, until this is cancelled; no error ends it."""
-        clock = self.runtime.clock
+        clock, ownership = self.runtime.clock, self.runtime.store.ownership
         last = -HEARTBEAT_S
         while True:
+            self.waiters.came.clear()
             try:
                 due = clock.monotonic() - last >= HEARTBEAT_S
-                moved = await self.waiters.check() if self.waiters or due else False
+                if self.waiters or due:
+                    self._note(await self.waiters.check())
                 if clock.monotonic() - last >= HEARTBEAT_S:
                     last = clock.monotonic()
-                    await self._heartbeat(moved=moved)
+                    await self._heartbeat()
+                elif ownership.woken.is_set():
+                    await self.take_over()
             except KlingError as error:
                 _log.warning("The record cannot be used now: %s", error.what)
             except Exception:
                 # A defect of ours: a process that did nothing more would be taken for dead, and its clips with it.
                 _log.exception("A round of the lease loop failed")
-            await clock.sleep(WATCH_S if len(self.waiters) else HEARTBEAT_S)
+            seconds = self.waiters.watch_s or HEARTBEAT_S
+            await set_within(ownership.woken, seconds, clock.sleep, self.waiters.came)
 
     async def take_over(self) -> None:
         """Go on with what nobody living works on."""
-        leases = await self.runtime.store.take_over()
+        ownership = self.runtime.store.ownership
+        ownership.woken.clear()
+        leases = await ownership.take_over()
         for lease in leases:
             _log.info("Task %s (%s) is looked after here now", lease.task.id, lease.task.state)
         # Orders being sent under a lease that is void by now; once that has noticed, the next round takes them up.
         self._void |= {lease.task.id for lease in leases if lease.task.id in self.dispatcher.submitting}
         await self.dispatcher.go_on(lease for lease in leases if lease.task.id not in self._void)
         if self._void:
-            await self.runtime.store.release(self._void)
+            await ownership.release(self._void)
             self._void.clear()
+        for other in self.others:
+            await other.take_over()
 
-    async def _heartbeat(self, *, moved: bool) -> None:
-        scheduler = self.dispatcher.scheduler
-        if len(scheduler) or len(self.dispatcher.submitting):
-            if not await self.runtime.store.heartbeat():
+    def _note(self, moved: frozenset[str] | None) -> None:
+        self._moved = None if moved is None or self._moved is None else self._moved | moved
+
+    async def _heartbeat(self) -> None:
+        scheduler, ownership = self.dispatcher.scheduler, self.runtime.store.ownership
+        moved, self._moved = self._moved, frozenset()
+        if len(scheduler) or len(self.dispatcher.submitting) or any(map(len, self.others)):
+            if not await ownership.heartbeat():
                 # We slept so long that others took our tasks; what is still ours comes back with the next take-over.
                 scheduler.clear()
-            elif moved:
-                leased = await self.runtime.store.leased()
-                for task_id in scheduler.ids() - leased:
+                for other in self.others:
+                    await other.let_go()
+            elif doubtful := (scheduler.ids() if moved is None else scheduler.ids() & moved):
+                for task_id in await ownership.lost(doubtful):
                     scheduler.drop(task_id)
         await self.take_over()

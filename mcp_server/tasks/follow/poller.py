@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Unpack
 
 from mcp_server.domain.catalog import Provider
-from mcp_server.domain.task import Artifact, Job, JobReport, Task
+from mcp_server.domain.task import Job, JobReport
 from mcp_server.errors import KlingError, LocalError, ProviderError
 from mcp_server.tasks.download.files import NotAVideoError
 from mcp_server.tasks.download.links import LinkRefusedError
-from mcp_server.tasks.download.saver import LinkExpiredError, Saver
+from mcp_server.tasks.download.saver import IncompleteClipError, LinkExpiredError
 from mcp_server.tasks.follow import failures, intervals
+from mcp_server.tasks.follow.fetch import ClipFetch
+from mcp_server.tasks.follow.notes import lasting, more
 from mcp_server.tasks.follow.pace import PollPacing
-from mcp_server.tasks.follow.scheduler import SAVING, Followed, Streak
+from mcp_server.tasks.follow.scheduler import Followed, Streak, lane_of
 from mcp_server.tasks.runtime import TaskRuntime
-from mcp_server.tasks.settlement import counted, settled, unmade
+from mcp_server.tasks.settlement import counted, disbelieved, settled, unmade
 from mcp_server.tasks.store.base import Changes, LeaseLostError
 
 _log = logging.getLogger("kling_video.tasks")
@@ -35,6 +36,7 @@ LATER_AT_MOST_S = 300.0
 LATE_GRACE_S = 3_600.0
 """A deadline is only believed after this much watching of our own: the wall clock may have been set."""
 FRESH_LINKS = 6
+"""How often the sandbox is asked for another link; a real vendor is asked as long as it may keep the paid clip."""
 
 
 class NamelessClipError(KlingError):
@@ -49,9 +51,7 @@ class Poller:
 
     runtime: TaskRuntime
     pacing: PollPacing
-    saver: Saver
-    examine: Callable[[Task, Artifact], Awaitable[Artifact]] | None = None
-    """Looks into a saved file before the task is called done; must not raise."""
+    fetch: ClipFetch
 
     async def step(self, followed: Followed) -> float | None:
         """One poll, or one try to save: seconds until the next step; None when there is nothing more to do."""
@@ -138,7 +138,8 @@ class Poller:
             await self._overdue(followed, limit, report.status)
             return None
         state = task.state if report.state == "unknown" or task.state == "saving" else report.state
-        note = f"{task.provider} says {report.status!r}, a word nobody documented" if report.state == "unknown" else ""
+        odd = f"{task.provider} says {report.status!r}, a word nobody documented" if report.state == "unknown" else ""
+        note = odd or lasting(task)
         shown = (state, report.status, report.progress, report.queue_position, note)
         if shown != (task.state, task.status, task.progress, task.queue_position, task.note):
             await self._note(
@@ -172,49 +173,58 @@ class Poller:
             expires_at=None if life is None else (task.ready_at or now) + life * 86_400,
             settlement=settlement,
             reserved_usd=counted(task, settlement),
-            note=f"The vendor made {len(others)} more: {', '.join(others)}" if others else "",
+            note=" ".join(filter(None, (disbelieved(task, report.charged), more(others)))) or lasting(task),
         )
         self.runtime.failpoint("follow.recorded")
-        followed.lane = SAVING
+        followed.lane = lane_of(followed.task)
         return 0.0
 
     async def _save(self, followed: Followed) -> float | None:
         if followed.saved is None:
             try:
-                followed.saved = await self._fetched(followed)
+                followed.saved = await self.fetch.clip(followed)
             except (LinkExpiredError, LinkRefusedError, NotAVideoError) as error:
                 return await self._fresh_link(followed, error)
+            except IncompleteClipError as error:
+                return await self._incomplete(followed, error)
         task = followed.task
-        await self.saver.tidy(task)
+        await self.fetch.saver.tidy(task)
         await self._note(
             followed,
             f"saved {followed.saved.path}",
             state="succeeded",
             artifact=followed.saved,
-            note=task.note if task.note.startswith("The vendor made") else "",
+            note=lasting(task),
         )
         self.runtime.failpoint("save.settled")
         return None
 
-    async def _fetched(self, followed: Followed) -> Artifact:
-        task = followed.task
-        artifact = await self.saver.save(followed.lease, await self.runtime.account_of(task))
-        return artifact if self.examine is None else await self.examine(task, artifact)
+    async def _incomplete(self, followed: Followed, error: IncompleteClipError) -> float | None:
+        """Fetch it again; the same bytes for long enough are all there is, and are kept with what is wrong."""
+        self.fetch.came_incomplete(followed, error)
+        return await self._trouble(followed, error)
 
     async def _fresh_link(self, followed: Followed, error: KlingError) -> float | None:
         """Ask the vendor for the link again, which may have expired or may not be filled yet; at last say so."""
-        if followed.asked_again < FRESH_LINKS:
+        over = followed.asked_again >= FRESH_LINKS if followed.task.simulated else self._too_late(followed)
+        if not over:
             followed.asked_again += 1
             after_s = await self._poll(followed)
-            return None if after_s is None else max(after_s, intervals.trouble(followed.asked_again))
+            if after_s is None:
+                return None
+            if followed.asked_again > 1 and followed.task.note != error.story:
+                await self._note(followed, money=False, note=error.story)
+            return max(after_s, intervals.reminder(followed.asked_again))
+        return await self._unfetchable(followed, error)
+
+    async def _unfetchable(self, followed: Followed, error: KlingError) -> None:
         await self._note(
             followed,
             "the clip cannot be fetched",
             state="failed",
             error=failures.unfetchable(error, expired=isinstance(error, LinkExpiredError)),
         )
-        await self.saver.tidy(followed.task)
-        return None
+        await self.fetch.saver.tidy(followed.task)
 
     async def _trouble(self, followed: Followed, error: KlingError) -> float | None:
         """Something is in the way: the task stays what it is, and says why it does not move."""
@@ -226,8 +236,7 @@ class Poller:
         if await self._ended_bare(followed, error):
             return None
         if followed.task.state == "saving" and self._too_late(followed):
-            followed.asked_again = FRESH_LINKS
-            return await self._fresh_link(followed, error)
+            return await self._unfetchable(followed, error)
         if followed.failures >= 2 or isinstance(error, LocalError):
             note = error.story
             if note != followed.task.note:
@@ -281,7 +290,7 @@ class Poller:
         return True
 
     def _long(self, streak: Streak, patience: float) -> bool:
-        return streak.polls >= FORGOTTEN_POLLS and self.runtime.clock.monotonic() - streak.since >= patience
+        return streak.lasted(self.runtime.clock.monotonic(), patience, FORGOTTEN_POLLS)
 
     async def _overdue(self, followed: Followed, limit: float, word: str) -> None:
         await self._note(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import logging
 import random
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
@@ -17,8 +18,13 @@ from mcp_server.tasks.store.base import Lease
 Step = Callable[["Followed"], Awaitable[float | None]]
 """One poll or one try to save: seconds until the next, or None when there is nothing more to do."""
 
-SAVING = "saving"
-SAVES_AT_ONCE = 8
+_log = logging.getLogger("kling_video.tasks")
+LATER_S = 60.0
+"""After a defect of ours in one task's step."""
+SAVING = "saving:"
+"""What the lanes of saving begin with: each vendor has one, so that slow links of one hold up nobody else's clips."""
+SAVES_AT_ONCE = 4
+"""Of one vendor; each takes a thread and a few megabytes."""
 
 
 @dataclass(slots=True)
@@ -35,6 +41,10 @@ class Streak:
             self.since = now
         self.polls += 1
 
+    def lasted(self, now: float, seconds: float, polls: int) -> bool:
+        """Whether it went on for so long, and at so many polls."""
+        return self.polls >= polls and now - self.since >= seconds
+
     def ends(self) -> None:
         """Begin anew: a poll ended otherwise."""
         self.polls = 0
@@ -48,12 +58,17 @@ class Followed:
     number: int
     """Of the lease under which this process follows it."""
     lane: str
-    """Tasks of one lane share its turns: a provider's, or the disk's."""
+    """Tasks of one lane share its turns: those of a provider's API, or of its files."""
     task: Task
     since: float
     """Monotonic time at which this process began."""
     failures: int = 0
     asked_again: int = 0
+    fetched_again: bool = False
+    """Whether a file that could not be played was fetched once more."""
+    incomplete: Streak = field(default_factory=Streak)
+    """Fetches in a row that gave the same bytes, which break off."""
+    incomplete_sha256: str = ""
     missing: Streak = field(default_factory=Streak)
     """Polls at which the vendor did not know the job."""
     bare: Streak = field(default_factory=Streak)
@@ -148,8 +163,16 @@ class Scheduler:
                 return due - now
             heapq.heappop(self._heap)
             if not stale:
-                self._begin(followed, step)
+                self._begun(followed, step)
         return None
+
+    def _begun(self, followed: Followed, step: Step) -> None:
+        """Begin it; where that fails, it alone comes later."""
+        try:
+            self._begin(followed, step)
+        except Exception:
+            _log.exception("Task %s could not be looked at", followed.id)
+            self._put(followed, LATER_S)
 
     async def settle(self) -> None:
         """Wait for what is under way."""
@@ -162,7 +185,7 @@ class Scheduler:
             each.cancel()
 
     def _turns(self, followed: Followed) -> int:
-        return SAVES_AT_ONCE if followed.lane == SAVING else self.runtime.provider(followed.task).concurrency
+        return SAVES_AT_ONCE if followed.lane.startswith(SAVING) else self.runtime.provider(followed.task).concurrency
 
     def _put(self, followed: Followed, after_s: float) -> None:
         self._count += 1
@@ -181,12 +204,19 @@ class Scheduler:
         self._running.add(worker)
         worker.add_done_callback(self._running.discard)
 
+    async def _stepped(self, followed: Followed, step: Step) -> float | None:
+        try:
+            return await step(followed)
+        except Exception:
+            _log.exception("Task %s: a step failed", followed.id)
+            return LATER_S
+
     async def _work(self, lane: _Lane, followed: Followed, step: Step) -> None:
         try:
             current: Followed | None = followed
             while current is not None:
                 if not current.gone:
-                    after_s = await step(current)
+                    after_s = await self._stepped(current, step)
                     if after_s is None:
                         if self._all.get(current.id) is current:
                             self.drop(current.id)
@@ -199,4 +229,4 @@ class Scheduler:
 
 def lane_of(task: Task) -> str:
     """Whose turns a step of this task takes."""
-    return SAVING if task.state == "saving" else f"{task.provider}:{task.simulated}"
+    return f"{SAVING if task.state == 'saving' else ''}{task.provider}:{task.simulated}"

@@ -10,21 +10,27 @@ from typing import Any
 from mcp_server.domain.task import Task
 from mcp_server.tasks.runtime import TaskRuntime
 
-WATCH_S = 0.2
-"""How often the store is asked whether another process wrote: one number, no query."""
+WATCH_S = 0.04
+"""How often the store is asked whether another process wrote, while somebody waits: one number, no query."""
+WATCH_MOST_S = 0.2
+"""The same where so many wait that waking them all costs more than the question."""
+_FEW = 20
 
 
-async def set_within(event: asyncio.Event, seconds: float | None, sleep: Callable[[float], Awaitable[None]]) -> None:
-    """Return when the event is set or the time is up."""
-    if event.is_set():
+async def set_within(
+    event: asyncio.Event, seconds: float | None, sleep: Callable[[float], Awaitable[None]], *others: asyncio.Event
+) -> None:
+    """Return when the event, or one of the others, is set or the time is up."""
+    events = (event, *others)
+    if any(each.is_set() for each in events):
         return
-    both: list[asyncio.Future[Any]] = [asyncio.ensure_future(event.wait())]
+    waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(each.wait()) for each in events]
     if seconds is not None:
-        both.append(asyncio.ensure_future(sleep(seconds)))
+        waits.append(asyncio.ensure_future(sleep(seconds)))
     try:
-        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for each in both:
+        for each in waits:
             each.cancel()
 
 
@@ -33,8 +39,9 @@ class Waiters:
     """Who waits for which tasks; an event is set when one of them changes, in whichever process."""
 
     runtime: TaskRuntime
+    came: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    """Set when somebody began to wait; whoever looks after them clears it."""
     _by_task: dict[str, set[asyncio.Event]] = field(default_factory=dict[str, set[asyncio.Event]], init=False)
-    _version: int = field(default=-2, init=False)
 
     def __post_init__(self) -> None:
         self.runtime.listeners.append(self._tell)
@@ -42,12 +49,22 @@ class Waiters:
     def __len__(self) -> int:
         return len(self._by_task)
 
+    @property
+    def watch_s(self) -> float | None:
+        """Seconds until the next check; None while nobody waits."""
+        return min(WATCH_MOST_S, WATCH_S * (1 + len(self) // _FEW)) if len(self) else None
+
     def join(self, ids: Iterable[str]) -> asyncio.Event:
         """An event that is set whenever one of these tasks changes."""
         event = asyncio.Event()
+        self.follow(ids, event)
+        return event
+
+    def follow(self, ids: Iterable[str], event: asyncio.Event) -> None:
+        """Let the event of `join`, or one of the caller's own, be set for these, too."""
         for task_id in ids:
             self._by_task.setdefault(task_id, set()).add(event)
-        return event
+        self.came.set()
 
     def leave(self, ids: Iterable[str], event: asyncio.Event) -> None:
         """Forget the event that `join` gave for these tasks."""
@@ -57,17 +74,19 @@ class Waiters:
             if not events:
                 self._by_task.pop(task_id, None)
 
-    def _tell(self, task: Task) -> None:
-        for event in self._by_task.get(task.id, ()):
+    def wake(self, record_id: str) -> None:
+        """Whatever has this id changed in this process."""
+        for event in self._by_task.get(record_id, ()):
             event.set()
 
-    async def check(self) -> bool:
-        """Wake everybody if another process wrote since the last check; whether it did."""
-        version = await self.runtime.store.version()
-        moved = version != self._version
-        self._version = version
-        if moved:
-            for events in self._by_task.values():
+    def _tell(self, task: Task) -> None:
+        self.wake(task.id)
+
+    async def check(self) -> frozenset[str] | None:
+        """Wake those whose tasks other processes changed since the last check; which those were, None for any."""
+        moved = await self.runtime.store.ownership.moved()
+        for task_id, events in self._by_task.items():
+            if moved is None or task_id in moved:
                 for event in events:
                     event.set()
         return moved

@@ -1,14 +1,13 @@
-"""What is checked before a new row is made: the caller's key, the day's budget, an order just like it."""
+"""What is checked before a new row is made: the caller's key, the day's budget, an order just like it. No SQL."""
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator
+from collections.abc import Sequence
 from decimal import Decimal
 
 from mcp_server.domain.task import Task
 from mcp_server.errors import BudgetError, KeyConflictError
-from mcp_server.tasks.store.base import Budget, NewTask
+from mcp_server.tasks.store.base import Budget, Lease, NewTask
 
 TWIN_S = 20.0
 """Two equal orders this close together are worth a word: an agent that repeats itself pays twice."""
@@ -38,42 +37,43 @@ def rehearsed(task: Task) -> KeyConflictError:
     )
 
 
-def reserve(db: sqlite3.Connection, new: NewTask, budget: Budget, day: str) -> Decimal:
-    """What this purchase takes from the day's budget; BudgetError when it does not fit."""
-    if new.simulated:
-        return Decimal(0)
-    if budget.daily_usd is None:
-        return new.reserve_usd or Decimal(0)
-    if new.reserve_usd is None:
-        if new.allow_unknown_price:
-            return Decimal(0)
+def standing(rows: Sequence[tuple[Task, int]], order: Sequence[NewTask]) -> list[Lease]:
+    """The tasks that the keys of this order already stand for; KeyConflictError when they are another's, or not all."""
+    asked = {new.idempotency_key: new for new in order}
+    by_key = {task.idempotency_key: (same_order(task, asked[task.idempotency_key]), number) for task, number in rows}
+    if len(by_key) != len(order):
+        raise KeyConflictError(
+            f"The idempotency key {order[0].idempotency_key!r} already stands for a part of another request",
+            next_step="Use a new key for a new clip",
+            details={"task_id": rows[0][0].id},
+        )
+    return [Lease(*by_key[new.idempotency_key]) for new in order]
+
+
+def price_known(budget: Budget, owner: str, *, allow_unknown: bool) -> None:
+    """Nothing, or BudgetError where a limit is set that a price nobody knows could pass unseen."""
+    limit = budget.of(owner) if budget.daily_usd is None else budget.daily_usd
+    if limit is not None and not allow_unknown:
         raise BudgetError(
             "A daily budget is set and nobody publishes this price",
             next_step="Choose an offer with a known price, or allow the unknown price explicitly",
-            details={"daily_budget_usd": str(budget.daily_usd)},
+            details={"daily_budget_usd": str(limit)},
         )
-    rows = db.execute("SELECT reserved_usd FROM tasks WHERE day = ? AND reserved_usd != '0'", [day])
-    used = sum((Decimal(row["reserved_usd"]) for row in rows), Decimal(0))
-    if used + new.reserve_usd > budget.daily_usd:
-        raise BudgetError(
-            f"This would pass the daily budget: {used} of {budget.daily_usd} USD are spent or reserved, "
-            f"this costs {new.reserve_usd}",
-            next_step="Raise KLING_DAILY_BUDGET_USD, choose a cheaper offer, or wait for tomorrow (UTC)",
-            details={"daily_budget_usd": str(budget.daily_usd), "used_usd": str(used)},
-        )
-    return new.reserve_usd
 
 
-def twins(db: sqlite3.Connection, new: NewTask, now: float) -> Iterator[str]:
-    """A warning when the same was ordered a moment ago."""
-    if new.idempotency_key is not None or new.simulated:
-        return
-    row = db.execute(
-        "SELECT id, created_at FROM tasks WHERE request_digest = ? AND owner = ? AND created_at > ? "
-        "AND simulated = 0 AND state NOT IN ('failed', 'cancelled') "
-        "ORDER BY created_at DESC LIMIT 1",
-        [new.request_digest, new.owner, now - TWIN_S],
-    ).fetchone()
-    if row is not None:
-        ago = max(0, round(now - row["created_at"]))
-        yield f"The same was ordered {ago} s ago as {row['id']}; both are paid. An idempotency_key prevents this"
+def passes(used: Decimal, together: Decimal, limit: Decimal, owner: str | None = None) -> BudgetError:
+    """The refusal of an order that does not fit the day any more; of its owner's own day where one is named."""
+    whose = "the daily budget" if owner is None else "your daily budget here"
+    return BudgetError(
+        f"This would pass {whose}: {used} of {limit} USD are spent or reserved, this costs {together}",
+        next_step="Raise KLING_DAILY_BUDGET_USD, choose a cheaper offer, or wait for tomorrow (UTC)"
+        if owner is None
+        else "Choose a cheaper offer, wait for tomorrow (UTC), or ask whoever keeps this server for more",
+        details={"daily_budget_usd": str(limit), "used_usd": str(used)},
+    )
+
+
+def twin_told(task_id: str, created_at: float, now: float) -> str:
+    """The warning that the same was ordered a moment ago."""
+    ago = max(0, round(now - created_at))
+    return f"The same was ordered {ago} s ago as {task_id}; both are paid. An idempotency_key prevents this"

@@ -1,4 +1,4 @@
-"""The task store's promises: what every place in which purchases are written down must keep.
+"""The promises of every place in which purchases are written down (`TaskStore`) and of who works on them (`Ownership`).
 
 A `TaskStore` promises: one row per purchase, every change of state is one transaction with a line of history, an
 illegal move is refused, and only the process that has a task's lease may change it. It proves itself with the number
@@ -8,8 +8,9 @@ database can stand here without the rest noticing.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -21,10 +22,10 @@ from mcp_server.providers.base import HttpCall
 _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
-def new_id(now: float) -> str:
-    """A task id: sorts by day, 60 random bits, safe in a file name, a URL and a header."""
+def new_id(now: float, kind: Literal["kv", "kf"] = "kv") -> str:
+    """A task's id, or a film's: sorts by day, 60 random bits, safe in a file name, a URL and a header."""
     day = datetime.fromtimestamp(now, UTC).strftime("%y%m%d")
-    return f"kv-{day}-{''.join(secrets.choice(_LETTERS) for _ in range(12))}"
+    return f"{kind}-{day}-{''.join(secrets.choice(_LETTERS) for _ in range(12))}"
 
 
 def day_of(now: float) -> str:
@@ -68,9 +69,15 @@ class NewTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """What may be spent in one day (UTC); None is no limit."""
+    """What may be spent in one day (UTC), by everybody together and by each owner; None is no limit."""
 
     daily_usd: Decimal | None = None
+    owners: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
+    """By owner; `*` is everybody who is not named."""
+
+    def of(self, owner: str) -> Decimal | None:
+        """The owner's own limit; whoever uses the machine itself (no owner) has none but the house's."""
+        return self.owners.get(owner, self.owners.get("*")) if owner else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +117,7 @@ class Changes(TypedDict, total=False):
     stopped_following: bool
     attempts: int
     output_dir: str
+    by_hand: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +133,11 @@ class Filter:
     """The caller's idempotency key."""
     job_id: str | None = None
     """The vendor's id."""
+    ending: str | None = None
+    """What the task's own id ends with."""
     since: float | None = None
+    before: str | None = None
+    """Only older ones than this task: the last one of a list that is gone on with."""
     owner: str | None = None
     limit: int = 20
 
@@ -149,8 +161,20 @@ class Spent:
 class TaskStore(Protocol):
     """Where tasks are written down, for every process that shares it."""
 
+    @property
+    def ownership(self) -> Ownership:
+        """Who works on which task, as far as this process has a part in it."""
+        ...
+
     async def create(self, new: NewTask, budget: Budget) -> tuple[Lease, bool]:
-        """The new row, leased to this process, durable; or the row that already has this key (then False)."""
+        """The new row, leased as `ownership` says; or the row that already has this key (then False).
+
+        It outlives this process, and is durable before `sending` says that the paid call may leave.
+        """
+        ...
+
+    async def create_all(self, order: Sequence[NewTask], budget: Budget) -> tuple[list[Lease], bool]:
+        """The same for several purchases of one order: every row in one transaction, or none."""
         ...
 
     async def get(self, task_id: str, owner: str | None = None) -> Task:
@@ -172,7 +196,10 @@ class TaskStore(Protocol):
     async def change(
         self, lease: Lease, what: str = "", *, money: bool = False, **changes: Unpack[Changes]
     ) -> Task | None:
-        """What happened, by who has the lease; None when that is not this process any more."""
+        """What happened, by who has the lease; None when that is not this process any more.
+
+        It outlives this process at once; with `money` it outlives a power cut, too, a few hundredths of a second later.
+        """
         ...
 
     async def still_leased(self, lease: Lease) -> bool:
@@ -184,7 +211,7 @@ class TaskStore(Protocol):
     ) -> Task | None:
         """What somebody other than the lease's holder decides, durably; None when the task is in no expected state.
 
-        It also ends the lease, so that the next `take_over` sees the decision.
+        It also ends the lease; where the task is to be followed after it, it goes to whoever takes it over next.
         """
         ...
 
@@ -192,24 +219,8 @@ class TaskStore(Protocol):
         """Cancel a purchase whose call has not left; None when it has, or the task is elsewhere."""
         ...
 
-    async def take_over(self) -> list[Lease]:
-        """Unfinished tasks no living process has a lease of; from now on it is ours."""
-        ...
-
-    async def leased(self) -> set[str]:
-        """Ids of the unfinished tasks this process has the lease of."""
-        ...
-
-    async def heartbeat(self) -> bool:
-        """Say that this process lives; False when it had been given up and its tasks are others' now."""
-        ...
-
-    async def release(self, task_ids: Iterable[str] | None = None) -> None:
-        """Give tasks (all of ours by default) to whoever takes them over next."""
-        ...
-
-    async def version(self) -> int:
-        """A number that moves when another process changed anything."""
+    async def stopped(self, why: str) -> None:
+        """Note that this process's scheduler ended by a defect and begins again; `doctor` shows it."""
         ...
 
     async def durations(self, offer_id: str, *, simulated: bool, length: int | None = None) -> list[float]:
@@ -222,4 +233,50 @@ class TaskStore(Protocol):
 
     async def close(self) -> None:
         """Finish what is waiting, then let go of the database."""
+        ...
+
+
+class Ownership(Protocol):
+    """Which process works on which open task: every one has at most one holder, and a dead one's find another."""
+
+    @property
+    def at_once(self) -> bool:
+        """Whether an order is leased to the process that writes it down; else it goes to one that follows tasks."""
+        ...
+
+    @property
+    def woken(self) -> asyncio.Event:
+        """Set when there is something to take over before the next beat."""
+        ...
+
+    async def take_over(self) -> list[Lease]:
+        """Unfinished tasks no living process has a lease of; from now on it is ours."""
+        ...
+
+    async def lost(self, task_ids: Set[str]) -> set[str]:
+        """Those of these tasks that this process has no lease of any more, or that are finished."""
+        ...
+
+    async def moved(self) -> frozenset[str] | None:
+        """Tasks that other processes changed since this was last asked; None where any may have been."""
+        ...
+
+    async def heartbeat(self) -> bool:
+        """Say that this process lives; False when it had been given up and its tasks are others' now."""
+        ...
+
+    async def set_aside(self, lease: Lease, why: str) -> None:
+        """Leave the task to another process, with a note: this one cannot work on it and does not take it again."""
+        ...
+
+    def told(self, task: Task) -> None:
+        """Hear of every state this process records: what is over needs no holder."""
+        ...
+
+    async def leave(self, keep: Set[str]) -> None:
+        """Take nothing more, and give back all but `keep`: orders whose answers are still waited for."""
+        ...
+
+    async def release(self, task_ids: Iterable[str] | None = None) -> None:
+        """Give tasks (all of ours by default) to whoever takes them over next."""
         ...

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
-from dataclasses import replace
-from typing import Any, cast
+from collections.abc import Iterable, Iterator
 
-from mcp_server.domain.task import FINISHED, MOVES, Task
-from mcp_server.tasks.store.base import Changes, Lease
-from mcp_server.tasks.store.schema import UPDATE, changing, task_from
+from mcp_server.domain.task import Task
+from mcp_server.tasks.store import budgets
+from mcp_server.tasks.store.admission import TWIN_S, twin_told
+from mcp_server.tasks.store.base import Changes, Lease, NewTask, day_of
+from mcp_server.tasks.store.moves import changed, told
+from mcp_server.tasks.store.schema import UPDATE, Row, UnreadableRowError, changing, task_from
 
-
-class IllegalMoveError(Exception):
-    """A change of state that DESIGN does not know: a defect of this program."""
+_log = logging.getLogger("kling_video.tasks")
+_TOLD: set[str] = set()
+"""Rows whose trouble stands in this process's log."""
 
 
 def read_task(db: sqlite3.Connection, task_id: str) -> Task | None:
@@ -29,33 +32,56 @@ def leased_by(db: sqlite3.Connection, lease: Lease, process: str) -> Task | None
     return None if row is None else task_from(row)
 
 
+def twins(db: sqlite3.Connection, new: NewTask, now: float) -> Iterator[str]:
+    """A warning when the same was ordered a moment ago."""
+    if new.idempotency_key is not None or new.simulated:
+        return
+    row = db.execute(
+        "SELECT id, created_at FROM tasks WHERE request_digest = ? AND owner = ? AND created_at > ? "
+        "AND simulated = 0 AND state NOT IN ('failed', 'cancelled') AND typeof(created_at) = 'real' "
+        "ORDER BY created_at DESC LIMIT 1",
+        [new.request_digest, new.owner, now - TWIN_S],
+    ).fetchone()
+    if row is not None:
+        yield twin_told(row["id"], row["created_at"], now)
+
+
+def readable(rows: Iterable[Row]) -> Iterator[Task]:
+    """The tasks of these rows; one that cannot be read is told in the log and leaves the others alone."""
+    for row in rows:
+        try:
+            yield task_from(row)
+        except UnreadableRowError as error:
+            _tell(error)
+
+
+def _tell(error: UnreadableRowError) -> None:
+    if error.task_id not in _TOLD:
+        _TOLD.add(error.task_id)
+        _log.warning("%s", error.what)
+
+
 def apply(db: sqlite3.Connection, task: Task, changes: Changes, now: float, what: str) -> Task:
-    """The task with these changes, recorded."""
-    changed = replace(task, **cast("dict[str, Any]", changes))
-    save(db, changed, task, now, what)
-    return replace(changed, **_times(changed, now))
+    """The task with these changes, recorded; IllegalMoveError."""
+    after = changed(task, changes, now)
+    save(db, after, task, now, what)
+    return after
 
 
-def save(db: sqlite3.Connection, changed: Task, before: Task, now: float, what: str) -> None:
-    """The changed row, and a line of history when it moved or there is something to say; IllegalMoveError."""
-    moved = changed.state != before.state
-    if moved and changed.state not in MOVES[before.state]:
-        raise IllegalMoveError(f"{before.id}: {before.state} → {changed.state}")
-    changed = replace(changed, **_times(changed, now))
-    db.execute(UPDATE, changing(changed))
-    if changed.output_dir != before.output_dir:
+def save(db: sqlite3.Connection, after: Task, before: Task, now: float, what: str) -> None:
+    """The changed row, and a line of history when it moved or there is something to say."""
+    money_moved = str(after.reserved_usd) != str(before.reserved_usd)
+    counted = budgets.known(db, before.owner, day_of(before.created_at)) if money_moved else {}
+    db.execute(UPDATE, changing(after))
+    budgets.count(db, counted, after.reserved_usd - before.reserved_usd)
+    if after.output_dir != before.output_dir:
         # It stands among what was fixed at the order, where every version of this program looks for it.
         db.execute(
             "UPDATE tasks SET bought = json_set(bought, '$.output_dir', ?) WHERE id = ?",
-            [changed.output_dir, changed.id],
+            [after.output_dir, after.id],
         )
-    if moved or what:
-        note(db, changed, now, what or changed.status)
-
-
-def _times(changed: Task, now: float) -> dict[str, float | None]:
-    finished_at = (changed.finished_at or now) if changed.state in FINISHED else None
-    return {"updated_at": now, "finished_at": finished_at}
+    if line := told(before, after, what):
+        note(db, after, now, line)
 
 
 def note(db: sqlite3.Connection, task: Task, now: float, what: str) -> None:

@@ -9,17 +9,23 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from mcp_server.domain.task import FINISHED, Artifact, LocalMedium, Settlement, Task
+from mcp_server.domain.film import FILM_UNDER_WAY
+from mcp_server.domain.task import FINISHED, STATES, Artifact, LocalMedium, Settlement, Task
+from mcp_server.errors import LocalError
 from mcp_server.providers.base import HttpCall
+from mcp_server.tasks.store import notices
 from mcp_server.tasks.store.base import NewTask, day_of
 
 OPEN: Final = f"state NOT IN ({', '.join(repr(state) for state in sorted(FINISHED))}) AND stopped_following = 0"
 """What some process has to work on. The partial index below and every query must say it in these words."""
+
+DRIVEN: Final = f"state IN ({', '.join(repr(state) for state in sorted(FILM_UNDER_WAY))})"
+"""What some process has to drive. The partial index and every query must say it in these words."""
 
 MIGRATIONS: Final = (
     f"""
@@ -73,6 +79,67 @@ MIGRATIONS: Final = (
     );
     """,
     "ALTER TABLE tasks ADD COLUMN local_media TEXT NOT NULL DEFAULT '[]';",
+    f"""
+    CREATE TABLE films (
+      id TEXT PRIMARY KEY,
+      state TEXT NOT NULL,
+      created_at REAL NOT NULL,
+      updated_at REAL NOT NULL,
+      owner TEXT NOT NULL,
+      title TEXT NOT NULL,
+      digest TEXT NOT NULL,
+      simulated INTEGER NOT NULL,
+      reserved_usd TEXT NOT NULL,
+      finished_at REAL,
+      board TEXT NOT NULL,
+      shots TEXT NOT NULL,
+      became TEXT NOT NULL,
+      holder TEXT,
+      claim INTEGER NOT NULL
+    );
+    CREATE INDEX film_holders ON films (holder) WHERE {DRIVEN};
+    CREATE INDEX film_ages ON films (created_at);
+    CREATE TABLE film_events (
+      id INTEGER PRIMARY KEY,
+      film_id TEXT NOT NULL REFERENCES films (id),
+      at REAL NOT NULL,
+      state TEXT NOT NULL,
+      what TEXT NOT NULL
+    );
+    CREATE INDEX film_history ON film_events (film_id, id);
+    """,
+    # What a day's orders hold back together. Whoever changes an order without counting it takes the row away.
+    """
+    CREATE TABLE budgets (
+      payer TEXT NOT NULL,
+      day TEXT NOT NULL,
+      used_usd TEXT NOT NULL,
+      PRIMARY KEY (payer, day)
+    ) WITHOUT ROWID;
+    CREATE TRIGGER budget_ordered AFTER INSERT ON tasks WHEN NEW.reserved_usd != '0'
+    BEGIN
+      DELETE FROM budgets WHERE day = NEW.day AND payer IN ('house', 'owner:' || NEW.owner);
+    END;
+    CREATE TRIGGER budget_changed AFTER UPDATE OF reserved_usd, day, owner ON tasks
+    WHEN (NEW.reserved_usd, NEW.day, NEW.owner) IS NOT (OLD.reserved_usd, OLD.day, OLD.owner)
+    BEGIN
+      DELETE FROM budgets WHERE day IN (OLD.day, NEW.day)
+        AND payer IN ('house', 'owner:' || OLD.owner, 'owner:' || NEW.owner);
+    END;
+    CREATE TRIGGER budget_removed AFTER DELETE ON tasks WHEN OLD.reserved_usd != '0'
+    BEGIN
+      DELETE FROM budgets WHERE day = OLD.day AND payer IN ('house', 'owner:' || OLD.owner);
+    END;
+    CREATE INDEX film_money ON films (owner) WHERE reserved_usd != '0';
+    """,
+    notices.TABLE,
+    # What is listed is found at once, however long the record: by state and vendor, newest first, and by short name.
+    """
+    CREATE INDEX task_owners ON tasks (owner, created_at);
+    CREATE INDEX task_states ON tasks (owner, state, created_at);
+    CREATE INDEX task_vendors ON tasks (owner, provider, created_at);
+    CREATE INDEX task_endings ON tasks (owner, substr(id, -6));
+    """,
 )
 """Each brings the file one version further (`PRAGMA user_version`); never edited, only added to."""
 
@@ -105,10 +172,11 @@ _BECAME: Final = (
     "settlement",
     "error",
     "note",
+    "by_hand",
 )
 _RETIRED: Final = frozenset({"submit_key", "next_look_at"})
 """What rows of earlier versions say and a Task does not have any more."""
-_COLUMNS: Final = (
+COLUMNS: Final = (
     "id",
     "state",
     "created_at",
@@ -136,7 +204,7 @@ _COLUMNS: Final = (
     "holder",
     "claim",
 )
-_CHANGING: Final = (
+CHANGING: Final = (
     "state",
     "updated_at",
     "reserved_usd",
@@ -147,8 +215,12 @@ _CHANGING: Final = (
     "became",
     "local_media",
 )
-INSERT: Final = f"INSERT INTO tasks ({', '.join(_COLUMNS)}) VALUES ({', '.join(f':{name}' for name in _COLUMNS)})"  # noqa: S608
-UPDATE: Final = f"UPDATE tasks SET {', '.join(f'{name} = :{name}' for name in _CHANGING)} WHERE id = :id"  # noqa: S608
+INSERT: Final = f"INSERT INTO tasks ({', '.join(COLUMNS)}) VALUES ({', '.join(f':{name}' for name in COLUMNS)})"  # noqa: S608
+UPDATE: Final = f"UPDATE tasks SET {', '.join(f'{name} = :{name}' for name in CHANGING)} WHERE id = :id"  # noqa: S608
+
+
+MOVED: Final = 1_000_000
+"""The version of a file whose purchases are in a shared record now: no version of this program opens it."""
 
 
 def migrate(db: sqlite3.Connection) -> None:
@@ -162,13 +234,29 @@ def migrate(db: sqlite3.Connection) -> None:
         if version > len(MIGRATIONS):
             raise NewerFileError(version)
         for step in MIGRATIONS[version:]:
-            for statement in filter(str.strip, step.split(";")):
+            for statement in statements(step):
                 db.execute(statement)
         db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
         db.execute("COMMIT")
     except BaseException:
         db.execute("ROLLBACK")
         raise
+
+
+class Row(Protocol):
+    """A row of the table, whichever database it comes from."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
+
+
+def statements(step: str) -> Iterator[str]:
+    """The single statements of a migration, triggers in one piece."""
+    so_far = ""
+    for part in step.split(";"):
+        so_far += f"{part};"
+        if so_far.strip(" \n;") and sqlite3.complete_statement(so_far):
+            yield so_far
+            so_far = ""
 
 
 class NewerFileError(Exception):
@@ -217,6 +305,7 @@ def _resendable(call: HttpCall) -> dict[str, Any]:
         "params": dict(call.params),
         "headers": dict(call.headers),
         "host": call.host,
+        "signed": call.signed,
         "schema": call.schema,
         "idempotency_key": call.idempotency_key,
     }
@@ -276,8 +365,53 @@ def changing(task: Task) -> dict[str, Any]:
     }
 
 
-def task_from(row: sqlite3.Row) -> Task:
-    """The task a row stands for."""
+class UnreadableRowError(LocalError):
+    """A row that is no task of this version: damaged, or written by a later one."""
+
+    def __init__(self, task_id: str, why: str) -> None:
+        super().__init__(
+            f"Task {task_id} cannot be read from the record: {why}",
+            why="its row was damaged, or a later version of kling-video wrote it",
+            next_step="Update kling-video; `kling-video doctor` lists such tasks, and all others go on",
+            money="unknown",
+        )
+        self.task_id = task_id
+
+
+def task_from(row: Row) -> Task:
+    """The task a row stands for; UnreadableRowError."""
+    try:
+        task = _task(row)
+        _refuse_misshapen(task)
+    except (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+        raise UnreadableRowError(str(row["id"]), f"{type(error).__name__}: {error}"[:200]) from error
+    return task
+
+
+_TIMES: Final = (
+    *("created_at", "updated_at", "sent_at", "accepted_at"),
+    *("ready_at", "took_s", "expires_at", "finished_at"),
+)
+
+
+def _refuse_misshapen(task: Task) -> None:
+    """Nothing, or ValueError where what everybody trusts is of another kind."""
+    if task.state not in STATES:
+        raise ValueError(f"the state {task.state!r}")
+    for name in ("request", "call", "quote", "ordered", "job_links"):
+        if not isinstance(getattr(task, name), dict):
+            raise ValueError(f"`{name}` is no object")
+    for name in _TIMES:
+        if not isinstance(getattr(task, name), float | int | None):
+            raise ValueError(f"`{name}` is no time")
+    for name in ("prompt", "provider", "output_dir", "status", "note", "owner"):
+        if not isinstance(getattr(task, name), str):
+            raise ValueError(f"`{name}` is no text")
+    if not isinstance(task.error, dict | None):
+        raise ValueError("`error` is no object")
+
+
+def _task(row: Row) -> Task:
     bought, became = _read(row["bought"]), _read(row["became"])
     bought["warnings"] = tuple(bought["warnings"])
     bought["quote_amount"] = _decimal(bought["quote_amount"])

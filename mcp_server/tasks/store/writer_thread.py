@@ -1,13 +1,15 @@
-"""One thread that does all SQLite work of a process, and writes down together what comes in together.
+"""One thread that does the SQLite work of a process, and writes down together what comes in together.
 
 A transaction costs one wait for the disk, however many changes are in it: under load the waits are shared,
 alone a change waits for nobody. Every change keeps its own fate (a savepoint): one that is refused takes no other down.
+A look at single rows needs no thread: it costs less than the way there and back.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 import sqlite3
 import threading
@@ -21,15 +23,32 @@ from typing import Any, Literal, TypeVar
 from mcp_server.errors import KlingError, LocalError
 
 T = TypeVar("T")
-Kind = Literal["read", "write", "money"]
-"""`money`: on the disk, past a power cut, before the answer. `write`: past the end of this process."""
+Kind = Literal["read", "write", "soon", "money"]
+"""`money`: on the disk, past a power cut, before the answer. `write`: past the end of this process. `soon`: the same as
+`write` before the answer, and as `money` a moment later, or with the next `money`, whichever comes first."""
+SOON_S = 0.02
+"""That moment: whoever buys one clip after the other never waits for it."""
 
+_NEXT = "Check that the folder KLING_HOME names exists, has room and may be written to"
 TOGETHER = 200
 """Changes in one transaction at most: other processes wait meanwhile."""
 PATIENCE_S = 30.0
 """How long to wait for other processes' transactions before calling it an error."""
 BUSY_MS = 30_000
 """The same for the rare moments in which SQLite waits by itself (opening, recovering)."""
+
+
+class OpeningError(LocalError):
+    """The record could not even be opened: nothing was written in it, and nothing sent."""
+
+    @classmethod
+    def of(cls, error: Exception) -> Exception:
+        """The same in words, where it is the machine's and not a refusal of ours."""
+        if not isinstance(error, (sqlite3.Error, OSError)):
+            return error
+        made = cls(f"The record of tasks cannot be used: {error}", next_step=_NEXT, money="unknown")
+        made.__cause__ = error
+        return made
 
 
 @dataclass
@@ -51,6 +70,11 @@ class WriterThread:
     _waiting: SimpleQueue[_Operation | None] = field(default_factory=SimpleQueue[_Operation | None])
     _thread: threading.Thread | None = None
     _closed: bool = False
+    _reader: sqlite3.Connection | None = None
+    """For looks, once the record is open; it never waits for anybody."""
+    _level: str = ""
+    _sync_by: float | None = None
+    """When what was written as `soon` has to be on the disk."""
 
     async def do(self, work: Callable[[sqlite3.Connection], T], kind: Kind) -> T:
         """Have the work done; cancelling the wait does not cancel the work."""
@@ -65,6 +89,14 @@ class WriterThread:
         done: T = await operation.answer
         return done
 
+    async def look(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """A read of a few rows, found by their keys: here and now where that is possible, else as `do` does it."""
+        if self._reader is not None and not self._closed:
+            # What keeps it from reading now is the thread's to wait for, and to put into words.
+            with contextlib.suppress(sqlite3.Error):
+                return work(self._reader)
+        return await self.do(work, "read")
+
     async def close(self) -> None:
         """Finish what is waiting, then close the connection."""
         self._closed = True
@@ -75,21 +107,78 @@ class WriterThread:
 
     def _run(self) -> None:
         db: sqlite3.Connection | None = None
-        while (operation := self._waiting.get()) is not None:
+        while (operation := self._next(db)) is not None:
             operations, last = self._together(operation)
             try:
-                db = db or self.open()
+                if db is None:
+                    db = self.open()
+                    self._reader = _reader(db)
             except Exception as error:
                 for each in operations:
-                    each.error = error
+                    each.error = OpeningError.of(error)
             else:
                 for reading, some in groupby(operations, key=lambda each: each.kind == "read"):
-                    (_read if reading else _write)(db, list(some))
+                    work = _read if reading else self._write
+                    work(db, list(some))
             _hand_back(operations)
             if last:
                 break
+        if self._reader is not None:
+            self._reader.close()
         if db is not None:
+            self._sync(db)
             db.close()
+
+    def _next(self, db: sqlite3.Connection | None) -> _Operation | None:
+        """What comes next, None at the end; while nothing comes, what has to be on the disk soon gets there."""
+        if db is not None and self._sync_by is not None:
+            with contextlib.suppress(Empty):
+                if (left := self._sync_by - time.monotonic()) > 0:
+                    return self._waiting.get(timeout=left)
+            self._sync(db)
+        return self._waiting.get()
+
+    def _sync(self, db: sqlite3.Connection) -> None:
+        """Wait for the disk to have what stands in the write-ahead log."""
+        if self._sync_by is None:
+            return
+        self._sync_by = None
+        # The locks are on the other two files: this one may be opened and closed by anybody. Where it cannot be
+        # waited for, the next `money` is.
+        with contextlib.suppress(OSError, sqlite3.Error):
+            log = os.open(f"{db.execute('PRAGMA database_list').fetchone()[2]}-wal", os.O_RDWR)
+            try:
+                os.fsync(log)
+            finally:
+                os.close(log)
+
+    def _write(self, db: sqlite3.Connection, operations: list[_Operation]) -> None:
+        kinds = {operation.kind for operation in operations}
+        try:
+            self._wait_for_disk(db, "FULL" if "money" in kinds else "NORMAL")
+            begin(db)
+            if len(operations) > 1:
+                _each_in_turn(db, operations)
+            else:
+                _alone(db, operations[0])
+            if db.in_transaction:
+                db.execute("COMMIT")
+        except sqlite3.Error as error:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            for operation in operations:
+                operation.error = operation.error or error
+        else:
+            if "money" in kinds:
+                self._sync_by = None
+            elif "soon" in kinds and self._sync_by is None:
+                self._sync_by = time.monotonic() + SOON_S
+
+    def _wait_for_disk(self, db: sqlite3.Connection, level: str) -> None:
+        # FULL waits for the disk at commit, NORMAL at the next checkpoint (sqlite.org/pragma.html#pragma_synchronous).
+        if level != self._level:
+            db.execute(f"PRAGMA synchronous = {level}")
+            self._level = level
 
     def _together(self, first: _Operation) -> tuple[list[_Operation], bool]:
         operations = [first]
@@ -110,26 +199,36 @@ def _read(db: sqlite3.Connection, operations: list[_Operation]) -> None:
             operation.error = error
 
 
-def _write(db: sqlite3.Connection, operations: list[_Operation]) -> None:
-    # FULL waits for the disk at commit, NORMAL at the next checkpoint (sqlite.org/pragma.html#pragma_synchronous).
-    level = "FULL" if any(operation.kind == "money" for operation in operations) else "NORMAL"
+def _alone(db: sqlite3.Connection, operation: _Operation) -> None:
     try:
-        db.execute(f"PRAGMA synchronous = {level}")
-        begin(db)
-        for operation in operations:
-            db.execute("SAVEPOINT operation")
-            try:
-                operation.value = operation.work(db)
-            except Exception as error:
-                operation.error = error
-                db.execute("ROLLBACK TO operation")
-            db.execute("RELEASE operation")
-        db.execute("COMMIT")
-    except sqlite3.Error as error:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        for operation in operations:
-            operation.error = operation.error or error
+        operation.value = operation.work(db)
+    except Exception as error:
+        operation.error = error
+        db.execute("ROLLBACK")
+
+
+def _each_in_turn(db: sqlite3.Connection, operations: list[_Operation]) -> None:
+    for operation in operations:
+        db.execute("SAVEPOINT operation")
+        try:
+            operation.value = operation.work(db)
+        except Exception as error:
+            operation.error = error
+            db.execute("ROLLBACK TO operation")
+        db.execute("RELEASE operation")
+
+
+def _reader(db: sqlite3.Connection) -> sqlite3.Connection | None:
+    """A second connection to the same file, which changes nothing; None where one cannot be had."""
+    try:
+        made = sqlite3.connect(
+            db.execute("PRAGMA database_list").fetchone()[2], timeout=0, isolation_level=None, check_same_thread=False
+        )
+        made.row_factory = sqlite3.Row
+        made.execute("PRAGMA query_only = ON")
+    except sqlite3.Error:
+        return None
+    return made
 
 
 def begin(db: sqlite3.Connection) -> None:
@@ -181,7 +280,7 @@ def _in_words(error: BaseException) -> BaseException:
         return error
     wrapped = LocalError(
         f"The record of tasks cannot be used: {error}",
-        next_step="Check that the folder KLING_HOME names exists, has room and may be written to",
+        next_step=_NEXT,
         money="unknown",
     )
     wrapped.__cause__ = error

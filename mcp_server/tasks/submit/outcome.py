@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 from mcp_server.domain.task import Job, Task
 from mcp_server.errors import KlingError, NotSignedInError, ProviderError, UncertainError
 from mcp_server.providers.base import HttpCall
-from mcp_server.providers.transport import LostAnswerError, UnreachableError
+from mcp_server.providers.transport import LATER_S, LostAnswerError, UnreachableError
 
 LATER_TRIES: Final = 6
 LATER_LIMIT_S: Final = 600.0
@@ -113,7 +113,7 @@ def hand_over_again_s(error: KlingError, tries: int) -> float | None:
     pause = 2.0 * 2 ** (tries - 1)
     if isinstance(error, ProviderError):
         status = error.http_status or 0
-        return max(pause, error.retry_after_s or 0.0) if status in {408, 429} or status >= 500 else None
+        return max(pause, min(error.retry_after_s or 0.0, LATER_S)) if status in {408, 429} or status >= 500 else None
     return pause if isinstance(error, (UnreachableError, LostAnswerError)) else None
 
 
@@ -128,6 +128,7 @@ def call_of(task: Task) -> HttpCall:
         headers=facts["headers"],
         host=facts["host"],
         schema=facts["schema"],
+        signed=facts.get("signed", False),  # not in what was recorded before there was such a thing
         paid=True,
         idempotency_key=facts["idempotency_key"],
     )
@@ -138,14 +139,14 @@ def refusal_told(error: KlingError) -> Mapping[str, Any]:
     return {**error.as_dict(), "money": "not_spent"}
 
 
-def doubt_told(error: KlingError, name: str) -> Mapping[str, Any]:
-    """The error of a task whose purchase nobody can confirm."""
+def doubt_told(error: KlingError, name: str, seen: str = "") -> Mapping[str, Any]:
+    """The error of a task whose purchase nobody can confirm; `seen`: what looking for it showed."""
     answered = isinstance(error, ProviderError)
     told = UncertainError(
         f"{name} got the order, but its answer does not say whether it took it"
         if answered
         else f"The order went out to {name}, and its answer was lost",
-        why=error.what,
+        why="; ".join(filter(None, (error.what, seen))),
         next_step=f"It was not sent again. Look for it in {name}'s dashboard; generate_video again buys anew",
         money="may_have_been_charged",
     )

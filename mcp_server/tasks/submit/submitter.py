@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 
 from mcp_server.domain.task import Task
 from mcp_server.errors import KlingError, LocalError
@@ -14,9 +15,10 @@ from mcp_server.providers.accounts import Account
 from mcp_server.providers.base import HttpCall
 from mcp_server.providers.reading import state_of
 from mcp_server.tasks.runtime import TaskRuntime
-from mcp_server.tasks.settlement import counted, taken
+from mcp_server.tasks.settlement import ZERO, counted, reservation, taken
 from mcp_server.tasks.store.base import Changes, Lease, LeaseLostError
 from mcp_server.tasks.submit.handover import LocalMediaHandover
+from mcp_server.tasks.submit.lookup import Lookup, Seen
 from mcp_server.tasks.submit.outcome import (
     DOUBT_TRIES,
     KEY_LIFE_S,
@@ -43,13 +45,19 @@ class Submitter:
 
     runtime: TaskRuntime
     handover: LocalMediaHandover
+    lookup: Lookup = field(init=False)
     unanswered: set[str] = field(default_factory=set[str], init=False)
     """Tasks whose paid call is on its way right now, or whose answer is not written down yet."""
+
+    def __post_init__(self) -> None:
+        self.lookup = Lookup(self.runtime)
 
     async def submit(self, lease: Lease) -> Task | None:
         """The task after the vendor's answer, still ours; None when another process has the lease now."""
         try:
             return await self._submit(lease)
+        except _GivenUpError:
+            return await self._never_left(lease)
         except LeaseLostError:
             return None
         except KlingError as error:
@@ -123,7 +131,7 @@ class Submitter:
                 if not await runtime.store.sending(lease, runtime.clock.now(), account.mark):
                     raise LeaseLostError(task.id)
                 runtime.failpoint("submit.before_send")
-                reply = await runtime.transport.send(account, call)
+                reply = await runtime.transport.send(account, call, leaves=partial(self._leaves, lease))
             runtime.failpoint("submit.answered")
             return Bought(runtime.wire(runtime.provider(task)).read_submit(reply))
         except (LocalError, LeaseLostError):
@@ -136,6 +144,30 @@ class Submitter:
             return InDoubt(KlingError(f"the answer could not be read ({type(error).__name__})"))
         finally:
             self.unanswered.discard(task.id)
+
+    async def _leaves(self, lease: Lease) -> None:
+        """Nothing, or the error that keeps the call here: opening the line takes time, and this process may sleep."""
+        if not await self.runtime.store.still_leased(lease):
+            raise _GivenUpError(lease.task.id)
+
+    async def _never_left(self, lease: Lease) -> None:
+        """Who gave the order up could not know that its call was still here; nobody else may have sent it."""
+        if lease.task.sent_at is not None or lease.task.call.get("idempotency_key"):
+            return
+        error = KlingError(
+            "The order never left: it was given up while the line to the vendor opened",
+            next_step="Order again if the clip is still wanted",
+        )
+        what = "the call had not left when it was given up"
+        changes = Changes(state="failed", error=refusal_told(error), reserved_usd=Decimal(0), note="")
+        # Whoever closes waits for this, too: nobody else can know it.
+        self.unanswered.add(lease.task.id)
+        try:
+            await self._until_written(
+                lease, what, lambda: self.runtime.store.decide(lease.task.id, ("uncertain",), what, **changes)
+            )
+        finally:
+            self.unanswered.discard(lease.task.id)
 
     async def _bought(self, lease: Lease, outcome: Bought) -> Task | None:
         job, task = outcome.job, lease.task
@@ -164,12 +196,17 @@ class Submitter:
 
     async def _too_late(self, lease: Lease, job_id: str, changes: Changes) -> None:
         """Another process gave the answer up for lost; here it is after all, for whoever takes the task over next."""
-        what = f"a late answer: {job_id}"
-        await self._until_written(
-            lease,
-            what,
-            lambda: self.runtime.store.decide(lease.task.id, ("uncertain", "submitting"), what, **changes),
-        )
+        store, what = self.runtime.store, f"a late answer: {job_id}"
+
+        async def write() -> Task | None:
+            while (task := await store.get(lease.task.id)).job_id != job_id:
+                written = await store.decide(task.id, (task.state,), what, **_late(task, job_id, changes))
+                if written is not None:
+                    _log.warning("Task %s: %s", task.id, what)
+                    return written
+            return None
+
+        await self._until_written(lease, what, write)
 
     async def _insist(self, lease: Lease, what: str, changes: Changes) -> Task | None:
         """Record what the vendor said; None when another process has the lease."""
@@ -193,9 +230,24 @@ class Submitter:
         return task
 
     async def _uncertain(self, lease: Lease, outcome: InDoubt) -> Task | None:
+        """In doubt, unless the vendor can be asked and shows the job; it is not ordered again in either case."""
+        seen = await self._looked_up(lease)
+        if seen is not None and seen.job is not None:
+            return await self._bought(lease, Bought(seen.job))
         name = self.runtime.provider(lease.task).name
-        changes = Changes(state="uncertain", error=doubt_told(outcome.error, name), note="")
+        told = doubt_told(outcome.error, name, seen.told if seen is not None else "")
+        changes = Changes(state="uncertain", error=told, note="")
         return await self._insist(lease, "the answer was lost; not sent again", changes)
+
+    async def _looked_up(self, lease: Lease) -> Seen | None:
+        """What looking for it showed; whatever goes wrong there leaves the doubt, and never says "not bought"."""
+        try:
+            return await self.lookup.search(lease) if await self._same_account(lease.task) else None
+        except LeaseLostError:
+            raise
+        except Exception:
+            _log.exception("Task %s: its order could not be looked for", lease.task.id)
+            return None
 
     async def _give_up(self, lease: Lease, outcome: NotBought) -> Task | None:
         changes = Changes(state="failed", error=refusal_told(outcome.error), reserved_usd=Decimal(0), note="")
@@ -224,6 +276,21 @@ class Submitter:
             return again * 2 ** (tries - 1) if tries < UNREACHABLE_TRIES else None
         in_time = self.runtime.clock.now() + again - began <= LATER_LIMIT_S
         return again if tries < LATER_TRIES and in_time else None
+
+
+class _GivenUpError(LeaseLostError):
+    """The order was given up between its record and the open line: this call did not leave."""
+
+
+def _late(task: Task, job_id: str, changes: Changes) -> Changes:
+    """What an answer that comes when nobody waits for it any more makes of the task as it stands."""
+    if task.state in ("uncertain", "submitting"):
+        return changes
+    if task.state == "failed" and task.job_id is None:
+        # It was said not to be bought, by the user or by what was known then: the vendor says it is.
+        counts = max(reservation(task), changes.get("reserved_usd", ZERO))
+        return changes | Changes(state="queued", reserved_usd=counts, by_hand=False)
+    return Changes(note=f"The vendor took this order as {job_id}, too: look for that job in its dashboard")
 
 
 def _known_to(task: Task, account: Account) -> bool:

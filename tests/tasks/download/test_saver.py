@@ -22,6 +22,7 @@ from mcp_server.tasks.download import files
 from mcp_server.tasks.download.files import NotAVideoError, Part, name_of
 from mcp_server.tasks.download.links import LinkRefusedError, check
 from mcp_server.tasks.download.saver import Saver
+from mcp_server.tasks.follow import poller
 from mcp_server.tasks.store.base import Lease, LeaseLostError
 
 URL = "https://media.test/job-1.mp4"
@@ -94,6 +95,13 @@ async def test_what_stands_there_already_is_never_overwritten(house: House) -> N
     assert taken.read_text() == "mine"
     assert Path(task.artifact.path).name == f"{name_of(task)}-3.mp4"
     assert not (house.home / "elsewhere").exists()
+
+
+@pytest.fixture
+def short_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Vendors keep clips for a minute, and that is soon believed."""
+    monkeypatch.setattr(poller, "UNSAVED_LIFE_S", 60.0)
+    monkeypatch.setattr(poller, "LATE_GRACE_S", 60.0)
 
 
 async def test_a_cut_download_goes_on_where_it_was_cut(house: House) -> None:
@@ -169,6 +177,7 @@ async def test_a_short_answer_is_not_taken_for_the_whole(house: House) -> None:
     assert (await house.until(runner, task.id, "succeeded", limit_s=300)).note == ""
 
 
+@pytest.mark.usefixtures("short_lives")
 async def test_a_web_page_instead_of_a_clip_is_asked_for_again_and_then_said(house: House) -> None:
     house.vendor.files[URL] = (200, {"content-type": "video/mp4"}, [b"<html>not found</html>"])
     runner, task = await finished(house)
@@ -197,6 +206,7 @@ async def test_an_expired_link_is_asked_for_again(house: House) -> None:
     assert task.video_url == "https://media.test/fresh.mp4"
 
 
+@pytest.mark.usefixtures("short_lives")
 async def test_an_expired_link_without_a_new_one_is_said(house: House) -> None:
     house.vendor.files[URL] = (410, {}, [b"gone"])
     runner, task = await finished(house)
@@ -288,9 +298,27 @@ async def test_who_lost_the_task_names_nothing(house: House) -> None:
     ready = replace(await runner.store.get(task.id), video_url=URL)
 
     with pytest.raises(LeaseLostError):
-        await runner.dispatcher.poller.saver.save(Lease(ready, 7), await runner.runtime.account("stub", False))
+        await runner.dispatcher.poller.fetch.saver.save(Lease(ready, 7), await runner.runtime.account("stub", False))
 
-    assert [entry.name for entry in house.out.iterdir() if not entry.name.startswith(".")] == []
+    assert not house.out.exists()
+
+
+async def test_who_slept_while_another_saved_the_clip_leaves_nothing_beside_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner, task = await finished(house)
+    saved = await house.until(runner, task.id, "succeeded")
+    leased = iter([True, False])
+
+    async def still_leased(_: Lease) -> bool:
+        return next(leased)
+
+    monkeypatch.setattr(runner.store, "still_leased", still_leased)
+    ready = replace(saved, state="saving", video_url=URL)
+    with pytest.raises(LeaseLostError):
+        await runner.dispatcher.poller.fetch.saver.save(Lease(ready, 1), await runner.runtime.account("stub", False))
+
+    assert [entry.name for entry in house.out.iterdir()] == [Path(saved.artifact.path).name]
 
 
 async def test_a_file_system_without_hard_links_will_do(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -393,6 +421,7 @@ async def test_a_proxy_is_not_sent_to_an_inside_address_in_any_spelling(host: st
         await checked(f"https://{host}/x.mp4", account(), proxied=True)
 
 
+@pytest.mark.usefixtures("short_lives")
 async def test_every_redirect_is_checked_again(house: House) -> None:
     house.vendor.files[URL] = (302, {"location": "https://169.254.169.254/secrets"}, [b""])
 
@@ -400,7 +429,7 @@ async def test_every_redirect_is_checked_again(house: House) -> None:
         return ["169.254.169.254"] if host.startswith("169") else ["93.184.216.34"]
 
     runner, task = await finished(house)
-    runner.dispatcher.poller.saver.resolve = resolve
+    runner.dispatcher.poller.fetch.saver.resolve = resolve
     task = await house.until(runner, task.id, "failed", limit_s=400)
 
     assert task.error["code"] == "link_refused"
@@ -408,6 +437,7 @@ async def test_every_redirect_is_checked_again(house: House) -> None:
     assert "169.254.169.254/secrets" not in str(task.error), "addresses with their signatures stay out of messages"
 
 
+@pytest.mark.usefixtures("short_lives")
 async def test_redirects_are_followed_a_few_times_and_not_for_ever(house: House) -> None:
     house.vendor.files[URL] = (302, {"location": "/next.mp4"}, [b""])
     house.vendor.files["https://media.test/next.mp4"] = MP4
@@ -449,6 +479,7 @@ def test_what_a_file_is_is_read_from_its_bytes(tmp_path: Path, head: bytes, kind
     assert (tmp_path / "whole").read_bytes() == head
 
 
+@pytest.mark.usefixtures("short_lives")
 async def test_a_link_to_sound_alone_is_said_to_be_that(house: House) -> None:
     house.vendor.files[URL] = whole(b"\0\0\0\x20ftypM4A \0\0\0\0M4A mp42isom")
     runner, task = await finished(house)

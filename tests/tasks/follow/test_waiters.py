@@ -49,3 +49,31 @@ async def test_a_wait_ends_when_its_time_is_up(house: House) -> None:
     await house.clock.advance(2)
 
     assert waiting.result()[0].state == "queued"
+
+
+async def test_what_another_process_writes_is_heard_within_a_twentieth_of_a_second(house: House) -> None:
+    one, task = await bought(house)
+    two = house.runner()
+    waiting = asyncio.create_task(two.wait([task.id], timeout_s=400))
+    await house.clock.advance(1)
+    assert not waiting.done()
+
+    await one.store.decide(task.id, ("queued",), "the vendor said so", state="cancelled")
+    await house.clock.advance(0.05)
+
+    assert waiting.done() and waiting.result()[0].state == "cancelled"
+
+
+async def test_who_begins_to_wait_is_looked_after_at_once(house: House) -> None:
+    """The loop that looks sleeps for a second while nobody waits."""
+    one, task = await bought(house)
+    two = house.runner()
+    await two.start()
+    await house.clock.advance(10.3)
+
+    waiting = asyncio.create_task(two.wait([task.id], timeout_s=400))
+    await house.clock.advance(0.05)
+    await one.store.decide(task.id, ("queued",), "the vendor said so", state="cancelled")
+    await house.clock.advance(0.1)
+
+    assert waiting.done()

@@ -6,7 +6,7 @@ import pytest
 from support.stub_vendor import House
 
 from mcp_server.errors import RequestError, UnknownTaskError
-from mcp_server.tasks.store.rows import IllegalMoveError
+from mcp_server.tasks.store.moves import IllegalMoveError
 
 
 async def test_illegal_moves_are_impossible(house: House) -> None:

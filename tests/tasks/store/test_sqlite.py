@@ -10,8 +10,10 @@ import stat
 import subprocess
 import sys
 import textwrap
+import threading
 from contextlib import closing
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,7 @@ from mcp_server.errors import BudgetError, LocalError
 from mcp_server.tasks.store import schema
 from mcp_server.tasks.store.base import Budget, Filter, Lease, new_id
 from mcp_server.tasks.store.heartbeat import Heartbeats, place
-from mcp_server.tasks.store.sqlite import SqliteStore
+from mcp_server.tasks.store.sqlite import SqliteStore, _newest
 
 ROOT = Path(__file__).parents[3]
 
@@ -114,8 +116,37 @@ async def test_the_file_is_for_its_owner_only_and_waits_for_the_disk_where_money
     lease, _ = await store.create(house.new(), Budget())
     await store.sending(lease, 1.0)
     await store.change(lease, note="x")
-    levels = [line for line in said if line.startswith("PRAGMA synchronous")]
-    assert levels == ["PRAGMA synchronous = FULL", "PRAGMA synchronous = FULL", "PRAGMA synchronous = NORMAL"]
+    waits = [line for line in said if line.startswith("PRAGMA synchronous") or line == "COMMIT"]
+    order_and_leaving = ["COMMIT", "PRAGMA synchronous = FULL", "COMMIT"]
+    assert waits == [*order_and_leaving, "PRAGMA synchronous = NORMAL", "COMMIT"]
+
+
+async def test_what_a_vendor_took_is_on_the_disk_although_nothing_follows(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = house.runner().store
+    lease, _ = await store.create(house.new(), Budget())
+    await store.sending(lease, 1.0)
+    synced, sync = threading.Event(), os.fsync
+
+    def seen(file: int) -> None:
+        sync(file)
+        if os.path.samestat(os.fstat(file), (house.home / "tasks.db-wal").stat()):
+            synced.set()
+
+    monkeypatch.setattr("os.fsync", seen)
+    await store.change(lease, money=True, state="queued", job_id="job-1")
+
+    assert await asyncio.to_thread(synced.wait, 5)
+
+
+async def test_a_row_that_cannot_be_read_at_once_is_waited_for(house: House) -> None:
+    store = house.runner().store
+    lease, _ = await store.create(house.new(), Budget())
+    store._writer._reader.close()
+
+    assert (await store.get(lease.task.id)).id == lease.task.id
+    assert await store.still_leased(lease)
 
 
 async def test_changes_that_come_together_are_one_transaction_and_keep_their_own_fate(house: House) -> None:
@@ -269,3 +300,50 @@ async def test_reading_and_listing_make_no_file(tmp_path: Path) -> None:
     assert await store.version() == -1
     assert not (tmp_path / "none").exists()
     assert new_task().id
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        Filter(owner=""),
+        Filter(owner="", states=("submitting", "queued", "running", "saving")),
+        Filter(owner="anna", states=("failed",)),
+        Filter(owner="", provider="fal", simulated=False),
+        Filter(owner="", ending="abcdef", limit=5),
+        Filter(owner="", key="boats"),
+    ],
+    ids=str,
+)
+async def test_what_is_listed_is_found_by_an_index_and_no_list_is_sorted(house: House, wanted: Filter) -> None:
+    store = house.runner().store
+    await store.create(house.new(), Budget())
+    query, values = _newest(wanted)
+
+    plan = await store._writer.do(
+        lambda db: [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {query}", values)], "read"
+    )
+
+    at_the_table = [line for line in plan if "tasks" in line]
+    assert at_the_table and all("USING INDEX task_" in line for line in at_the_table)
+    if wanted.ending:
+        assert "USING INDEX task_endings" in at_the_table[0]
+        return
+    # What has one moment is sorted by its id; nothing else is sorted before it is cut to what was asked for.
+    after = [then for line, then in pairwise(plan) if "tasks" in line]
+    assert "USE TEMP B-TREE FOR ORDER BY" not in after
+
+
+async def test_of_several_states_the_newest_are_listed_in_order(house: House) -> None:
+    store = house.runner().store
+    leases = []
+    for number in range(6):
+        lease, _ = await store.create(house.new(prompt=f"boat {number}"), Budget())
+        leases.append(lease)
+        house.clock.passed += 1
+    for lease in leases[::2]:
+        await store.sending(lease, 1.0)
+        await store.change(lease, state="queued", job_id=lease.task.id)
+
+    found = await store.find(Filter(states=("queued", "submitting"), limit=4))
+
+    assert [task.prompt for task in found] == ["boat 5", "boat 4", "boat 3", "boat 2"]

@@ -1,0 +1,70 @@
+"""Joining: the clips of a film as a cut list, and where its file goes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from mcp_server.tasks.download.files import stem
+
+if TYPE_CHECKING:
+    from mcp_server.domain.film import Film, ShotStanding
+    from mcp_server.media.joining.cut_list import Clip, CutList
+    from mcp_server.media.progress import Progress
+
+TELL_S: Final = 1.0
+"""How often the record hears how far it is."""
+
+
+async def joined(
+    film: Film, standing: Sequence[ShotStanding], told: Callable[[int, float | None], Awaitable[None]]
+) -> dict[str, Any]:
+    """The film's file with its sheet and its checks; LocalError where it cannot be made."""
+    from mcp_server.media import isolated
+
+    heard: list[Progress] = []
+    work = asyncio.ensure_future(isolated.join(cut_list(film, standing), heard.append))
+    try:
+        while not work.done():
+            await asyncio.wait({work}, timeout=TELL_S)
+            if heard:
+                now = heard[-1]
+                heard.clear()
+                await told(int(100 * now.done), now.remaining_s)
+        return work.result().facts()
+    finally:
+        # Whoever is told may say that this film is another process's by now.
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+
+
+def cut_list(film: Film, standing: Sequence[ShotStanding]) -> CutList:
+    """The clips in their order, each known by the bytes it was saved with, and the file they become."""
+    from mcp_server.media.joining.cut_list import CutList
+
+    return CutList(
+        clips=tuple(_clip(each) for each in standing),
+        target=str(target(film)),
+        sound=str(film.board.get("sound") or ""),
+    )
+
+
+def target(film: Film) -> Path:
+    """Where the film lies: one name for one film, however often it is joined anew; a draft has its own."""
+    said = f"{film.title} draft" if film.draft else film.title
+    return Path(film.output_dir) / f"{stem(film.created_at, said, film.id, simulated=film.simulated)}.mp4"
+
+
+def _clip(each: ShotStanding) -> Clip:
+    from mcp_server.media.joining.cut_list import Clip
+
+    artifact = each.task.artifact if each.task is not None else None
+    return Clip(
+        shot=each.shot.id,
+        path=str(each.path),
+        # A shot that goes on from the last frame of the one before is cut to: they meet there.
+        begin="dissolve" if each.shot.begin == "dissolve" else "cut",
+        sha256=artifact.sha256 if artifact is not None else "",
+    )

@@ -1,0 +1,119 @@
+"""Pictures and sound into one MP4: H.264 and AAC, in step, so that neither piles up in memory."""
+
+# PyAV leaves the types of its packets open.
+# pyright: reportUnknownMemberType=false
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from mcp_server.media.pictures import PIXELS
+from mcp_server.media.sounds import RATE
+
+if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
+    from av.audio.stream import AudioStream
+    from av.container import OutputContainer
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+    from mcp_server.media.pictures import Colour
+
+CRF: Final = 18
+"""x264's constant quality: the scale where most people see no difference to the original."""
+PRESET: Final = "veryfast"
+"""x264's effort: at a constant quality slower ones save bytes, not what is seen."""
+AUDIO_BITS: Final = 192_000
+"""AAC, stereo: transparent for nearly everything."""
+_KEY_S: Final = 4
+"""Seconds between key frames at most, so that a player seeks at once."""
+_NO_TYPE: Final = 0
+CONTAINER: Final = {"movflags": "+faststart"}
+"""The index first: a browser plays it while it loads."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoding:
+    """How a film is encoded."""
+
+    width: int
+    height: int
+    fps: Fraction
+    colour: Colour | None = None
+    x264: dict[str, str] = field(default_factory=lambda: {"crf": str(CRF), "preset": PRESET})
+    audio_bits: int = AUDIO_BITS
+    mono: bool = False
+
+
+def encoded(
+    path: Path,
+    encoding: Encoding,
+    pictures: Iterable[VideoFrame],
+    sound: Iterable[AudioFrame] | None,
+    tick: Callable[[], None],
+) -> None:
+    """Writes the file; `tick` is called for every picture."""
+    import av
+
+    with av.open(str(path), "w", format="mp4", options=CONTAINER) as out:
+        video = _video(out, encoding)
+        audio = Soundtrack(out, sound, encoding.audio_bits, mono=encoding.mono) if sound is not None else None
+        for number, frame in enumerate(pictures):
+            frame.pts, frame.time_base = number, 1 / encoding.fps
+            frame.duration = 1
+            # As decoded it would tell the encoder which pictures to make key frames.
+            frame.pict_type = _NO_TYPE
+            out.mux(video.encode(frame))
+            if audio is not None:
+                audio.until((number + 1) / encoding.fps)
+            tick()
+        out.mux(video.encode(None))
+        if audio is not None:
+            audio.finish()
+
+
+class Soundtrack:
+    """The sound track of a file that is written, brought up to a moment at a time."""
+
+    def __init__(self, out: OutputContainer, sound: Iterable[AudioFrame], bits: int, *, mono: bool = False) -> None:
+        self._out = out
+        self._sound: Iterator[AudioFrame] = iter(sound)
+        self._stream: AudioStream = out.add_stream("aac", rate=RATE)
+        self._stream.codec_context.layout = "mono" if mono else "stereo"
+        self._stream.codec_context.bit_rate = bits
+        self._at = 0
+
+    def until(self, moment: Fraction) -> None:
+        """Everything that is heard before it."""
+        while self._at < moment * RATE:
+            frame = next(self._sound, None)
+            if frame is None:
+                return
+            frame.pts, frame.time_base = self._at, Fraction(1, RATE)
+            self._at += frame.samples
+            self._out.mux(self._stream.encode(frame))
+
+    def finish(self) -> None:
+        """All that is left."""
+        for frame in self._sound:
+            frame.pts, frame.time_base = self._at, Fraction(1, RATE)
+            self._at += frame.samples
+            self._out.mux(self._stream.encode(frame))
+        self._out.mux(self._stream.encode(None))
+
+
+def _video(out: OutputContainer, encoding: Encoding) -> VideoStream:
+    stream = out.add_stream("libx264", rate=encoding.fps, options=encoding.x264)
+    stream.width, stream.height, stream.pix_fmt = encoding.width, encoding.height, PIXELS
+    context = stream.codec_context
+    context.gop_size = round(_KEY_S * encoding.fps)
+    if encoding.colour is not None:
+        context.colorspace = encoding.colour.space
+        context.color_primaries = encoding.colour.primaries
+        context.color_trc = encoding.colour.transfer
+        context.color_range = 2 if encoding.colour.full else 1
+    return stream

@@ -1,0 +1,1 @@
+"""The Comfy Router adapter and its facts."""

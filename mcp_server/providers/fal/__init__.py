@@ -1,0 +1,1 @@
+"""The fal adapter and its facts."""

@@ -1,0 +1,1 @@
+"""The adapter for Kling's own API, and its facts."""

@@ -1,0 +1,1 @@
+"""The Replicate adapter and its facts."""

@@ -1,0 +1,45 @@
+"""Files on their way to a browser: asked for by the id of what they belong to, never by a name."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from starlette.responses import FileResponse
+
+from mcp_server.errors import UnknownTaskError
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
+
+    from mcp_server.studio.pages import Visit
+
+WORDS_MAX: Final = 200
+"""Characters of a search."""
+_DAY: Final = "private, max-age=86400"
+_POLICY: Final = "default-src 'none'; sandbox"
+"""What is opened by itself in a tab is a picture or a clip, and nothing that acts."""
+
+
+async def there(path: str | None, owner_id: str) -> Path:
+    """The file; a refusal where there is none, or none any more."""
+    if path is None:
+        raise UnknownTaskError(f"There is no file of {owner_id} yet", money="unknown")
+    found = Path(path)
+    if not await asyncio.to_thread(found.is_file):
+        raise UnknownTaskError(f"{found} is not there any more", money="unknown")
+    return found
+
+
+def video(path: Path, visit: Visit) -> Response:
+    """A clip, or the part that is asked for; to keep, where that is said."""
+    name = path.name if "download" in visit.request.query_params else None
+    headers = {"Cache-Control": "private, no-cache", "Content-Security-Policy": _POLICY}
+    return FileResponse(path, media_type="video/mp4", filename=name, headers=headers)
+
+
+def picture(path: Path) -> Response:
+    """A poster or a sheet, which a browser keeps for a day."""
+    headers = {"Cache-Control": _DAY, "Content-Security-Policy": _POLICY}
+    return FileResponse(path, media_type="image/jpeg", headers=headers)

@@ -1,0 +1,128 @@
+"""The engine: Procrastinate hands this process one job for each task it is to follow, for as long as somebody wants.
+
+Of Procrastinate's, this uses the queue, the wake-up, the heartbeat and the bound on what one worker takes. Its way to
+finish a job is not used: that goes by the job's number alone, and here a job ends in the commit that ends its task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+import psycopg
+from procrastinate import App, JobContext, PsycopgConnector
+from procrastinate.exceptions import ProcrastinateException
+from procrastinate.jobs import DeleteJobCondition, Job, Status
+from procrastinate.manager import JobManager
+
+from mcp_server.clock import Clock
+from mcp_server.errors import KlingError
+from mcp_server.tasks.store.postgres.connections import Connections
+from mcp_server.tasks.store.postgres.jobs import NAME, QUEUE, SILENCE_S
+
+BEAT_S: Final = 2.0
+LOOK_S: Final = 2.0
+"""How often the queue is looked into where no notice came: jobs put in for later have none."""
+FIRST_PAUSE_S: Final = 0.25
+LONGEST_PAUSE_S: Final = 5.0
+STEADY_S: Final = 30.0
+"""An engine that ran so long begins again at once when it ends."""
+_log = logging.getLogger("kling_video.tasks")
+
+
+class _Manager(JobManager):
+    """Procrastinate's own, but jobs end with their tasks, and a place is given up only when it is empty."""
+
+    def __init__(self, connector: PsycopgConnector, registered: Callable[[int], Awaitable[None]]) -> None:
+        super().__init__(connector)
+        self._registered = registered
+
+    async def register_worker(self) -> int:
+        worker = await super().register_worker()
+        await self._registered(worker)
+        return worker
+
+    async def unregister_worker(self, worker_id: int) -> None:
+        """Nothing: what it holds is carried on, or given back first."""
+
+    async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:  # noqa: FBT001 - as it is called
+        """Nothing: the commit that ended the task ended the job."""
+
+
+@dataclass
+class Engine:
+    """Runs until it is told to stop, and begins again whenever it ends by itself: it does so with the database."""
+
+    connections: Connections
+    take: Callable[[str, int], Awaitable[asyncio.Event | None]]
+    """Task and job to an event that is set when this process has done with it; None where it is not ours to follow."""
+    registered: Callable[[int], Awaitable[None]]
+    """Told of the place this process now has among the workers, before it takes the first job."""
+    room: Callable[[], int]
+    """How many jobs may still be taken."""
+    clock: Clock = field(default_factory=Clock)
+    _running: asyncio.Task[None] | None = field(default=None, init=False)
+
+    def start(self) -> None:
+        """Take jobs from now until `stop`."""
+        self._running = asyncio.create_task(self._run(), name="kling-engine")
+
+    async def stop(self) -> None:
+        """Take no more; what was taken stays taken."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.gather(self._running, return_exceptions=True)
+
+    async def _run(self) -> None:
+        pause = FIRST_PAUSE_S
+        while True:
+            began = self.clock.monotonic()
+            try:
+                await self._once()
+                _log.warning("The engine ended with its connection and begins again")
+            except (ProcrastinateException, psycopg.Error, KlingError, OSError) as error:
+                _log.warning("The engine cannot run now: %s", str(error).partition("\n")[0])
+            except Exception:
+                _log.exception("The engine failed and begins again")
+            if self.clock.monotonic() - began > STEADY_S:
+                pause = FIRST_PAUSE_S
+            await self.clock.sleep(pause)
+            pause = min(LONGEST_PAUSE_S, pause * 2)
+
+    async def _once(self) -> None:
+        connector = PsycopgConnector()
+        app = App(connector=connector)
+        app.job_manager = _Manager(connector, self.registered)
+        app.task(name=NAME, queue=QUEUE, pass_context=True)(self._follow)
+        # Its pool is ours: one process needs no second.
+        await connector.open_async(cast("Any", await self.connections.pool()))
+        await app.run_worker_async(
+            queues=[QUEUE],
+            name="kling-video",
+            concurrency=max(1, self.room()),
+            fetch_job_polling_interval=LOOK_S,
+            shutdown_graceful_timeout=0.0,
+            delete_jobs=DeleteJobCondition.NEVER,
+            install_signal_handlers=False,
+            update_heartbeat_interval=BEAT_S,
+            stalled_worker_timeout=6 * SILENCE_S,
+        )
+
+    async def _follow(self, context: JobContext, task_id: str) -> None:
+        """Hold a job for as long as this process follows its task; the engine's end ends the holding, not the task."""
+        number = context.job.id
+        assert number is not None
+        with contextlib.suppress(asyncio.CancelledError):
+            while True:
+                try:
+                    over = await self.take(task_id, number)
+                    break
+                except KlingError as error:
+                    _log.warning("Task %s cannot be taken now: %s", task_id, error.what)
+                    await self.clock.sleep(1.0)
+            if over is not None:
+                await over.wait()

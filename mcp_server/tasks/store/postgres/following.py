@@ -1,0 +1,197 @@
+"""Following tasks that the engine hands out: each is this process's by a job, a lease, and a living worker's beat."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Set
+from dataclasses import dataclass, field
+from typing import Final
+
+from mcp_server.domain.task import Task
+from mcp_server.errors import KlingError
+from mcp_server.tasks.store.base import Lease
+from mcp_server.tasks.store.moves import to_be_followed
+from mcp_server.tasks.store.postgres import jobs
+from mcp_server.tasks.store.postgres.connections import rows
+from mcp_server.tasks.store.postgres.engine import Engine
+from mcp_server.tasks.store.postgres.notices import Notices
+from mcp_server.tasks.store.postgres.store import PostgresStore
+from mcp_server.tasks.store.schema import OPEN
+
+MOST: Final = 10_000
+"""Tasks of one worker: about 13 kB of memory each."""
+SWEEP_S: Final = 2.0
+MEND_EVERY: Final = 15
+"""Sweeps between two looks for open tasks without a job."""
+RETAKEN_AFTER_S: Final = 1.0
+ASIDE_AGAIN_S: Final = 60.0
+_log = logging.getLogger("kling_video.tasks")
+
+
+@dataclass(slots=True)
+class _Held:
+    number: int
+    """Of the lease."""
+    job: int
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass
+class Following:
+    """`Ownership` through the engine: what a worker holds, and what dead workers left swept up for all."""
+
+    store: PostgresStore
+    notices: Notices
+    most: int = MOST
+    woken: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    mended: int = field(default=0, init=False)
+    """Open tasks found without a job: any but 0 is a defect, told as an error."""
+    _engine: Engine = field(init=False)
+    _held: dict[str, _Held] = field(default_factory=dict[str, _Held], init=False)
+    _taken: list[Lease] = field(default_factory=list[Lease], init=False)
+    _worker: int | None = field(default=None, init=False)
+    _rounds: asyncio.Task[None] | None = field(default=None, init=False)
+    _leaving: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        store = self.store
+        store.ownership, store.refused = self, self._refused
+        store.films.worker = lambda: None if self._leaving else self._worker
+        self._engine = Engine(store.connections, self._take, self._registered, self._room, store.clock)
+
+    @property
+    def at_once(self) -> bool:
+        return False
+
+    def __len__(self) -> int:
+        """How many tasks this process holds."""
+        return len(self._held)
+
+    async def take_over(self) -> list[Lease]:
+        if self._rounds is None and not self._leaving:
+            self._engine.start()
+            self._rounds = asyncio.create_task(self._sweeping(), name="kling-sweep")
+        taken, self._taken = self._taken, []
+        # Some were lost again before anybody asked.
+        return [lease for lease in taken if self._holds(lease)]
+
+    async def lost(self, task_ids: Set[str]) -> set[str]:
+        async with self.store.connections.transaction() as connection:
+            found = await rows(
+                connection,
+                f"SELECT id FROM tasks WHERE id = ANY(%s) AND holder = %s AND {OPEN}",  # noqa: S608
+                [list(task_ids), self.store.process],
+            )
+        gone = set(task_ids) - {each["id"] for each in found}
+        for task_id in gone:
+            self._let_go(task_id)
+        return gone
+
+    async def moved(self) -> frozenset[str] | None:
+        return await self.notices.take()
+
+    async def heartbeat(self) -> bool:
+        """The engine beats; whose tasks are another's now is heard by notice and seen at every write."""
+        return True
+
+    async def set_aside(self, lease: Lease, why: str) -> None:
+        if lease.task.note != why:
+            await self.store.change(lease, f"set aside: {why}", note=why)
+        await self._give_back([lease.task.id], after_s=ASIDE_AGAIN_S)
+
+    def told(self, task: Task) -> None:
+        if not to_be_followed(task):
+            self._let_go(task.id)
+
+    async def leave(self, keep: Set[str]) -> None:
+        self._leaving = True
+        await self._engine.stop()
+        await self._give_back(set(self._held) - set(keep))
+
+    async def release(self, task_ids: Iterable[str] | None = None) -> None:
+        if task_ids is not None:
+            await self._give_back(task_ids, after_s=RETAKEN_AFTER_S)
+            return
+        if self._rounds is not None:
+            self._rounds.cancel()
+            await asyncio.gather(self._rounds, return_exceptions=True)
+        await self._engine.stop()
+        await self.notices.close()
+        try:
+            await self._give_back(self._held)
+        finally:
+            async with self.store.connections.transaction() as connection:
+                await jobs.leave(connection, self._worker)
+
+    async def _take(self, task_id: str, job: int) -> asyncio.Event | None:
+        lease = await self.store.take(task_id, job)
+        if lease is None:
+            return None
+        self._let_go(task_id)
+        held = self._held[task_id] = _Held(lease.number, job)
+        self._taken.append(lease)
+        self.woken.set()
+        return held.over
+
+    async def _registered(self, worker: int) -> None:
+        """This process has another place: what it held in the one before it holds in this one."""
+        async with self.store.connections.transaction() as connection:
+            await jobs.adopt(connection, worker, self._worker, [held.job for held in self._held.values()])
+            await self.store.films.moved_in(connection, worker)
+        self._worker = worker
+        # Nothing was heard while the connection was gone.
+        self.notices.doubt()
+
+    def _room(self) -> int:
+        return self.most - len(self._held)
+
+    def _holds(self, lease: Lease) -> bool:
+        held = self._held.get(lease.task.id)
+        return held is not None and held.number == lease.number
+
+    def _refused(self, lease: Lease) -> None:
+        if self._holds(lease):
+            self._let_go(lease.task.id)
+
+    def _let_go(self, task_id: str) -> None:
+        if (held := self._held.pop(task_id, None)) is not None:
+            held.over.set()
+
+    async def _give_back(self, task_ids: Iterable[str], *, after_s: float = 0.0) -> None:
+        ids = list(task_ids)
+        if not ids:
+            return
+        async with self.store.connections.transaction() as connection:
+            await jobs.replace(connection, ids, holder=self.store.process, after_s=after_s)
+        for task_id in ids:
+            self._let_go(task_id)
+
+    async def _sweeping(self) -> None:
+        """Every two seconds: the beat where the engine cannot, then what silent workers left; no error ends it."""
+        count = 0
+        while True:
+            try:
+                await self._round(count)
+            except KlingError as error:
+                _log.warning("Silent workers cannot be looked for now: %s", error.what)
+            except Exception:
+                _log.exception("Looking for silent workers failed")
+            count += 1
+            await self.store.clock.sleep(SWEEP_S)
+
+    async def _round(self, count: int) -> None:
+        async with self.store.connections.transaction() as connection:
+            if self._worker is not None and self._leaving:
+                await jobs.beat(connection, self._worker)
+        async with self.store.connections.transaction() as connection:
+            swept = await jobs.sweep(connection)
+        if swept:
+            _log.warning("%d tasks of silent workers wait for others", len(swept))
+        if count % MEND_EVERY:
+            return
+        async with self.store.connections.transaction() as connection:
+            mended = await jobs.mend(connection)
+        if mended:
+            self.mended += len(mended)
+            _log.error("%d open tasks had nobody to follow them; a defect: %s", len(mended), ", ".join(sorted(mended)))

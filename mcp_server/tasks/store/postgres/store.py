@@ -1,0 +1,287 @@
+"""The store in Postgres, for many processes on many machines."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final, Unpack
+
+from psycopg.errors import UniqueViolation
+
+from mcp_server.clock import Clock
+from mcp_server.domain.task import State, Task
+from mcp_server.errors import UnknownTaskError
+from mcp_server.tasks.store.admission import TWIN_S, standing, twin_told
+from mcp_server.tasks.store.base import Budget, Changes, Filter, Lease, NewTask, Ownership, Spent, day_of
+from mcp_server.tasks.store.moves import (
+    LEAVES,
+    WITHDRAWN,
+    changed,
+    leaving,
+    to_be_followed,
+    told,
+    withdrawable,
+)
+from mcp_server.tasks.store.notices import Outbox
+from mcp_server.tasks.store.postgres import budgets, jobs, outbox
+from mcp_server.tasks.store.postgres.connections import Connection, Connections, row, rows, run
+from mcp_server.tasks.store.postgres.films import PostgresFilms
+from mcp_server.tasks.store.postgres.notices import tell, visible
+from mcp_server.tasks.store.postgres.outbox import PostgresOutbox
+from mcp_server.tasks.store.postgres.ownership import Orders
+from mcp_server.tasks.store.rows import readable
+from mcp_server.tasks.store.schema import CHANGING, COLUMNS, OPEN, changing, row_of, task_from, task_of
+from mcp_server.tasks.store.search import SAMPLE, alike, totals, where_of
+
+_log = logging.getLogger("kling_video.tasks")
+UNREADABLE_AGAIN_S: Final = 60.0
+"""After which another worker, perhaps of a later version, may try a task that cannot be read here."""
+_NAMES: Final = (*COLUMNS, "follow_job")
+INSERT: Final = f"INSERT INTO tasks ({', '.join(_NAMES)}) VALUES ({', '.join(f'%({name})s' for name in _NAMES)})"  # noqa: S608
+_UPDATE: Final = f"UPDATE tasks SET {', '.join(f'{name} = %({name})s' for name in CHANGING)} WHERE id = %(id)s"  # noqa: S608
+_LEASED: Final = "SELECT * FROM tasks WHERE id = %s AND holder = %s AND claim = %s"
+
+
+@dataclass
+class PostgresStore:
+    """`TaskStore` in a database that many machines share; what is to be followed goes to a worker by a job."""
+
+    connections: Connections
+    clock: Clock = field(default_factory=Clock)
+    process: str = field(default_factory=lambda: secrets.token_hex(8))
+    ownership: Ownership = field(default_factory=Orders)
+    refused: Callable[[Lease], None] = field(default=lambda _: None)
+    """Hears of a lease that turned out to be worth nothing any more."""
+    channels: tuple[str, ...] = ()
+    """On which an end that is written here shall be told."""
+    films: PostgresFilms = field(init=False)
+    outbox: Outbox = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.films = PostgresFilms(self.connections, self.clock, self.process, self._created)
+        self.outbox = PostgresOutbox(self.connections, self.clock)
+
+    async def create(self, new: NewTask, budget: Budget) -> tuple[Lease, bool]:
+        (lease,), created = await self.create_all([new], budget)
+        return lease, created
+
+    async def create_all(self, order: Sequence[NewTask], budget: Budget) -> tuple[list[Lease], bool]:
+        try:
+            return await self._create(order, budget)
+        except UniqueViolation:
+            # Another process wrote the same key down meanwhile.
+            return await self._create(order, budget)
+
+    async def get(self, task_id: str, owner: str | None = None) -> Task:
+        for task in await self.many([task_id]):
+            if owner is None or task.owner == owner:
+                return task
+        raise UnknownTaskError(
+            f"There is no task {task_id!r} in this record",
+            why="it was bought elsewhere, in another database, or the id is misspelt",
+            next_step="list_tasks shows every task of this record",
+        )
+
+    async def many(self, ids: Iterable[str]) -> list[Task]:
+        wanted = list(ids)
+        if not wanted:
+            return []
+        async with self.connections.transaction() as connection:
+            found = await rows(connection, "SELECT * FROM tasks WHERE id = ANY(%s)", [wanted])
+        return [task_from(each) for each in found]
+
+    async def find(self, wanted: Filter) -> list[Task]:
+        where, values = where_of(wanted, job_id="became ->> 'job_id'", like_word="ILIKE")
+        query = f"SELECT * FROM tasks {where} ORDER BY created_at DESC, id DESC LIMIT ?".replace("?", "%s")  # noqa: S608
+        async with self.connections.transaction() as connection:
+            found = await rows(connection, query, [*values, wanted.limit])
+        return list(readable(found))
+
+    async def sending(self, lease: Lease, at: float, sent_as: str = "") -> bool:
+        async with self.connections.transaction() as connection:
+            task, now = await self._leased(connection, lease, lock=True), self.clock.now()
+            sent = None if task is None else leaving(task, at, sent_as, now)
+            if task is None or sent is None:
+                return False
+            await self._save(connection, sent, task, LEAVES)
+        return True
+
+    async def change(
+        self, lease: Lease, what: str = "", *, money: bool = False, **changes: Unpack[Changes]
+    ) -> Task | None:
+        async with self.connections.transaction() as connection:
+            if not money:
+                # Past the end of this process, if not past the database's.
+                await run(connection, "SET LOCAL synchronous_commit TO off")
+            task = await self._leased(connection, lease, lock=True)
+            if task is None or task.finished:
+                return None
+            return await self._apply(connection, task, changes, what)
+
+    async def still_leased(self, lease: Lease) -> bool:
+        async with self.connections.transaction() as connection:
+            task = await self._leased(connection, lease)
+        return task is not None and not task.finished
+
+    async def decide(
+        self, task_id: str, expected: Iterable[State], what: str, **changes: Unpack[Changes]
+    ) -> Task | None:
+        states = frozenset(expected)
+        async with self.connections.transaction() as connection:
+            task = await self._read(connection, task_id)
+            if task is None or task.state not in states:
+                return None
+            after = changed(task, changes, self.clock.now())
+            await self._unfollowed(connection, task_id)
+            job = await jobs.put(connection, task_id) if to_be_followed(after) else None
+            free = "UPDATE tasks SET holder = NULL, claim = claim + 1, follow_job = %s WHERE id = %s"
+            await run(connection, free, [job, task_id])
+            await self._save(connection, after, task, what, by_holder=False)
+            # Whoever held it learns by this that it does no more, also where it is this process.
+            await tell(connection, task_id)
+        return after
+
+    async def withdraw(self, task_id: str) -> Task | None:
+        async with self.connections.transaction() as connection:
+            task = await self._read(connection, task_id)
+            if task is None or not withdrawable(task):
+                return None
+            withdrawn = await self._apply(connection, task, WITHDRAWN, "cancelled before it was sent")
+            await tell(connection, task_id)
+            return withdrawn
+
+    async def take(self, task_id: str, job: int) -> Lease | None:
+        """The task, leased to this process, if it is still to be followed and this is the job that counts."""
+        async with self.connections.transaction() as connection:
+            found = await row(
+                connection,
+                f"UPDATE tasks SET holder = %s, claim = claim + 1 WHERE id = %s AND follow_job = %s AND {OPEN} "  # noqa: S608
+                "RETURNING *",
+                [self.process, task_id, job],
+            )
+            if found is None:
+                await jobs.end_stray(connection, [job])
+                return None
+            lease = next((Lease(task, found["claim"]) for task in readable([found])), None)
+            if lease is None:
+                # One that cannot be read here is left to a version that can; `doctor` names it.
+                await jobs.replace(connection, [task_id], holder=self.process, after_s=UNREADABLE_AGAIN_S)
+        return lease
+
+    async def stopped(self, why: str) -> None:
+        async with self.connections.transaction() as connection:
+            await run(connection, "INSERT INTO stops VALUES (%s, %s, %s)", [self.clock.now(), self.process, why])
+
+    async def durations(self, offer_id: str, *, simulated: bool, length: int | None = None) -> list[float]:
+        query = (
+            "SELECT took_s, bought -> 'ordered' ->> 'duration' AS length FROM tasks "
+            "WHERE offer_id = %s AND simulated = %s AND took_s IS NOT NULL ORDER BY created_at DESC LIMIT %s"
+        )
+        async with self.connections.transaction() as connection:
+            found = await rows(connection, query, [offer_id, int(simulated), 4 * SAMPLE])
+        took = [(each["took_s"], None if each["length"] is None else int(each["length"])) for each in found]
+        return alike(took, length)
+
+    async def spent(self, since_day: str, owner: str | None = None) -> list[Spent]:
+        whose = "(%s::text IS NULL OR owner = %s)"
+        query = f"SELECT * FROM tasks WHERE day >= %s AND simulated = 0 AND {whose} ORDER BY day, id"  # noqa: S608
+        async with self.connections.transaction() as connection:
+            found = await rows(connection, query, [since_day, owner, owner])
+        return totals((each["day"], task) for each in found for task in readable([each]))
+
+    async def close(self) -> None:
+        await self.connections.close()
+
+    async def _create(self, order: Sequence[NewTask], budget: Budget) -> tuple[list[Lease], bool]:
+        async with self.connections.transaction(unsent="not_spent") as connection:
+            return await self._created(connection, order, budget)
+
+    async def _created(
+        self, connection: Connection, order: Sequence[NewTask], budget: Budget
+    ) -> tuple[list[Lease], bool]:
+        """Key, job, row and history, and last, for all wait for it, what the day has left: in one commit."""
+        owner, now = order[0].owner, self.clock.now()
+        keys = [new.idempotency_key for new in order if new.idempotency_key is not None]
+        query = "SELECT * FROM tasks WHERE owner = %s AND idempotency_key = ANY(%s)"
+        if keys and (known := await rows(connection, query, [owner, keys])):
+            return standing([(task_from(each), each["claim"]) for each in known], order), False
+        reserved = budgets.reservations(order, budget)
+        warnings = await self._twins(connection, order[0], now)
+        leases: list[Lease] = []
+        for new, taken in zip(order, reserved, strict=True):
+            task = task_of(new, now, (*new.warnings, *warnings), taken)
+            job = await jobs.put(connection, task.id)
+            await run(connection, INSERT, {**row_of(task, None, 0), "follow_job": job})
+            await self._note(connection, task, "ordered")
+            leases.append(Lease(task, 0))
+        await budgets.take(connection, owner, day_of(now), sum(reserved, Decimal(0)), budget)
+        return leases, True
+
+    async def _twins(self, connection: Connection, new: NewTask, now: float) -> tuple[str, ...]:
+        if new.idempotency_key is not None or new.simulated:
+            return ()
+        found = await row(
+            connection,
+            "SELECT id, created_at FROM tasks WHERE request_digest = %s AND owner = %s AND created_at > %s "
+            "AND simulated = 0 AND state NOT IN ('failed', 'cancelled') ORDER BY created_at DESC LIMIT 1",
+            [new.request_digest, new.owner, now - TWIN_S],
+        )
+        return () if found is None else (twin_told(found["id"], found["created_at"], now),)
+
+    async def _leased(self, connection: Connection, lease: Lease, *, lock: bool = False) -> Task | None:
+        query = f"{_LEASED}{' FOR UPDATE' if lock else ''}"
+        found = await row(connection, query, [lease.task.id, self.process, lease.number])
+        if found is None:
+            self.refused(lease)
+        return None if found is None else task_from(found)
+
+    async def _read(self, connection: Connection, task_id: str) -> Task | None:
+        found = await row(connection, "SELECT * FROM tasks WHERE id = %s FOR UPDATE", [task_id])
+        return None if found is None else task_from(found)
+
+    async def _apply(self, connection: Connection, task: Task, changes: Changes, what: str) -> Task:
+        after = changed(task, changes, self.clock.now())
+        await self._save(connection, after, task, what)
+        return after
+
+    async def _save(
+        self, connection: Connection, after: Task, before: Task, what: str, *, by_holder: bool = True
+    ) -> None:
+        values: dict[str, Any] = changing(after)
+        await run(connection, _UPDATE, values)
+        if by_holder and not to_be_followed(after):
+            await self._unfollowed(connection, after.id)
+        if after.output_dir != before.output_dir:
+            # Only after its call was answered, so that nothing is sent again whose bytes this could change.
+            await run(
+                connection,
+                "UPDATE tasks SET bought = jsonb_set(bought::jsonb, '{output_dir}', to_jsonb(%s::text))::json "
+                "WHERE id = %s",
+                [after.output_dir, after.id],
+            )
+        if line := told(before, after, what):
+            await self._note(connection, after, line)
+        await outbox.put(connection, self.channels, before, after)
+        if visible(before, after):
+            await tell(connection, after.id, self.process)
+        await budgets.move(
+            connection, before.owner, day_of(before.created_at), after.reserved_usd - before.reserved_usd
+        )
+
+    async def _unfollowed(self, connection: Connection, task_id: str) -> None:
+        """Its job ends in the commit that makes it one nobody follows, or gives it another."""
+        await run(
+            connection,
+            "DELETE FROM procrastinate_jobs AS job USING tasks WHERE tasks.id = %s AND job.id = tasks.follow_job",
+            [task_id],
+        )
+
+    async def _note(self, connection: Connection, task: Task, what: str) -> None:
+        await run(
+            connection,
+            "INSERT INTO events (task_id, at, state, what) VALUES (%s, %s, %s, %s)",
+            [task.id, task.updated_at, task.state, what],
+        )

@@ -1,0 +1,90 @@
+"""A film that is not what its clips are is found out: each thing that can go wrong is done to one, and named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.drawn_clips import Drawn
+
+from mcp_server.media.fitting import fitted
+from mcp_server.media.joining import film as joining
+from mcp_server.media.joining.checks import checked
+from mcp_server.media.joining.cut_list import Clip, CutList
+from mcp_server.media.joining.film import joined
+from mcp_server.media.progress import Work
+
+ONE = Drawn(seconds=2, width=320, height=180, ground=60, sound="tone", pitch=440)
+TWO = replace(ONE, ground=120, pitch=660)
+THREE = replace(ONE, ground=190, pitch=880)
+
+
+@pytest.fixture
+def held(drawn, tmp_path):
+    """What is said of a film made of some clips, when it should be one made of others."""
+
+    def against(made: list[Drawn], wanted: list[Drawn], *, sound: str = "") -> tuple[str, ...]:
+        def listed(clips: list[Drawn], name: str) -> CutList:
+            shots = tuple(Clip(shot=f"s{number}", path=str(drawn(clip))) for number, clip in enumerate(clips, 1))
+            return CutList(clips=shots, target=str(tmp_path / name), sound=sound)
+
+        joined(listed(made, "film.mp4"), Work())
+        layout = joining._laid_out(listed(wanted, "other.mp4"), Work())
+        return checked(tmp_path / "film.mp4", layout, lambda: None).failed
+
+    return against
+
+
+def test_a_film_of_these_clips_has_nothing_to_be_said_of_it(held) -> None:
+    assert held([ONE, TWO, THREE], [ONE, TWO, THREE]) == ()
+
+
+def test_a_shot_that_was_dropped_is_missed(held) -> None:
+    found = held([ONE, THREE], [ONE, TWO, THREE])
+    assert "the film has 96 pictures (4.00 s), its shots less their dissolves have 144 (6.00 s)" in found
+    assert "at 3.0 s, where shot s2 should be, there is shot s3" in found
+    assert "at 5.0 s, where shot s3 should be, there is no picture" in found
+
+
+def test_shots_in_another_order_are_named(held) -> None:
+    found = held([ONE, THREE, TWO], [ONE, TWO, THREE])
+    assert "at 3.0 s, where shot s2 should be, there is shot s3" in found
+    assert "at 5.0 s, where shot s3 should be, there is shot s2" in found
+    assert any(said.startswith("what is heard in shot s2 is not its own sound") for said in found)
+
+
+def test_a_film_that_lost_its_sound_is_not_passed_over(held) -> None:
+    silent = [replace(clip, sound="none") for clip in (ONE, TWO)]
+    assert "the film has no sound track" in held(silent, [ONE, TWO])
+
+
+def test_a_shot_that_fell_silent_is_named(held) -> None:
+    long = replace(TWO, seconds=4)
+    found = held([ONE, replace(long, sound="none")], [ONE, long])
+    assert any(said.startswith("shot s2 is ") and said.endswith(" LU softer than the film") for said in found)
+    assert "what is heard in shot s2 is not its own sound" in found
+
+
+def test_a_film_of_another_size_is_named(held) -> None:
+    large = [replace(clip, width=640, height=360) for clip in (ONE, TWO)]
+    assert "there are pictures of 640x360 in a film of 320x180" in held(large, [ONE, TWO])
+
+
+def test_sound_that_comes_late_is_measured(held) -> None:
+    noise = replace(ONE, sound="noise", hush=0.02)
+    found = held([replace(noise, hush=0.1), TWO], [noise, TWO])
+    assert any("the sound of shot s1 comes 8" in said and said.endswith("ms too late") for said in found), found
+
+
+def test_a_copy_for_the_chat_of_a_joined_film_is_the_whole_film(drawn, tmp_path) -> None:
+    """A film is larger than a chat takes sooner than a clip is."""
+    rough = [replace(ONE, look="grain"), replace(TWO, look="grain")]
+    clips = tuple(Clip(shot=f"s{number}", path=str(drawn(clip))) for number, clip in enumerate(rough, 1))
+    cut_list = CutList(clips=clips, target=str(tmp_path / "film.mp4"))
+    film = joined(cut_list, Work())
+    copy = fitted(film.path, film.bytes / 2e6, Work())
+
+    assert copy.bytes <= film.bytes / 2
+    found = checked(Path(copy.path), joining._laid_out(cut_list, Work()), lambda: None).failed
+    assert [said for said in found if "pictures (" in said or "sound" in said or "long" in said] == []

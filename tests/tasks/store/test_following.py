@@ -1,0 +1,213 @@
+"""Who follows what on a database that many machines share: one worker each, its heirs when it falls silent, nobody twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pytest
+from support.stub_vendor import new_task
+
+from mcp_server.domain.task import Task
+from mcp_server.tasks.store.base import Budget, Lease
+from mcp_server.tasks.store.postgres.connections import Connections, rows
+from mcp_server.tasks.store.postgres.following import Following
+from mcp_server.tasks.store.postgres.notices import Notices
+from mcp_server.tasks.store.postgres.store import PostgresStore
+
+LIMIT_S = 20.0
+
+
+@dataclass
+class Process:
+    """One process at the database, and what it was handed."""
+
+    store: PostgresStore
+    following: Following
+    leases: dict[str, Lease] = field(default_factory=dict)
+
+    async def listen(self) -> Process:
+        """Hear what others change from now on."""
+        await self.following.notices.take()
+        await until(lambda: self.following.notices._hears)
+        return self
+
+    async def holds(self, count: int) -> dict[str, Lease]:
+        """What it has been handed, once it is so many."""
+        async with asyncio.timeout(LIMIT_S):
+            while True:
+                self.following.woken.clear()
+                self.leases |= {lease.task.id: lease for lease in await self.following.take_over()}
+                if len(self.leases) >= count:
+                    return self.leases
+                await self.following.woken.wait()
+
+    async def end(self, task_id: str) -> Task:
+        ended = await self.store.change(self.leases[task_id], state="failed", reserved_usd=Decimal(0))
+        assert ended is not None
+        self.following.told(ended)
+        return ended
+
+    async def fall_silent(self) -> None:
+        """As after SIGSTOP: nothing runs, and the heartbeat stands still until it is older than the silence."""
+        await self.following._engine.stop()
+        assert self.following._rounds is not None
+        self.following._rounds.cancel()
+        await self.ask("UPDATE procrastinate_workers SET last_heartbeat = now() - interval '11 s' WHERE id = %s "
+                       "RETURNING id", self.following._worker)  # fmt: skip
+
+    async def ask(self, query: str, *values: Any) -> list[Any]:
+        async with self.store.connections.transaction() as connection:
+            return [tuple(row.values()) for row in await rows(connection, query, values)]
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    async with asyncio.timeout(LIMIT_S):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def process(database: str) -> AsyncIterator[Callable[..., Process]]:
+    made: list[Process] = []
+
+    def begin(**changes: Any) -> Process:
+        store = PostgresStore(Connections(database))
+        made.append(Process(store, Following(store, Notices(database, store.process), **changes)))
+        return made[-1]
+
+    yield begin
+    for each in made:
+        await each.following.release()
+        await each.store.close()
+
+
+async def ordered(process: Process, count: int) -> list[str]:
+    made = [(await process.store.create(new_task(), Budget()))[0] for _ in range(count)]
+    return [lease.task.id for lease in made]
+
+
+async def test_every_order_is_handed_to_one_worker_and_its_job_ends_with_it(process: Any) -> None:
+    one, two, replica = process(most=3), process(most=3), process()
+    ids = await ordered(replica, 6)
+    first, second = await one.holds(3), await two.holds(3)
+
+    assert {*first} | {*second} == {*ids} and not {*first} & {*second}
+    assert len(one.following) == len(two.following) == 3
+    (gone, *rest) = first
+    await one.end(gone)
+    (seventh,) = await ordered(replica, 1)
+    assert seventh in await one.holds(4), "who ended one has room for another"
+    jobs = await one.ask("SELECT args ->> 'task_id' FROM procrastinate_jobs WHERE status = 'doing'")
+    assert sorted(jobs) == sorted((task_id,) for task_id in [*rest, *second, seventh])
+
+
+async def test_a_silent_worker_s_tasks_are_another_s_and_its_writes_are_worth_nothing(process: Any) -> None:
+    victim = await process().listen()
+    (task_id,) = await ordered(victim, 1)
+    (old,) = (await victim.holds(1)).values()
+    heir = process()
+    await heir.following.take_over()
+    await victim.fall_silent()
+    (new,) = (await heir.holds(1)).values()
+
+    assert (new.task.id, new.number > old.number) == (task_id, True)
+    assert await victim.store.sending(old, 1.0) is False and len(victim.following) == 0
+    assert await victim.store.change(old, state="failed") is None
+    assert await heir.store.sending(new, 1.0) is True
+    await until(lambda: victim.following.notices._deaf)
+    assert await victim.following.moved() is None, "it hears that any of its tasks may be gone"
+    assert await victim.following.lost({task_id}) == {task_id}
+    assert await heir.ask("SELECT count(*) FROM procrastinate_workers") == [(1,)]
+
+
+async def test_who_ends_gives_back_at_once_but_not_what_it_is_paying_for(process: Any) -> None:
+    one = process()
+    paying, *others = await ordered(one, 3)
+    await one.holds(3)
+    await one.following.leave({paying})
+    two = process()
+
+    assert {*await two.holds(2)} == {*others}
+    assert await one.store.change(one.leases[paying], state="queued", job_id="j") is not None
+    await one.following.release()
+    assert {*await two.holds(3)} == {paying, *others}
+    assert two.leases[paying].task.job_id == "j"
+    assert await two.ask("SELECT count(*) FROM procrastinate_workers") == [(1,)]
+
+
+async def test_what_is_decided_elsewhere_ends_the_lease_and_goes_to_a_worker(process: Any) -> None:
+    worker, replica = await process().listen(), process()
+    (task_id,) = await ordered(replica, 1)
+    (old,) = (await worker.holds(1)).values()
+    await worker.store.change(old, state="queued", job_id="j")
+    await worker.following.moved()
+    await replica.store.decide(task_id, ("queued",), "moved", output_dir="/elsewhere")
+    await until(lambda: task_id in worker.following.notices._moved)
+
+    assert await worker.store.change(old, note="late") is None
+    worker.leases.clear()
+    (new,) = (await worker.holds(1)).values()
+    assert (new.task.output_dir, new.number > old.number, len(worker.following)) == ("/elsewhere", True, 1)
+    await replica.store.decide(task_id, ("queued",), "stopped", stopped_following=True)
+    assert await worker.following.lost({task_id}) == {task_id} and len(worker.following) == 0
+    assert await worker.ask("SELECT count(*) FROM procrastinate_jobs") == [(0,)]
+
+
+async def test_a_worker_whose_connections_are_cut_goes_on_with_what_it_holds(process: Any, database: str) -> None:
+    worker = process()
+    ids = await ordered(worker, 2)
+    before = dict(await worker.holds(2))
+    place = worker.following._worker
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        # It may go on with its connections made anew, or begin again: either way the next order is its.
+        await ordered(worker, 1)
+    await worker.holds(3)
+
+    for task_id in ids:
+        assert await worker.store.change(before[task_id], note="still mine") is not None
+    held = "SELECT DISTINCT worker_id FROM procrastinate_jobs WHERE status = 'doing'"
+    assert await worker.ask(held) == [(worker.following._worker,)]
+    assert await worker.ask("SELECT id FROM procrastinate_workers") == [(worker.following._worker,)]
+    assert worker.following._worker is not None and place is not None
+
+
+async def test_an_engine_that_begins_again_takes_its_place_with_all_it_holds(process: Any) -> None:
+    worker = process()
+    (task_id,) = await ordered(worker, 1)
+    (lease,) = (await worker.holds(1)).values()
+    place = worker.following._worker
+    await worker.following._engine.stop()
+    worker.following._engine.start()
+    await until(lambda: worker.following._worker != place)
+    async with worker.store.connections.transaction() as connection:
+        from mcp_server.tasks.store.postgres import jobs
+
+        assert await jobs.sweep(connection) == set()
+
+    assert (await worker.store.change(lease, note="mine")).note == "mine"
+    held = "SELECT worker_id, args ->> 'task_id' FROM procrastinate_jobs WHERE status = 'doing'"
+    assert await worker.ask(held) == [(worker.following._worker, task_id)]
+
+
+async def test_a_task_of_a_later_version_and_one_set_aside_wait_for_another_worker(process: Any) -> None:
+    worker = process()
+    strange, unknown = await ordered(worker, 2)
+    await worker.ask("UPDATE tasks SET became = '[]' WHERE id = %s RETURNING id", strange)
+    (lease,) = (await worker.holds(1)).values()
+    assert lease.task.id == unknown
+    await worker.following.set_aside(lease, "nobody knows its vendor here")
+
+    assert (await worker.store.get(unknown)).note == "nobody knows its vendor here"
+    waiting = (
+        "SELECT args ->> 'task_id' FROM procrastinate_jobs WHERE status = 'todo' AND scheduled_at > now() ORDER BY id"
+    )
+    await until(lambda: len(worker.following) == 0)
+    assert {*await worker.ask(waiting)} == {(strange,), (unknown,)}

@@ -1,0 +1,163 @@
+"""What only the database has: its versions, its engine's tables, what it says when it is away, and what the default costs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from support.postgres import Cluster
+from support.stub_vendor import new_task
+
+from mcp_server.errors import BudgetError, LocalError
+from mcp_server.tasks.store.base import Budget
+from mcp_server.tasks.store.postgres import jobs, migrate
+from mcp_server.tasks.store.postgres.connections import Connections, rows
+from mcp_server.tasks.store.postgres.store import PostgresStore
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+async def store(database: str) -> Any:
+    made = PostgresStore(Connections(database))
+    yield made
+    await made.close()
+
+
+async def asked(store: PostgresStore, query: str) -> list[Any]:
+    async with store.connections.transaction() as connection:
+        return [tuple(row.values()) for row in await rows(connection, query)]
+
+
+def test_the_default_loads_nothing_of_the_database() -> None:
+    code = (
+        "import sys, asyncio\n"
+        "from mcp_server.composition import build\n"
+        "from mcp_server import __main__\n"
+        "service = build()\n"
+        "asyncio.run(service.tasks(limit=1))\n"
+        "print([name for name in sys.modules if name.split('.')[0] in ('psycopg', 'psycopg_pool', 'procrastinate')])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert out.stdout.strip() == "[]"
+
+
+async def test_the_engine_has_the_columns_that_our_sql_touches(store: PostgresStore) -> None:
+    query = "SELECT table_name, column_name FROM information_schema.columns WHERE table_name LIKE 'procrastinate%'"
+    found = set(await asked(store, query))
+    for table, columns in jobs.COLUMNS.items():
+        assert {(table, column) for column in columns} <= found, table
+    states = "SELECT unnest(enum_range(NULL::procrastinate_job_status))::text"
+    assert {("todo",), ("doing",)} <= set(await asked(store, states))
+
+
+async def test_an_order_is_its_row_its_history_its_job_and_its_cents_or_nothing(store: PostgresStore) -> None:
+    budget = Budget(daily_usd=Decimal("0.60"))
+    lease, _ = await store.create(new_task(), budget)
+    with pytest.raises(BudgetError, match=r"0\.56 of 0\.60"):
+        await store.create(new_task(), budget)
+
+    held = "SELECT t.id, j.args ->> 'task_id', j.status::text FROM tasks t JOIN procrastinate_jobs j ON j.id = t.follow_job"
+    assert await asked(store, held) == [(lease.task.id, lease.task.id, "todo")]
+    for table in ("tasks", "events", "procrastinate_jobs"):
+        assert await asked(store, f"SELECT count(*) FROM {table}") == [(1,)], table
+    assert await asked(store, "SELECT payer, used_usd FROM budgets ORDER BY 1") == [
+        ("house", Decimal("0.56")),
+        ("owner:", Decimal("0.56")),
+    ]
+
+
+async def test_only_the_job_that_counts_gives_a_lease(store: PostgresStore) -> None:
+    lease, _ = await store.create(new_task(), Budget())
+    ((job,),) = await asked(store, "SELECT follow_job FROM tasks")
+    assert await store.take(lease.task.id, job + 1) is None
+    taken = await store.take(lease.task.id, job)
+    assert taken is not None
+    await store.change(taken, state="queued", job_id="j")
+    await store.decide(taken.task.id, ("queued",), "again", note="again")
+    ((newer,),) = await asked(store, "SELECT follow_job FROM tasks")
+    assert newer != job and await store.take(taken.task.id, job) is None
+    assert await store.take(taken.task.id, newer) is not None
+    await store.decide(taken.task.id, ("queued",), "stop", stopped_following=True)
+    assert await store.take(taken.task.id, newer) is None
+    assert await asked(store, "SELECT follow_job FROM tasks") == [(None,)]
+    await store.decide(taken.task.id, ("queued",), "go on", stopped_following=False)
+    ((newest,),) = await asked(store, "SELECT follow_job FROM tasks")
+    assert newest is not None and await store.take(taken.task.id, newest) is not None
+
+
+async def test_a_silent_worker_s_jobs_are_replaced_and_nobody_is_left_without(store: PostgresStore) -> None:
+    leases = [(await store.create(new_task(), Budget()))[0] for _ in range(4)]
+    ids = [lease.task.id for lease in leases]
+    async with store.connections.transaction() as connection:
+        await rows(connection, "SELECT procrastinate_register_worker_v1() AS x")
+        await rows(connection, "SELECT procrastinate_register_worker_v1() AS x")
+        for worker in (1, 1, 2):
+            await rows(connection, "SELECT id FROM procrastinate_fetch_job_v2('{follow}', %s)", [worker])
+        await connection.execute(
+            "UPDATE procrastinate_workers SET last_heartbeat = now() - interval '11 s' WHERE id = 1"
+        )
+    before = dict(await asked(store, "SELECT id, follow_job FROM tasks"))
+    held = [await store.take(task_id, before[task_id]) for task_id in ids[:3]]
+    async with store.connections.transaction() as connection:
+        swept = await jobs.sweep(connection)
+    after = dict(await asked(store, "SELECT id, follow_job FROM tasks"))
+
+    assert swept == set(ids[:2]) and after[ids[2]] == before[ids[2]] and after[ids[3]] == before[ids[3]]
+    assert all(after[task_id] > max(before.values()) for task_id in ids[:2]), (
+        "new numbers: the old ones are worth nothing"
+    )
+    assert await store.change(held[0], note="a zombie") is None and await store.change(held[2], note="alive")
+    gone = f"SELECT count(*) FROM procrastinate_jobs WHERE id IN ({before[ids[0]]}, {before[ids[1]]})"
+    assert await asked(store, gone) == [(0,)]
+    async with store.connections.transaction() as connection:
+        assert await jobs.mend(connection) == set(), "nothing to mend"
+        await connection.execute("DELETE FROM procrastinate_jobs WHERE status = 'doing'")
+    async with store.connections.transaction() as connection:
+        assert await jobs.mend(connection) == {ids[2]}
+
+
+async def test_one_process_sweeps_at_a_time(store: PostgresStore) -> None:
+    lease, _ = await store.create(new_task(), Budget())
+    async with store.connections.transaction() as connection:
+        await connection.execute("DELETE FROM procrastinate_jobs")
+        async with store.connections.transaction() as first:
+            assert await jobs.mend(first) == set(), "its row is not committed yet"
+            assert await jobs.mend(connection) == set(), "another is at it"
+    async with store.connections.transaction() as connection:
+        assert await jobs.mend(connection) == {lease.task.id}
+
+
+async def test_a_database_without_our_tables_or_of_a_later_version_says_what_to_do(cluster: Cluster) -> None:
+    url = cluster.make("bare")
+    bare = PostgresStore(Connections(url))
+    with pytest.raises(LocalError, match="db migrate") as refused:
+        await bare.create(new_task(), Budget())
+    assert refused.value.money == "not_spent"
+    known = len(migrate.steps())
+    assert await migrate.migrate(url) == (0, known) and await migrate.migrate(url) == (known, known)
+    await bare.create(new_task(), Budget())
+    await bare.close()
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("UPDATE kling_schema SET version = 99")
+    for ask in (migrate.migrate(url), PostgresStore(Connections(url)).get("kv-1")):
+        with pytest.raises(LocalError, match="later version"):
+            await ask
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("UPDATE kling_schema SET version = %s, engine = '3.99'", [known])
+    with pytest.raises(LocalError, match=r"procrastinate 3\.99"):
+        await PostgresStore(Connections(url)).get("kv-1")
+
+
+async def test_a_database_that_is_away_says_so_and_nothing_was_bought(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mcp_server.tasks.store.postgres.connections.PATIENCE_S", 0.2)
+    store = PostgresStore(Connections("postgresql://kling@127.0.0.1:9/none?connect_timeout=1"))
+    with pytest.raises(LocalError, match="cannot be used") as away:
+        await store.create(new_task(), Budget())
+    assert away.value.money == "not_spent" and "kling@" not in str(away.value)
+    await store.close()
