@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from mcp_server.__main__ import main
-from mcp_server.cli.setup import install
-from mcp_server.cli.setup.clients import CLIENTS
+from mcp_server.cli.setup import client_files, install
+from mcp_server.cli.setup.clients import CLIENTS, registration
 from mcp_server.settings import Settings
 
 FILES = {
@@ -66,6 +66,9 @@ def test_a_file_is_made_where_the_client_looks(client: str, tmp_path: Path) -> N
         ("zed", "win32", "Roaming/Zed/settings.json"),
         ("cline", "win32", "Roaming/Code/User/globalStorage/saoudrizwan.claude-dev/settings"),
         ("windsurf", "win32", ".codeium/windsurf/mcp_config.json"),
+        ("opencode", "win32", ".config/opencode/opencode.json"),
+        ("goose", "darwin", ".config/goose/config.yaml"),
+        ("goose", "win32", "Roaming/Block/goose/config/config.yaml"),
     ],
 )
 def test_a_client_keeps_its_file_where_its_system_does(
@@ -76,16 +79,132 @@ def test_a_client_keeps_its_file_where_its_system_does(
     assert CLIENTS[client].path(settings).is_relative_to(tmp_path / place)
 
 
-def test_a_file_with_comments_is_left_alone_and_what_belongs_in_it_is_shown(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+ZED = """// my settings
+{
+  "theme": "One Dark", // dark
+  /* servers */
+  "context_servers": { // mine
+    "other": {"command": "x", "args": ["//", "{,}"],},
+  },
+}
+"""
+
+
+def test_a_file_with_comments_keeps_them_and_every_other_line(tmp_path: Path) -> None:
     path = tmp_path / "user" / ".config" / "zed" / "settings.json"
     path.parent.mkdir(parents=True)
-    path.write_text('// my settings\n{"theme": "One Dark"}\n')
-    assert main(["install", "zed"]) != 0
-    said = capsys.readouterr()
-    assert "context_servers" in said.out + said.err
-    assert path.read_text() == '// my settings\n{"theme": "One Dark"}\n'
+    path.write_text(ZED)
+    assert main(["install", "zed"]) == 0
+    text = path.read_text()
+    assert [line for line in ZED.splitlines() if line not in text.splitlines()] == []
+    found = json.loads(client_files.plain(text))
+    assert Path(found["context_servers"]["kling"]["command"]).is_absolute()
+    assert found["context_servers"]["other"]["args"] == ["//", "{,}"]
+    assert registration(CLIENTS["zed"], Settings.read()).state == "registered"
+    assert main(["install", "zed", "--force"]) == 0
+    path.write_text(text.replace('"kling": {', '"kling": { // old\n      "mine": 1,'))
+    assert main(["install", "zed"]) == 65
+    assert main(["install", "zed", "--force"]) == 0
+    assert path.read_text() == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "{ // a comment\n}",
+        '{"mcp": {}}',
+        '{"mcp": {\n}}',
+        '{"a": [{"mcp": {"kling": {}}}], "mcp": {"x": {}}}',
+        '{"mcp": {"x": {"mcp": {"kling": 1}}}, "b": "{\\"mcp\\": {"}',
+        '{\n  // "mcp": {},\n  "theme": "x",\n}\n',
+    ],
+)
+def test_the_entry_comes_to_stand_in_its_table_and_nothing_else_changes(text: str) -> None:
+    before = json.loads(client_files.plain(text).strip() or "{}")
+    made = client_files.in_json(text, "mcp", "kling", {"command": ["k"]})
+    found = json.loads(client_files.plain(made))
+    assert found["mcp"].pop("kling") == {"command": ["k"]}
+    assert {**found, "mcp": None} == {**before, "mcp": None}
+    assert found["mcp"] == before.get("mcp", {})
+
+
+def test_opencode_has_its_command_and_its_words_in_one_list(tmp_path: Path) -> None:
+    folder = tmp_path / "user" / ".config" / "opencode"
+    assert main(["install", "opencode"]) == 0
+    entry = json.loads((folder / "opencode.json").read_text())["mcp"]["kling"]
+    assert (entry["type"], entry["enabled"], entry["timeout"]) == ("local", True, 60_000)
+    assert Path(entry["command"][0]).is_absolute()
+    assert entry["environment"]["KLING_HOME"] == str(tmp_path / "home")
+    found = registration(CLIENTS["opencode"], Settings.read())
+    assert (found.state, found.detail) == ("registered", entry["command"][0])
+    assert "KLING_HOME" in found.variables
+
+
+def test_opencodes_file_with_comments_is_taken_where_it_is_the_only_one(tmp_path: Path) -> None:
+    path = tmp_path / "user" / ".config" / "opencode" / "opencode.jsonc"
+    path.parent.mkdir(parents=True)
+    path.write_text('{\n  // mine\n  "model": "x",\n}\n')
+    assert main(["install", "opencode"]) == 0
+    assert path.read_text().startswith('{\n  "mcp": {') and path.read_text().endswith('  // mine\n  "model": "x",\n}\n')
+    assert not path.with_suffix(".json").exists()
+
+
+GOOSE = """# mine
+GOOSE_PROVIDER: "anthropic"
+extensions: # what it can do
+    # this one came with it
+    developer:
+        enabled: true
+        type: builtin
+GOOSE_MODE: auto
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "above", "step"),
+    [
+        ("", "extensions:", "  "),
+        ("GOOSE_MODE: auto\n", "GOOSE_MODE: auto\nextensions:", "  "),
+        ("extensions: {}\nGOOSE_MODE: auto\n", "extensions:", "  "),
+        ("extensions:\nGOOSE_MODE: auto\n", "extensions:", "  "),
+        (GOOSE, "extensions: # what it can do", "    "),
+    ],
+)
+def test_goose_has_an_extension_more_and_everything_else_as_it_was(
+    tmp_path: Path, text: str, above: str, step: str
+) -> None:
+    path = tmp_path / "user" / ".config" / "goose" / "config.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    assert main(["install", "goose"]) == 0
+    lines = path.read_text().splitlines()
+    at = lines.index(f"{step}kling:")
+    entry = dict(line.strip().split(": ", 1) for line in lines[at + 1 : at + 9])
+    assert "\n".join(lines[:at]).endswith(above)
+    assert all(line.startswith(step * 2) for line in lines[at + 1 : at + 9])
+    assert (entry["type"], entry["enabled"], entry["timeout"], entry["args"]) == ('"stdio"', "true", "120", "[]")
+    assert Path(json.loads(entry["cmd"])).is_absolute()
+    assert json.loads(entry["envs"])["KLING_HOME"] == str(tmp_path / "home")
+    rest = lines[:at] + lines[at + 9 :]
+    assert rest == text.replace("extensions: {}", "extensions:").splitlines() or rest == [
+        *text.splitlines(),
+        "extensions:",
+    ]
+    assert registration(CLIENTS["goose"], Settings.read()).state == "registered"
+    assert main(["install", "goose"]) == 65
+    assert path.read_text().splitlines() == lines
+
+
+@pytest.mark.parametrize("text", ["{extensions: {}}\n", "extensions: {a: {}}\n", "extensions:\n  - a\n", "---\na: 1\n"])
+def test_yaml_of_another_layout_is_left_alone(tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "user" / ".config" / "goose" / "config.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    assert main(["install", "goose"]) == 65
+    assert path.read_text() == text
+    assert "extensions:" in capsys.readouterr().out
 
 
 def test_what_the_user_set_goes_along_and_what_is_for_a_rehearsal_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +252,7 @@ def test_an_entry_of_the_same_name_is_replaced_only_by_force(
     assert main(["install", "cursor"]) == 0, "the same entry again is no conflict"
 
 
-@pytest.mark.parametrize("text", ["{ // a comment\n}", "[]", '{"mcpServers": []}'])
+@pytest.mark.parametrize("text", ["{ oops", "[]", '{"mcpServers": []}'])
 def test_a_file_of_another_kind_is_left_alone(tmp_path: Path, text: str) -> None:
     path = tmp_path / "user" / ".cursor" / "mcp.json"
     path.parent.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Claude Code, Codex, Gemini CLI and the skills command: each takes what we hand out, and reaches the server."""
+"""Claude Code, Codex, Gemini CLI, opencode and the skills command: each takes what we hand out, and reaches the server."""
 
 from __future__ import annotations
 
@@ -46,6 +46,17 @@ def gemini(m: Machine) -> None:
     m.run("gemini", "extensions", "validate", ROOT)
 
 
+def opencode(m: Machine) -> None:
+    """opencode: our registration connects, from a file with comments too, which stay"""
+    settings = m.home / ".config" / "opencode" / "opencode.jsonc"
+    settings.parent.mkdir(parents=True)
+    settings.write_text('{\n  // mine\n  "share": "disabled",\n}\n')
+    m.run(COMMAND, "install", "opencode")
+    said = m.run("opencode", "mcp", "list")
+    holds("kling" in said and "connected" in said, "mcp list says connected", said)
+    holds("  // mine\n" in settings.read_text(), "the comment is there still", settings.read_text())
+
+
 def gemini_extension(m: Machine) -> None:
     """Gemini CLI: the repository as an extension runs from the extension's own folder, with `uv` alone"""
     m.run("git", "clone", "--quiet", "--depth", "1", f"file://{ROOT}", m.home / "clone")
@@ -91,4 +102,4 @@ def other_files(m: Machine) -> None:
 
 
 if __name__ == "__main__":
-    main(claude_code, codex, gemini, gemini_extension, skills_command, other_files)
+    main(claude_code, codex, gemini, opencode, gemini_extension, skills_command, other_files)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from mcp_server.cli.setup.client_files import plain
 from mcp_server.settings import Settings
 
 NAME = "kling"
@@ -70,6 +71,20 @@ def _cline(settings: Settings) -> Path:
     return storage / "saoudrizwan.claude-dev" / "settings" / "cline_mcp_settings.json"
 
 
+def _opencode(settings: Settings) -> Path:
+    """opencode.ai/docs/config: the same folder on every system; with comments the file may end in jsonc."""
+    plain = settings.user_home / ".config" / "opencode" / "opencode.json"
+    commented = plain.with_suffix(".jsonc")
+    return commented if commented.exists() and not plain.exists() else plain
+
+
+def _goose(settings: Settings) -> Path:
+    """Goose's "Configuration Overview"."""
+    if sys.platform == "win32":
+        return _applications(settings) / "Block" / "goose" / "config" / "config.yaml"
+    return settings.user_home / ".config" / "goose" / "config.yaml"
+
+
 def _codex(settings: Settings) -> Path:
     folder = settings.get("CODEX_HOME")
     return (Path(folder) if folder else settings.user_home / ".codex") / "config.toml"
@@ -124,6 +139,8 @@ CLIENTS: Mapping[str, Client] = {
         ),
         Client(id="zed", name="Zed", program="zed", path=_zed, table=("context_servers",)),
         Client(id="cline", name="Cline in VS Code", program="", path=_cline, table=("mcpServers",)),
+        Client(id="opencode", name="opencode", program="opencode", path=_opencode, table=("mcp",)),
+        Client(id="goose", name="Goose", program="goose", path=_goose, table=("extensions",)),
     )
 }
 
@@ -155,9 +172,12 @@ def registration(client: Client, settings: Settings) -> Registration:
 
 
 def _judged(client: Client, entry: Mapping[str, Any]) -> Registration:
-    variables: object = entry.get("env")
+    variables: object = entry.get("env", entry.get("environment"))
     names = frozenset(cast("dict[str, Any]", variables)) if isinstance(variables, dict) else frozenset[str]()
-    command = entry.get("command")
+    command: object = entry.get("command")
+    if isinstance(command, list) and command:
+        # opencode's is one list with its words.
+        command = cast("list[object]", command)[0]
     if not isinstance(command, str):
         return Registration(client=client, state="registered", detail=str(entry.get("url") or ""), variables=names)
     if shutil.which(command) is None:
@@ -192,13 +212,21 @@ def _from_plugin(client: Client, path: Path, text: str) -> Registration:
 
 
 def _read(path: Path, text: str) -> Any:
-    return tomllib.loads(text) if path.suffix == ".toml" else json.loads(text or "{}")
+    match path.suffix:
+        case ".toml":
+            return tomllib.loads(text)
+        case ".yaml":
+            raise ValueError("YAML is read by eye")
+        case _:
+            return json.loads(plain(text).strip() or "{}")
 
 
 def _by_eye(client: Client, path: Path, text: str) -> Registration:
-    """A file with comments is no JSON: whether our name is a key in it can still be seen."""
+    """YAML, or a file that cannot be read: whether our name is a key in it can still be seen."""
     if re.search(rf"""["']?\b{NAME}["']?\s*[:\]]""", text):
         return Registration(client=client, state="registered", detail=f"seen in {path}")
+    if path.suffix == ".yaml":
+        return Registration(client=client, state="unregistered")
     return Registration(client=client, state="unreadable", detail=f"{path} is not plain {path.suffix[1:].upper()}")
 
 

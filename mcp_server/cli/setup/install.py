@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from mcp_server import catalog
 from mcp_server.cli import parser
+from mcp_server.cli.setup import client_files
 from mcp_server.cli.setup.clients import CLIENTS, NAME
 from mcp_server.cli.setup.variables import variables
 from mcp_server.errors import LocalError, RequestError
@@ -67,8 +68,8 @@ def run(argv: list[str]) -> int:
 
 def this_server(settings: Settings) -> Server:
     """This very installation, by absolute path: clients start servers with a path of their own."""
-    beside = Path(sys.executable).with_name("kling-video")
-    command = str(beside) if beside.exists() else shutil.which("kling-video")
+    beside = [Path(sys.executable).with_name(name) for name in ("kling-video", "kling-video.exe")]
+    command = next((str(path) for path in beside if path.exists()), None) or shutil.which("kling-video")
     env = {
         variable.name: value
         for variable in variables(catalog.load())
@@ -128,6 +129,40 @@ def _cline(ask: Ask) -> str:
     return _into_json("cline", ask.server.entry(timeout=CALL_MS // 1000), ask)
 
 
+def _opencode(ask: Ask) -> str:
+    """opencode.ai/docs/mcp-servers: the command and its words are one list; `timeout` is for the list of tools."""
+    entry: dict[str, object] = {"type": "local", "command": [ask.server.command, *ask.server.args], "enabled": True}
+    if ask.server.env:
+        entry["environment"] = dict(ask.server.env)
+    return _into_json("opencode", {**entry, "timeout": START_S * 1000}, ask)
+
+
+def _goose(ask: Ask) -> str:
+    """Goose's "Configuration Overview": an extension of the type stdio."""
+    path = CLIENTS["goose"].path(ask.settings)
+    rows = {
+        "enabled": True,
+        "name": NAME,
+        "type": "stdio",
+        "description": "Kling video: priced first, bought once, saved to disk",
+        "cmd": ask.server.command,
+        "args": list(ask.server.args),
+        "envs": dict(ask.server.env),
+        "timeout": CALL_MS // 1000,
+    }
+    text = client_files.in_yaml("", "extensions", NAME, rows) or ""
+    if ask.only_print:
+        return f"# {path}\n{text}"
+    try:
+        made = client_files.in_yaml(_known(path), "extensions", NAME, rows)
+    except client_files.PlaceError as error:
+        raise _not_ours(path, "it is written in another way than Goose writes it", text) from error
+    if made is None:
+        raise _already(path, text)
+    _write(path, made)
+    return f"Added `{NAME}` to the extensions in {path}. Restart Goose."
+
+
 def _codex(ask: Ask) -> str:
     path = CLIENTS["codex"].path(ask.settings)
     lines = [
@@ -147,7 +182,7 @@ def _codex(ask: Ask) -> str:
         return f"# {path}\n{text}"
     import tomllib
 
-    known = path.read_text(encoding="utf-8") if path.exists() else ""
+    known = _known(path)
     try:
         there = NAME in cast("dict[str, Any]", tomllib.loads(known).get("mcp_servers", {}))
     except tomllib.TOMLDecodeError as error:
@@ -170,6 +205,8 @@ WAYS: Mapping[str, Callable[[Ask], str]] = {
     "windsurf": _windsurf,
     "zed": _zed,
     "cline": _cline,
+    "opencode": _opencode,
+    "goose": _goose,
 }
 
 
@@ -177,7 +214,7 @@ def _by_command(command: list[str], look: list[str], ask: Ask) -> str:
     """Through the client's own command: only it knows its file's format."""
     import shlex
 
-    text = shlex.join(command)
+    text = subprocess.list2cmdline(command) if sys.platform == "win32" else shlex.join(command)
     if ask.only_print:
         return text
     program = shutil.which(command[0])
@@ -203,23 +240,29 @@ def _into_json(client: str, entry: dict[str, object], ask: Ask) -> str:
     text = json.dumps({table: {NAME: entry}}, indent=2)
     if ask.only_print:
         return f"// {path}\n{text}"
-    known: Any = {}
-    if path.exists():
-        try:
-            known = json.loads(path.read_text(encoding="utf-8") or "{}")
-        except ValueError as error:
-            raise _not_ours(path, "it is not plain JSON (comments?)", text) from error
-    if not isinstance(known, dict) or not isinstance(known.get(table, {}), dict):  # type: ignore[reportUnknownMemberType]
+    known = _known(path)
+    try:
+        root: Any = json.loads(client_files.plain(known).strip() or "{}")
+    except ValueError as error:
+        raise _not_ours(path, "it is not JSON", text) from error
+    if not isinstance(root, dict) or not isinstance(root.get(table, {}), dict):  # type: ignore[reportUnknownMemberType]
         raise _not_ours(path, f"`{table}` is not an object in it", text)
-    root = cast("dict[str, Any]", known)
-    servers = cast("dict[str, Any]", root.setdefault(table, {}))
+    servers = cast("dict[str, Any]", root.get(table, {}))  # type: ignore[reportUnknownMemberType]
     if servers.get(NAME) == entry:
         return f"{path} has this entry already."
     if NAME in servers and not ask.force:
         raise _already(path, text)
-    servers[NAME] = entry
-    _write(path, json.dumps(root, indent=2, ensure_ascii=False) + "\n")
+    try:
+        made = client_files.in_json(known, table, NAME, entry)
+    except client_files.PlaceError as error:
+        raise _not_ours(path, f"`{table}` was not found in it for sure", text) from error
+    _write(path, made)
     return f"Wrote `{NAME}` into {path}. Restart the client."
+
+
+def _known(path: Path) -> str:
+    """What is in the file, as it is written there."""
+    return path.read_text(encoding="utf-8-sig") if path.exists() else ""
 
 
 def _write(path: Path, text: str) -> None:
