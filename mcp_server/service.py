@@ -385,7 +385,13 @@ class Service:
         finished = await self.runner.store.find(
             Filter(states=("succeeded", "failed", "cancelled"), simulated=False, since=since, owner=owner, limit=1000)
         )
-        return spend(await self.runner.store.spent(day_of(self.now() - (days - 1) * 86_400), owner), finished)
+        return spend(
+            await self.runner.store.spent(day_of(self.now() - (days - 1) * 86_400), owner),
+            finished,
+            today=day_of(self.now()),
+            held=await self.films.held_back(owner),
+            budget=self.settings.daily_budget_usd,
+        )
 
     async def balances(self) -> Balances:
         """What is left behind every key, asked now of all vendors at once; spends nothing."""

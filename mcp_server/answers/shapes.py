@@ -388,5 +388,10 @@ class Spend(_Answer):
     quoted_usd: str
     settled_usd: str
     unknown: int = 0
+    today_usd: str = "0"
+    """What counts against today's budget: settled where it is known, else quoted, and what films hold back."""
+    held_by_films_usd: str = "0"
+    """For shots that are not bought yet: it counts on every day until they are."""
+    daily_budget_usd: str | None = None
     drift: list[str] = []
     """Where a vendor's own bills differ from what was quoted."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mcp_server.answers.shapes import Spend, SpendLine
 from mcp_server.domain.money import money, plain
@@ -13,6 +13,8 @@ from mcp_server.domain.money import money, plain
 if TYPE_CHECKING:
     from mcp_server.domain.task import Task
     from mcp_server.tasks.store.base import Spent
+
+_NONE: Final = Decimal(0)
 
 
 @dataclass
@@ -23,8 +25,11 @@ class _Bills:
     other: list[Task] = field(default_factory=list["Task"])
 
 
-def spend(rows: Iterable[Spent], tasks: Iterable[Task]) -> Spend:
-    """Sums by day, provider and model; and where vendors charge something else than their prices say."""
+def spend(
+    rows: Sequence[Spent], tasks: Iterable[Task], *, today: str, held: Decimal = _NONE, budget: Decimal | None = None
+) -> Spend:
+    """Sums by day, provider and model; today beside its budget; where vendors charge something else than they say."""
+    counted = sum((row.counted_usd for row in rows if row.day == today), held)
     lines = [
         SpendLine(
             day=row.day,
@@ -42,6 +47,9 @@ def spend(rows: Iterable[Spent], tasks: Iterable[Task]) -> Spend:
         quoted_usd=_sum(line.quoted_usd for line in lines),
         settled_usd=_sum(line.settled_usd for line in lines),
         unknown=sum(line.unknown for line in lines),
+        today_usd=plain(counted) if counted else "0",
+        held_by_films_usd=plain(held) if held else "0",
+        daily_budget_usd=plain(budget),
         drift=drift(tasks),
     )
 

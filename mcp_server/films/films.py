@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from mcp_server import media
 from mcp_server.answers.films import film_answer, whole
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 UNFINISHED_FILM: tuple[FilmState, ...] = ("planned", *FILM_UNDER_WAY)
 """A film in such a state is the one that a board just like it means."""
+
+_MOST_AT_ONCE: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,6 +223,11 @@ class Films:
                 said.append(f"{each.shot.id}: not bought, it cost nothing")
         answer = await self.answer(await self.records.get(film_id, owner))
         return answer.model_copy(update={"note": "; ".join(said) or "Nothing of it was under way."})
+
+    async def held_back(self, owner: str = "") -> Decimal:
+        """What films under way hold back for shots that are not bought yet."""
+        under_way = FilmFilter(states=tuple(FILM_UNDER_WAY), simulated=False, owner=owner, limit=_MOST_AT_ONCE)
+        return sum((film.reserved_usd for film in await self.records.find(under_way)), Decimal(0))
 
     async def find(
         self,

@@ -54,7 +54,6 @@ async def spend(visit: Visit) -> Response:
         sellers=sellers,
         chart=drawn,
         budget=None if budget is None else money(budget, "USD"),
-        today=_today(found.lines, today.isoformat()),
         dollars=_dollars,
     )
 
@@ -99,12 +98,6 @@ def _sellers(lines: list[SpendLine], colours: dict[str, int]) -> list[Seller]:
 
 def _dollars(amount: Decimal | str) -> str:
     return money(Decimal(amount), "USD")
-
-
-def _today(lines: list[SpendLine], day: str) -> str:
-    """What of today's is known: charged where it is settled, else quoted."""
-    quoted = sum((Decimal(line.quoted_usd) for line in lines if line.day == day), Decimal(0))
-    return money(quoted, "USD")
 
 
 ROUTES: Final[tuple[Route, ...]] = (("GET", "/spend", spend),)

@@ -10,6 +10,7 @@ from support.drawn_clips import Drawn, draw
 
 from mcp_server import catalog
 from mcp_server.__main__ import main
+from mcp_server.answers.shapes import Spend
 from mcp_server.domain.file_format import BMP, JPEG, PNG, WEBP
 from mcp_server.domain.picture_size import picture_size
 from mcp_server.sandbox import faults
@@ -140,6 +141,23 @@ def test_who_has_no_key_is_not_told_a_vendors_name_before_the_reason(said, order
     assert code == 65
     first = min((err.find(name) for name in catalog.load().providers if name in err), default=len(err))
     assert first > err.index(". "), err
+
+
+@pytest.mark.parametrize(
+    ("found", "sentence"),
+    [
+        (
+            {"today_usd": "1.5", "held_by_films_usd": "0.504", "daily_budget_usd": "5"},
+            "Today $1.50 of $5.00 a day is spent or held back, $0.504 of it by films that are being made.",
+        ),
+        ({"today_usd": "1.5", "daily_budget_usd": "5"}, "Today $1.50 of $5.00 a day is spent or held back."),
+        ({"today_usd": "1.5"}, ""),
+    ],
+)
+def test_spend_says_how_far_the_day_is(said, monkeypatch, found, sentence) -> None:
+    monkeypatch.setattr("mcp_server.cli.session.run", lambda _work: Spend(quoted_usd="0", settled_usd="0", **found))
+    _, _, err = said("spend")
+    assert [line for line in err.splitlines() if line.startswith("Today")] == [sentence] * bool(sentence)
 
 
 def test_numbers_that_count_something_are_one_or_more(said) -> None:

@@ -112,6 +112,7 @@ async def test_what_was_spent_and_what_is_left_are_resources(shops: Vendors, era
         (task["provider"], task["model"], 1)
     ]
     assert spent["quoted_usd"] == task["cost"]["estimated"]["usd"]
+    assert float(spent["today_usd"]) > 0
     accounts = {account["provider"]: account for account in left["accounts"]}
     assert set(accounts) == set(REGISTRY)
     assert accounts["runapi"]["currency"] == "USD" and float(accounts["runapi"]["left"]) > 0

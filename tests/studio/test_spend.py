@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 from support.browsing import Browser, browser, studio
+from support.films import board
 from support.mcp_world import vendors
 
 from mcp_server.domain.arguments import VideoArguments
+from mcp_server.films.films import FilmOrder
 from mcp_server.studio.chart import Column, Part, draw
+from mcp_server.tasks.store.base import Budget
 
 
 def column(day: str, quoted: str, *settled: str) -> Column:
@@ -65,6 +68,24 @@ async def test_what_was_charged_stands_in_the_chart_and_in_the_table(tmp_path: P
     assert len(re.findall('class="day"', page)) == 30
     assert len(re.findall('class="day"', week)) == 7
     assert "style=" not in page, "the policy would drop it"
+
+
+async def test_what_a_film_holds_back_counts_today_and_is_said(tmp_path: Path) -> None:
+    async with vendors(tmp_path) as sellers, studio(sellers.settings(KLING_DAILY_BUDGET_USD="2")) as opened:
+        films = opened.service.films
+        # Begun and not driven: 3 s × $0.084 for each of two shots are held back, and none of it is bought.
+        draft = await films.prepare(FilmOrder(board=board("cut", "continue")))
+        await films.records.start(draft.film, Budget())
+        order = VideoArguments(prompt="a boat", provider="runcomfy", tier="standard", duration=5)
+        await opened.service.generate(order)
+        spent = await opened.service.spend()
+        async with browser(opened) as mine:
+            page = (await mine.get("/spend")).text
+
+    assert (spent.quoted_usd, spent.held_by_films_usd) == ("0.42", "0.504")
+    assert (spent.today_usd, spent.daily_budget_usd) == ("0.924", "2")
+    today = r"<dt>Today</dt><dd>\$0\.924 <small>of \$2\.00 a day</small> <small>\$0\.504 held by films</small>"
+    assert re.search(today, page)
 
 
 async def test_rehearsals_are_no_spending(visitor: Browser) -> None:

@@ -36,12 +36,24 @@ def run(argv: list[str]) -> int:
         screen.table(columns, [*rows, total], right=(1, 2, 3, 4))
     else:
         screen.note(f"Nothing was bought in the last {given.days} days.")
+    if today := _today(found):
+        screen.note(today)
     if found.unknown:
         clips = "1 clip is" if found.unknown == 1 else f"{found.unknown} clips are"
         screen.note(f"{clips} in no sum: nobody knows the cost.")
     for sentence in found.drift:
         screen.note(f"! {sentence}", "bold yellow")
     return 0
+
+
+def _today(found: Spend) -> str:
+    """Today beside its budget; nothing where neither says anything."""
+    held = Decimal(found.held_by_films_usd)
+    if found.daily_budget_usd is None and not held:
+        return ""
+    budget = "" if found.daily_budget_usd is None else f" of {money(Decimal(found.daily_budget_usd), 'USD')} a day"
+    films = f", {money(held, 'USD')} of it by films that are being made" if held else ""
+    return f"Today {money(Decimal(found.today_usd), 'USD')}{budget} is spent or held back{films}."
 
 
 def _rows(found: Spend, by: By) -> list[tuple[str, ...]]:
