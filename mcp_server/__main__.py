@@ -13,6 +13,7 @@ from mcp_server.errors import ArgumentError, KlingError
 _BAD_USAGE: Final = 64
 _INTERRUPTED: Final = 130
 _PIPE_CLOSED: Final = 141
+_INVALID: Final = 22
 _LISTED: Final = '`kling-video --help` lists the commands; `kling-video "kling 4k: a neon city"` orders a clip'
 
 
@@ -27,6 +28,7 @@ def main(argv: list[str] | None = None) -> int:
         except KlingError as error:
             return _refused(error, "serve", as_json=False)
         return 0
+    _never_unsayable()
     name, *rest = arguments
     if name == "help" and rest:
         name, rest = rest[0], ["--help"]
@@ -43,6 +45,12 @@ def main(argv: list[str] | None = None) -> int:
         return _ended(lambda: command(name)(rest))
     except KlingError as error:
         return _refused(error, name, as_json="--json" in rest)
+
+
+def _never_unsayable() -> None:
+    """What a code page has no letter for is written out: no command ends for that, least of all behind a purchase."""
+    if sys.stdout is not None and getattr(sys.stdout, "errors", "") == "strict":  # type: ignore[reportUnnecessaryComparison]
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[reportAttributeAccessIssue]
 
 
 def command(name: str) -> Callable[[list[str]], int]:
@@ -107,8 +115,11 @@ def _ended(run: Callable[[], int]) -> int:
         return _BAD_USAGE if end.code == 2 else end.code if isinstance(end.code, int) else 0
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read has seen enough; without this, Python complains once more while it ends.
+    except OSError as error:
+        # Whoever read has seen enough, which Windows calls an invalid argument.
+        if not (isinstance(error, BrokenPipeError) or (sys.platform == "win32" and error.errno == _INVALID)):
+            raise
+        # Without this, Python complains once more while it ends.
         import os
 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

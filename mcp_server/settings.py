@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -139,6 +140,12 @@ class Settings:
         text = self.get("KLING_DATABASE_URL")
         if text is None:
             return None
+        if sys.platform == "win32":
+            raise ArgumentError(
+                "KLING_DATABASE_URL does not work on Windows",
+                why="the driver of that database cannot use the event loop there, which starts the media work",
+                next_step="Unset it for a file of this machine, or run the servers and workers on Linux",
+            )
         if not text.startswith(("postgresql://", "postgres://")):
             raise ArgumentError(
                 "KLING_DATABASE_URL is no address of a Postgres database",
@@ -227,7 +234,10 @@ class Settings:
         import shlex
 
         try:
-            return tuple(shlex.split(text, posix=os.name != "nt"))
+            if sys.platform != "win32":
+                return tuple(shlex.split(text))
+            # There a backslash parts folders, and quotes stay around a word that is split like this.
+            return tuple(word.strip('"') for word in shlex.split(text, posix=False))
         except ValueError as error:
             raise ArgumentError(
                 f"KLING_NOTIFY_COMMAND cannot be read: {error}",
@@ -364,7 +374,7 @@ def _path(text: str | None, home: Path) -> Path | None:
     if text is None:
         return None
     path = Path(text)
-    if text == "~" or text.startswith("~/"):
+    if text == "~" or text.startswith(("~/", "~\\")):
         path = home / text[2:]
     return path if path.is_absolute() else Path.cwd() / path
 

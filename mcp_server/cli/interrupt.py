@@ -59,9 +59,9 @@ class Interrupt:
 
 
 class Departure:
-    """SIGTERM and SIGHUP while a command works: it ends, after the wait for answers that were paid for."""
+    """SIGTERM and a closed terminal while a command works: it ends, after the wait for answers that were paid for."""
 
-    SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+    SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
 
     def __init__(self) -> None:
         self.told = 0

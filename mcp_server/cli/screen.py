@@ -48,7 +48,9 @@ class Screen:
 
     def facts(self, found: Mapping[str, Any]) -> None:
         """The answer as one JSON object."""
-        print("".join(map(_in_json, json.dumps(found, ensure_ascii=False))))
+        # Where standard output speaks a code page, JSON has its own way to write what that has no letter for.
+        spoken = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+        print("".join(map(_in_json, json.dumps(found, ensure_ascii=not spoken))))
 
     def line(self, text: str, style: str = "", *, gap: bool = False) -> None:
         """A line of the answer; with a gap before it where a part begins."""

@@ -97,7 +97,7 @@ def from_file(path: Path) -> Board:
     try:
         if path.stat().st_size > FILE_MAX:
             raise ArgumentError(f"{path} is no board", why=f"it has more than {FILE_MAX:,} bytes")
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         found: object = tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)
     except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)

@@ -35,6 +35,9 @@ _JOBS: Final = ("join", "fit")
 
 def main(argv: list[str]) -> int:
     what, *rest = argv
+    for stream in (sys.stdout, sys.stderr):
+        # On Windows a pipe speaks a code page, which has no letters for most names of files.
+        stream.reconfigure(encoding="utf-8")  # type: ignore[reportAttributeAccessIssue]
     return _job(what) if what in _JOBS else _look(what, *rest)
 
 

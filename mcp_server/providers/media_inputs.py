@@ -6,6 +6,7 @@ import base64
 import binascii
 import re
 import stat
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -254,11 +255,22 @@ def _path(text: str) -> Path:
     """A path, also from a file: address and from one that starts with ~."""
     text = text.strip()
     if text.lower().startswith("file:"):
-        text = unquote(urlsplit(text).path)
+        text = _path_of(text)
     try:
         return Path(text).expanduser()
     except RuntimeError:
         return Path(text)
+
+
+def _path_of(address: str) -> str:
+    """The path in a file: address; on Windows its drive stands behind a slash, and its host is a share's."""
+    parts = urlsplit(address)
+    path = unquote(parts.path)
+    if sys.platform != "win32":
+        return path
+    if parts.netloc and parts.netloc != "localhost":
+        return f"//{parts.netloc}{path}"
+    return path[1:] if re.match(r"/[A-Za-z]:", path) else path
 
 
 def _instead(kind: Kind, providers: Iterable[Provider]) -> str:

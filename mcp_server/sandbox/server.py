@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -87,7 +88,9 @@ def listen(host: str, port: int) -> socket.socket:
     """A socket of our own, so that the port is known before anything is served."""
     # With its protocol said: asyncio sends at once only on sockets that say TCP, others wait 40 ms for each answer.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if sys.platform != "win32":
+        # On Windows it would let two programs have one port.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((host, port))
     listener.listen(256)
     return listener
@@ -130,7 +133,8 @@ def variables(base_urls: Mapping[str, str]) -> Mapping[str, str]:
 def serve(sandbox: Sandbox, host: str = HOST, port: int = 0, *, announce: Any = print) -> None:
     """Serve until interrupted; first says which variables to set."""
     listener = listen(host, port)
+    said = "$env:{} = '{}'" if sys.platform == "win32" else "export {}={}"
     for name, value in variables(urls(listener)).items():
-        announce(f"export {name}={value}")
-    announce(f"export KLING_SANDBOX_CONTROL={sandbox.control_key}")
+        announce(said.format(name, value))
+    announce(said.format("KLING_SANDBOX_CONTROL", sandbox.control_key))
     asyncio.run(uvicorn.Server(configuration(sandbox)).serve([listener]))

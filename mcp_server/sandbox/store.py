@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import sqlite3
+import sys
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ def _for_this_user(path: Path) -> None:
     """Make the file, or take it back from everybody else: it holds prompts, uploads and the key of the control API."""
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    if path.stat().st_mode & 0o077 and os.name == "posix":
+    if path.stat().st_mode & 0o077 and sys.platform != "win32":
         path.chmod(0o600)
 
 

@@ -1,4 +1,4 @@
-"""MCP over stdin and stdout: nothing but protocol on stdout, and a clean end on EOF, SIGINT, SIGTERM and SIGHUP.
+"""MCP over stdin and stdout: nothing but protocol on stdout, and a clean end on EOF and on signals.
 
 The SDK's own runner ignores SIGINT while it reads and skips every clean-up on SIGTERM (seen with 2.3.0).
 """
@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import os
 import select
+import signal
 import sys
+from types import FrameType
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
 import anyio
@@ -20,8 +22,6 @@ from mcp_server.server.lines import LineBuffer, UnreadableLineError, readable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
-
-    from anyio.abc import TaskStatus
 
     from mcp_server.server.handshake.front import Handover
     from mcp_server.server.server import KlingServer
@@ -148,15 +148,14 @@ async def connect(
 async def serve(server: KlingServer, taken: Handover) -> None:
     """One connection, until the client leaves or a signal says so."""
     async with anyio.create_task_group() as group:
+        loop = asyncio.get_running_loop()
 
-        async def until_signalled(*, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-            with anyio.open_signal_receiver(*ENDING) as signals:
-                task_status.started()
-                async for _ in signals:
-                    group.cancel_scope.cancel()
-                    return
+        def hear(_signal: int, _frame: FrameType | None) -> None:
+            loop.call_soon_threadsafe(group.cancel_scope.cancel)
 
-        await group.start(until_signalled)
+        # By themselves: the loops of Windows hear no signals.
+        for ending in ENDING:
+            signal.signal(ending, hear)
         await connect(server, *taken.wire.files(), taken.heard, taken.answered)
         group.cancel_scope.cancel()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -20,8 +21,10 @@ _APPLE = ("on run words", "display notification (item 2 of words) with title (it
 _WINDOWS = (
     "Add-Type -AssemblyName System.Windows.Forms; $shown = New-Object System.Windows.Forms.NotifyIcon; "
     "$shown.Icon = [System.Drawing.SystemIcons]::Information; $shown.Visible = $true; "
-    "$shown.ShowBalloonTip(5000, $args[0], $args[1], 'Info'); Start-Sleep 6; $shown.Dispose()"
+    "$shown.ShowBalloonTip(5000, $env:KLING_NOTICE_TITLE, $env:KLING_NOTICE_TEXT, 'Info'); "
+    "Start-Sleep 6; $shown.Dispose()"
 )
+"""PowerShell would run words behind a command as a part of it: they come in variables."""
 _TEXT = 160
 
 
@@ -30,12 +33,14 @@ def notify(screen: Screen, tasks: Iterable[OrderedAnswer]) -> None:
     for task in tasks:
         if task.finished_at is None:
             continue
-        words = command(f"Kling: {says(task)}", formatting.shown(formatting.short(_about(task), _TEXT)))
+        title, text = f"Kling: {says(task)}", formatting.shown(formatting.short(_about(task), _TEXT))
+        words = command(title, text)
         if words is None:
             screen.note("There is nothing here to show a notice with; --notify needs notify-send, macOS or Windows.")
             return
         subprocess.Popen(  # noqa: S603 - the desktop's own program; what is shown are its arguments, never its script
             words,
+            env={**os.environ, "KLING_NOTICE_TITLE": title, "KLING_NOTICE_TEXT": text},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -51,7 +56,7 @@ def command(title: str, text: str) -> list[str] | None:
     """What shows a notice on this system; None where nothing does."""
     if sys.platform == "win32":
         program = shutil.which("powershell")
-        return [program, "-NoProfile", "-Command", f"& {{{_WINDOWS}}}", title, text] if program else None
+        return [program, "-NoProfile", "-Command", _WINDOWS] if program else None
     if sys.platform == "darwin":
         program = shutil.which("osascript")
         script = [part for line in _APPLE for part in ("-e", line)]

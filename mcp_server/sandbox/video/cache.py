@@ -6,6 +6,7 @@ Then whoever ordered one has it, and a copy here would be one too many; the same
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import tempfile
 import time
@@ -84,7 +85,7 @@ class Clips:
         if self._serving[drawn.path] <= 0:
             del self._serving[drawn.path]
             if whole and not drawn.prebuilt:
-                drawn.path.unlink(missing_ok=True)
+                _drop(drawn.path)
 
     def _home(self) -> Path:
         if self._folder is None:
@@ -113,14 +114,20 @@ class Clips:
         for number, path in enumerate(kept):
             total += path.stat().st_size if path.exists() else 0
             if path != newest and (number >= KEPT or total > KEPT_BYTES):
-                path.unlink(missing_ok=True)
+                _drop(path)
 
 
 def _tidy(folder: Path) -> None:
     """Drop what was drawn long ago, and what a killed process had half drawn."""
     for path in folder.iterdir():
         if path.suffix in (".mp4", ".part") and time.time() - _age(path) > STALE_S:
-            path.unlink(missing_ok=True)
+            _drop(path)
+
+
+def _drop(path: Path) -> None:
+    """Away with it; on Windows it stays while somebody reads it, and goes the next time."""
+    with contextlib.suppress(PermissionError):
+        path.unlink(missing_ok=True)
 
 
 def plan(job: SandboxJob, pictures: Mapping[str, bytes]) -> Clip:

@@ -24,7 +24,8 @@ ANSWERS = Path(__file__).with_name("answers")
 _CHUNK = 64 * 1024
 QUIET_S = 0.3
 """A client that is still introducing itself is faster than this."""
-ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name))
+ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
+"""What ends this process with grace; SIGBREAK is Ctrl-Break and a closed console on Windows."""
 
 
 class Handover(NamedTuple):
@@ -47,7 +48,8 @@ def open_connection(wire: Wire, look_after: Callable[[], bool]) -> Handover | No
     opening = Opening(ANSWERS / f"mcp-{series}")
     try:
         rest = _answer(opening, wire, look_after)
-    except BrokenPipeError:
+    except OSError:
+        # Nobody reads any more; Windows has other names for a broken pipe.
         return None
     if rest is None:
         return None

@@ -8,6 +8,7 @@ import hashlib
 import io
 import os
 import re
+import sys
 import tempfile
 import unicodedata
 from collections import deque
@@ -208,7 +209,8 @@ def _parts_of(folder: Path, task_id: str) -> Path:
 
 def finished(part: Part, whole: Path) -> tuple[str, str]:
     """The file on the disk for good, and what it is by its own bytes."""
-    with part.path.open("rb") as file:
+    # To write, too: Windows waits for the disk only for who may write.
+    with part.path.open("r+b") as file:
         kind = sniff(file.read(ENOUGH))
         if kind not in CLIPS:
             part.path.unlink(missing_ok=True)
@@ -245,7 +247,8 @@ def named(part: Part, folder: Path, task: Task, suffix: str) -> Path:
 
 def _take_name(part: Path, path: Path) -> None:
     try:
-        os.link(part, path, follow_symlinks=False)
+        # The part is a file of ours, and no link; Windows has no way to say so.
+        os.link(part, path, follow_symlinks=os.link not in os.supports_follow_symlinks)
     except FileExistsError:
         raise
     except OSError as error:
@@ -265,7 +268,8 @@ def _same(path: Path, part: Part) -> bool:
 
 
 def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":
+    if sys.platform == "win32":
+        # No folder can be opened there.
         return
     target = os.open(folder, os.O_RDONLY)
     try:
