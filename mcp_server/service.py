@@ -109,6 +109,14 @@ class Service:
         """What it would cost, here and elsewhere; spends nothing."""
         return self.priced(await self.prepare(arguments, owner=owner, buying=False))
 
+    async def film_price(self, arguments: VideoArguments, *, owner: str = "") -> FilmAnswer | None:
+        """The price of the film that an order longer than any clip is; None where it is none. Nothing is kept."""
+        if (found := await self.long_order(arguments, owner=owner)) is None:
+            return None
+        order, why = found
+        film = await self.films.price(order, owner=owner)
+        return film.model_copy(update={"note": f"{why} {film.note}".strip()})
+
     def priced(self, draft: Draft) -> Estimate:
         """A draft as an answer: the offer chosen, its price, why, and what else would fit."""
         plan = draft.plan
@@ -233,6 +241,11 @@ class Service:
 
         tasks = await self.runner.wait(task_ids, timeout_s=wait_s, until=until, on_progress=told)
         return [self._told_once(await self._answer(task)) for task in tasks]
+
+    async def go_on(self, ids: Sequence[str], *, owner: str = "") -> None:
+        """Take up those of the films that only this machine stood in the way of: a full disk, a file that was gone."""
+        if films := [each for each in ids if names_film(each)]:
+            await self.films.go_on(films, owner=owner)
 
     async def get_any(
         self,

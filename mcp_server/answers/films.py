@@ -72,6 +72,14 @@ def film_answer(film: Film, standing: Sequence[ShotStanding]) -> FilmAnswer:
     )
 
 
+def unkept_step(film: Film) -> str:
+    """What to do about a film that was priced and not written down."""
+    kept = "generate_video with the same words plans the film, and make_film with its film_id and max_cost_usd"
+    if film.simulated:
+        return f"No key is set: {kept} rehearses it for free."
+    return f"Show the user the price ({whole(film.shots).arithmetic}); when they agree, {kept} buys it."
+
+
 def _shot(each: ShotStanding) -> ShotAnswer:
     shot, task = each.shot, each.task
     states = {"open": "planned", "made": "used", "making": "submitting"}

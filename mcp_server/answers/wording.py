@@ -19,9 +19,7 @@ _TOOLS = {
     "list_tasks": "tasks",
     "make_film": "film",
 }
-_TOOL = re.compile(
-    rf"`?\b({'|'.join(_TOOLS)})\b`?(?: with (?:task|film)_id (k[vf]-[\w-]*\w))?(?: and wait_s up to \d+)?"
-)
+_TOOL = re.compile(rf"`?\b({'|'.join(_TOOLS)})\b`?(?: with (?:task|film)_id (k[vf]-[\w-]*\w))?( and wait_s up to \d+)?")
 _REDO = re.compile(r"\bredo \[([^\]]*)\]")
 _SHOT = re.compile(r"[\w-]+")
 _PHRASES = (
@@ -45,11 +43,16 @@ _ARGUMENT = re.compile(
 
 def typed(text: str) -> str:
     """Advice for agents as a person types it: `kling-video task kv-…` for get_task with task_id kv-…."""
-    text = _TOOL.sub(lambda found: f"`{' '.join(filter(None, ('kling-video', _TOOLS[found[1]], found[2])))}`", text)
+    text = _TOOL.sub(_command, text)
     for said, typed_so in _PHRASES:
         text = text.replace(said, typed_so)
     text = _REDO.sub(lambda found: " ".join(f"--redo {shot}" for shot in _SHOT.findall(found[1])), text)
     return _ARGUMENT.sub(_flag, text)
+
+
+def _command(found: re.Match[str]) -> str:
+    name = "wait" if found[3] else _TOOLS[found[1]]
+    return f"`{' '.join(filter(None, ('kling-video', name, found[2])))}`"
 
 
 def _flag(found: re.Match[str]) -> str:

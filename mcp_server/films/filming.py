@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from mcp_server.domain.film import Film, FilmState, ShotStanding
-from mcp_server.errors import KlingError, LocalError
+from mcp_server.errors import ClipError, KlingError, LocalError
 from mcp_server.films.order import ShotOrders
 from mcp_server.films.standing import GOING, standings
 from mcp_server.tasks.follow.waiters import set_within
@@ -32,8 +32,8 @@ LOOK_S: Final = 30.0
 """How long a film sleeps at most while its shots are made; a change of one of them wakes it."""
 
 Told = Callable[[int, float | None], Awaitable[None]]
-Join = Callable[[Film, Sequence[ShotStanding], Told], Awaitable[dict[str, Any]]]
-"""Joins the clips of a film; told how far it is, in percent, and how many seconds are left."""
+Join = Callable[[Film, Sequence[ShotStanding], Told, Callable[[str], None]], Awaitable[dict[str, Any]]]
+"""Joins the clips of a film; told how far it is, in percent, how many seconds are left, and of each step it passes."""
 
 
 @dataclass
@@ -204,21 +204,23 @@ class FilmDriver:
         """The film's file, joined and checked; where it cannot be, the film stays and says why."""
         standing = await self.standing(film)
         if gone := [each for each in standing if each.path is None or not each.path.is_file()]:
-            return await self._failed_to_join(lease, _gone(gone))
-        self.runner.runtime.failpoint("film.before_join")
+            return await self._failed_to_join(lease, _gone(film, gone))
+        failpoint = self.runner.runtime.failpoint
+        failpoint("film.before_join")
 
         async def told(progress: int, remaining_s: float | None) -> None:
             await self._change(lease, progress=progress, remaining_s=remaining_s)
 
         try:
-            joined = await self.join(film, standing, told)
+            joined = await self.join(film, standing, told, lambda step: failpoint(f"film.{step}"))
         except KlingError as error:
+            error.next_step = _to_join(film, error)
             return await self._failed_to_join(lease, error)
-        self.runner.runtime.failpoint("film.joined")
+        failpoint("film.joined")
         made = await self._change(
             lease, "joined", money=True, state="succeeded", joined=joined, progress=None, remaining_s=None, error=None
         )
-        self.runner.runtime.failpoint("film.finished")
+        failpoint("film.finished")
         return made
 
     async def _failed_to_join(self, lease: FilmLease, error: KlingError) -> Film:
@@ -266,10 +268,26 @@ def _unmade(film: Film, missing: Sequence[ShotStanding], doubtful: Sequence[Shot
     )
 
 
-def _gone(missing: Sequence[ShotStanding]) -> LocalError:
+def _joins(film: Film) -> str:
+    return f"get_task with task_id {film.id} and wait_s up to 25 joins it, and nothing is bought again"
+
+
+def _to_join(film: Film, error: KlingError) -> str:
+    """What to do about a film whose clips are there and which could not be joined."""
+    if isinstance(error, ClipError):
+        return error.next_step
+    if error.details.get("unwritable"):
+        elsewhere = f"make_film with film_id {film.id}, output_dir and max_cost_usd puts it into another folder"
+        return f"Let that folder be written to; then {_joins(film)}. Or {elsewhere}"
+    return "; then ".join(filter(None, (error.next_step, _joins(film))))
+
+
+def _gone(film: Film, missing: Sequence[ShotStanding]) -> LocalError:
     paths = ", ".join(str(each.path) for each in missing)
+    redo = [each.shot.id for each in missing if not each.shot.clip]
+    anew = f". Or make_film with film_id {film.id}, redo {redo} and max_cost_usd buys it again" if redo else ""
     return LocalError(
         f"The clip of {' and '.join(each.shot.id for each in missing)} is not there any more: {paths}",
         why="it was moved or deleted, and the film is made of it",
-        next_step="Put it back, then call make_film with the film_id; or name the shot in redo to buy it again",
+        next_step=f"Put it back; then {_joins(film)}{anew}",
     )

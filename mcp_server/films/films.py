@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -12,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from mcp_server import media
-from mcp_server.answers.films import film_answer, whole
+from mcp_server.answers.films import film_answer, unkept_step, whole
 from mcp_server.domain.film import FILM_UNDER_WAY
-from mcp_server.errors import ArgumentError, KlingError, RequestError
+from mcp_server.errors import ArgumentError, KlingError, LocalError, RequestError
 from mcp_server.films import board_media
 from mcp_server.films.board import Board, checked, from_arguments
 from mcp_server.films.order import standing
@@ -23,7 +24,7 @@ from mcp_server.films.shots import digest
 from mcp_server.ordering import limits
 from mcp_server.tasks.follow.waiters import set_within
 from mcp_server.tasks.store.base import new_id
-from mcp_server.tasks.store.film_store import FilmFilter
+from mcp_server.tasks.store.film_store import FilmFilter, FilmUnderWayError
 
 if TYPE_CHECKING:
     from mcp_server.answers.shapes import Cost, FilmAnswer
@@ -122,6 +123,14 @@ class Films:
         film = await self._film(board, plan, before, order, owner)
         return FilmDraft(film=film, plan=plan, order=order)
 
+    async def price(self, order: FilmOrder, *, owner: str = "") -> FilmAnswer:
+        """The film as it would be planned, with the price of each shot and of all; nothing is written down."""
+        film = (await self.prepare(order, owner=owner)).film
+        answer = await self.answer(film)
+        if await self.records.many([film.id]):
+            return answer
+        return answer.model_copy(update={"film_id": "", "next_step": unkept_step(film)})
+
     async def keep(self, draft: FilmDraft) -> FilmAnswer:
         """The plan written down, so that it can be bought by its id; nothing is bought."""
         if (going := await self._made_now(draft)) is not None:
@@ -205,6 +214,19 @@ class Films:
         finally:
             waiters.leave(ids, event)
 
+    async def go_on(self, film_ids: Sequence[str], *, owner: str = "") -> None:
+        """Join what this machine could not join before: all its shots are made, so nothing is bought."""
+        for film_id in film_ids:
+            film = await self.records.get(film_id, owner)
+            if not await self._unjoined(film):
+                continue
+            await self.runner.start()
+            # Another call may be a moment ahead.
+            with suppress(FilmUnderWayError):
+                lease = await self.records.start(film, self.runner.budget)
+                if self.records.at_once:
+                    self.driver.drive(lease)
+
     async def cancel(self, film_id: str, *, owner: str = "") -> FilmAnswer:
         """Stop what is not bought, ask the vendors to stop what is, and say what each comes to."""
         film = await self.records.get(film_id, owner)
@@ -279,6 +301,12 @@ class Films:
         if film.digest != draft.film.digest:
             return None
         return (await self.answer(film)).model_copy(update={"note": "This film is being made already."})
+
+    async def _unjoined(self, film: Film) -> bool:
+        """Whether all its shots are made, and only this machine stood in the way of joining them."""
+        if film.state != "failed" or (film.error or {}).get("code") != LocalError.code:
+            return False
+        return all(each.progress == "made" for each in await self.driver.standing(film))
 
     async def _stop(self, each: ShotStanding, owner: str) -> str:
         try:

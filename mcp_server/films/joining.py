@@ -19,13 +19,24 @@ TELL_S: Final = 1.0
 
 
 async def joined(
-    film: Film, standing: Sequence[ShotStanding], told: Callable[[int, float | None], Awaitable[None]]
+    film: Film,
+    standing: Sequence[ShotStanding],
+    told: Callable[[int, float | None], Awaitable[None]],
+    passed: Callable[[str], None],
 ) -> dict[str, Any]:
-    """The film's file with its sheet and its checks; LocalError where it cannot be made."""
+    """The film's file with its sheet and its checks; LocalError where it cannot be made.
+
+    `passed` hears of every step at once: `measuring`, `joining`, `checking`.
+    """
     from mcp_server.media import isolated
 
     heard: list[Progress] = []
-    work = asyncio.ensure_future(isolated.join(cut_list(film, standing), heard.append))
+
+    def hear(progress: Progress) -> None:
+        heard.append(progress)
+        passed(progress.step)
+
+    work = asyncio.ensure_future(isolated.join(cut_list(film, standing), hear))
     try:
         while not work.done():
             await asyncio.wait({work}, timeout=TELL_S)

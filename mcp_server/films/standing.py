@@ -74,4 +74,5 @@ def _of_task(shot: FilmShot, task: Task) -> ShotStanding:
         case _ if task.stopped_following:
             return ShotStanding(shot, "failed", task, why="nobody follows its task any more, as asked")
         case _:
-            return ShotStanding(shot, "making", task)
+            # A clip that cannot be saved says why, and is saved when it can be.
+            return ShotStanding(shot, "making", task, why=task.note if task.state == "saving" else "")

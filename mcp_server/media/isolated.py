@@ -18,6 +18,7 @@ from mcp_server.errors import LocalError
 from mcp_server.media.compare import Bill, defects_of, differences
 from mcp_server.media.fitted_copy import FittedCopy
 from mcp_server.media.joining.cut_list import CutList, JoinedFilm
+from mcp_server.media.part import sweep
 from mcp_server.media.progress import Progress
 
 if TYPE_CHECKING:
@@ -119,7 +120,12 @@ async def join(cut_list: CutList, on_progress: Callable[[Progress], None] | None
     """
     from mcp_server.media import jobs
 
-    return JoinedFilm.read(await jobs.run("join", cut_list.facts(), on_progress))
+    try:
+        return JoinedFilm.read(await jobs.run("join", cut_list.facts(), on_progress))
+    except BaseException:
+        # A process that was killed took its half file not with it.
+        sweep(Path(cut_list.target))
+        raise
 
 
 async def fit(path: str, megabytes: float, on_progress: Callable[[Progress], None] | None = None) -> FittedCopy:

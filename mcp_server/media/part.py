@@ -27,7 +27,7 @@ def whole(target: Path) -> Generator[Path]:
 
     What a killed process left of the same target goes first; one that is still written stays.
     """
-    _sweep(target)
+    sweep(target)
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=_prefix(target), suffix=".part")
     draft = Path(name)
     _drafts.add(draft)
@@ -64,8 +64,8 @@ def room_for(target: Path, what: str) -> Generator[None]:
         raise LocalError(
             f"{what} cannot be written to {target.parent}",
             why="there is no room left" if full else error.strerror or str(error),
-            next_step="Make room there and try again; all clips are kept" if full else "Name another folder",
-            details={"disk_full": True} if full else None,
+            next_step="Make room there" if full else "Name another folder",
+            details={"disk_full" if full else "unwritable": True},
         ) from error
 
 
@@ -73,7 +73,8 @@ def _prefix(target: Path) -> str:
     return f".{target.name[:80]}-"
 
 
-def _sweep(target: Path) -> None:
+def sweep(target: Path) -> None:
+    """Take away what killed processes left of this target; what is still written stays."""
     if fcntl is None:
         return
     for left in target.parent.glob(f"{_prefix(target).translate({ord(sign): '?' for sign in '[]*?'})}*.part"):

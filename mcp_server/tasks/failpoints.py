@@ -38,10 +38,13 @@ FILM_POINTS: Final = (
     "film.shot_recorded",
     "film.shots_made",
     "film.before_join",
+    "film.measuring",
+    "film.joining",
+    "film.checking",
     "film.joined",
     "film.finished",
 )
-"""In the order a film passes them, beside those of its tasks."""
+"""In the order a film passes them, beside those of its tasks. At `film.checking` its file is written and unnamed."""
 
 
 @dataclass
@@ -49,20 +52,22 @@ class Failpoints:
     """Kills this process, without a chance to tidy up, where `crash_at` says; else does nothing.
 
     `crash_at` is a point, or `point:3` for the third time it is passed; at `stop=point` the process stands still, as a
-    closed laptop does, until somebody lets it go on (SIGCONT).
+    closed laptop does, until somebody lets it go on (SIGCONT); at `all=point` its whole process group dies, the
+    processes it started for media work among them, as when the power goes.
     """
 
     crash_at: str = ""
     _passed: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        what, stops, point = self.crash_at.rpartition("=")
+        what, _, point = self.crash_at.rpartition("=")
         name, _, count = point.partition(":")
         if name and name not in (*POINTS, *FILM_POINTS):
             raise ValueError(f"there is no point {name!r}")
-        if stops and what != "stop":
+        if what not in ("", "stop", "all"):
             raise ValueError(f"nobody can {what!r} at a point")
-        self._signal = getattr(signal, "SIGSTOP" if stops else "SIGKILL", signal.SIGTERM)
+        self._signal = getattr(signal, "SIGSTOP" if what == "stop" else "SIGKILL", signal.SIGTERM)
+        self._whom = 0 if what == "all" else os.getpid()
         self._name = name
         self._count = int(count or 1)
 
@@ -71,4 +76,4 @@ class Failpoints:
             return
         self._passed += 1
         if self._passed == self._count:
-            os.kill(os.getpid(), self._signal)
+            os.kill(self._whom, self._signal)

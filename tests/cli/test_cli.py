@@ -217,7 +217,7 @@ def test_on_a_narrow_terminal_ids_stay_whole(capsys, monkeypatch) -> None:
     ("advice", "told"),
     [
         ("list_models shows what there is", "`kling-video models` shows what there is"),
-        ("Later call get_task with task_id kv-1 and wait_s up to 25.", "Later call `kling-video task kv-1`."),
+        ("Later call get_task with task_id kv-1 and wait_s up to 25.", "Later call `kling-video wait kv-1`."),
         ("Raise max_cost_usd", "Raise --max-cost-usd"),
         ("a prompt about my_get_task_list", "a prompt about my_get_task_list"),
     ],

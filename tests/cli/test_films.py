@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 if sys.platform == "win32":
     pytest.skip("a pty is a Unix thing", allow_module_level=True)
 
+from support.small_disk import SmallDisk
 from support.terminal import Terminal, command, environment
 
 BOARD: dict[str, Any] = {
@@ -70,6 +72,24 @@ def test_one_command_makes_the_film_and_all_commands_know_it(home: dict[str, str
     assert f"{film['film_id']}  " in run(home, "tasks").stdout
     assert str(path) in run(home, "task", film["film_id"]).stdout
     assert run(home, "cancel", film["film_id"]).returncode == 69
+
+
+def test_a_full_disk_is_said_with_what_to_do_and_waiting_joins_it_once_there_is_room(home: dict[str, str]) -> None:
+    disk = SmallDisk(Path(home["HOME"]) / "disk", 50_000)
+    small = home | {"PYTHONPATH": f"{disk.path}{os.pathsep}{home['PYTHONPATH']}"}
+    failed = run(small, "film", "board.json", "--yes")
+    (film,) = facts(small, "tasks")["films"]
+
+    assert (failed.returncode, failed.stdout) == (73, "")
+    assert "cannot be written to" in failed.stderr and "there is no room left" in failed.stderr
+    assert f"Make room there; then `kling-video wait {film['film_id']}` joins it" in failed.stderr
+    assert run(small, "wait", film["film_id"]).returncode == 73
+
+    disk.make_room()
+    done = run(small, "wait", film["film_id"])
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.strip()).is_file()
+    assert len(facts(home, "tasks")["tasks"]) == 2
 
 
 def test_called_again_it_buys_nothing_twice(home: dict[str, str]) -> None:
@@ -138,6 +158,17 @@ def test_a_long_order_in_words_is_planned_as_a_film_even_with_a_yes(home: dict[s
     assert done.stdout.startswith("kf-")
     assert "come to 38 of 40 s" in done.stderr
     assert "tasks" not in facts(home, "tasks")
+
+
+def test_a_long_order_in_words_is_priced_as_a_film(home: dict[str, str]) -> None:
+    words = "kling standard, 40 seconds. Shot 1 (8s): a paper boat. Shot 2: it falls. Shot 3: the sea at dawn"
+    done = run(home, "estimate", words)
+    found = facts(home, "estimate", words)
+
+    assert done.returncode == 0, done.stderr
+    assert f"Price ${found['total']['usd']} for all of it" in done.stdout
+    assert "shot-3" in done.stdout and "come to 38 of 40 s" in done.stderr
+    assert "film_id" not in found and "films" not in facts(home, "tasks")
 
 
 def test_a_draft_is_cheaper_and_says_what_the_final_costs(home: dict[str, str]) -> None:

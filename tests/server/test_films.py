@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.mcp_world import ERAS, Vendors, client, ordered, vendors
+from support.small_disk import SmallDisk
 
 BOARD: dict[str, Any] = {
     "title": "Boat",
@@ -153,6 +155,69 @@ async def test_a_film_is_stopped_and_what_is_bought_is_kept(shops: Vendors) -> N
     assert len(shops.submits()) <= 1
 
 
+async def test_what_stood_in_the_way_of_joining_is_said_and_the_next_look_joins_it(
+    shops: Vendors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = SmallDisk(tmp_path / "disk", 50_000)
+    monkeypatch.setenv("PYTHONPATH", disk.path)
+    async with client(shops.server(), "legacy") as connected:
+        film = (await connected.call_tool("make_film", {"board": BOARD, "max_cost_usd": 5})).structured_content
+        look = {"task_id": film["film_id"], "wait_s": 25}
+
+        async def looked() -> dict[str, Any]:
+            return (await connected.call_tool("get_task", look)).structured_content
+
+        full = await looked()
+        folder = Path(full["shots"][0]["video_path"]).parent
+        assert (full["state"], full["error"]["why"]) == ("failed", "there is no room left")
+        assert full["next_step"].startswith("Make room there; then get_task with task_id kf-")
+        assert "nothing is bought again" in full["next_step"] and "video_path" not in full
+        assert not list(folder.glob(".*")) and len(list(folder.glob("*.mp4"))) == 2
+
+        # Room, but a clip that somebody moved.
+        disk.make_room()
+        clip = Path(full["shots"][1]["video_path"])
+        clip.rename(tmp_path / "moved.mp4")
+        gone = await looked()
+        assert gone["state"] == "failed" and str(clip) in gone["error"]["what"]
+        assert "Put it back" in gone["next_step"] and "redo ['drain']" in gone["next_step"]
+
+        (tmp_path / "moved.mp4").rename(clip)
+        done = await looked()
+        assert (done["state"], done.get("error"), done.get("failed_checks")) == ("succeeded", None, None)
+        assert done["sha256"] == sha256(Path(done["video_path"]).read_bytes()).hexdigest()
+    assert len(shops.submits()) == 2
+
+
+async def test_a_folder_that_vanished_is_named_and_another_one_takes_the_film(
+    shops: Vendors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with client(shops.server(), "legacy") as connected:
+        made = (await connected.call_tool("make_film", {"board": BOARD, "max_cost_usd": 5})).structured_content
+        made = (await connected.call_tool("get_task", {"task_id": made["film_id"], "wait_s": 25})).structured_content
+        shots = [{"id": shot["shot"], "clip": shot["task_id"]} for shot in made["shots"]]
+        disk = SmallDisk(tmp_path / "disk", 50_000)
+        monkeypatch.setenv("PYTHONPATH", disk.path)
+        order = {"board": {"title": "Cut", "shots": shots}, "max_cost_usd": 0, "output_dir": str(tmp_path / "films")}
+        film = (await connected.call_tool("make_film", order)).structured_content
+        look = {"task_id": film["film_id"], "wait_s": 25}
+        await connected.call_tool("get_task", look)
+        disk.make_room()
+        (tmp_path / "films").rmdir()
+        (tmp_path / "films").write_text("a file by now")
+
+        vanished = (await connected.call_tool("get_task", look)).structured_content
+        assert vanished["error"]["what"] == f"The film cannot be written to {tmp_path / 'films'}"
+        assert "output_dir and max_cost_usd puts it into another folder" in vanished["next_step"]
+        elsewhere = {"film_id": film["film_id"], "max_cost_usd": 0, "output_dir": str(tmp_path / "elsewhere")}
+        await connected.call_tool("make_film", elsewhere)
+        done = (await connected.call_tool("get_task", look)).structured_content
+
+    assert done["state"] == "succeeded", done
+    assert Path(done["video_path"]).parent == tmp_path / "elsewhere"
+    assert len(shops.submits()) == 2
+
+
 WORDS = (
     "kling standard, 40 seconds, vertical, silent. Shot 1 (8s): a paper boat. Shot 2: it falls. Shot 3: the sea, dawn"
 )
@@ -174,6 +239,24 @@ async def test_words_longer_than_any_clip_are_planned_as_a_film_and_not_bought(s
         assert again["film_id"] == facts["film_id"]
         bought: Any = await connected.call_tool("make_film", {"film_id": facts["film_id"], "max_cost_usd": 50})
         assert bought.structured_content["state"] == "filming"
+
+
+async def test_what_a_film_in_words_would_cost_is_answered_to_the_cent_and_nothing_is_written(shops: Vendors) -> None:
+    async with client(shops.server(), "legacy") as connected:
+        order = {"request": WORDS, "provider": "runcomfy"}
+        priced: Any = (await connected.call_tool("estimate_cost", order)).structured_content
+        listed: Any = (await connected.call_tool("list_tasks", {})).structured_content
+        planned: Any = (await connected.call_tool("generate_video", order)).structured_content
+        again: Any = (await connected.call_tool("estimate_cost", order)).structured_content
+
+    assert "film_id" not in priced and "films" not in listed
+    assert (priced["total"], priced["shots"]) == (planned["total"], planned["shots"])
+    assert [shot["cost"]["usd"] for shot in priced["shots"]] == ["0.672", "1.26", "1.26"]
+    assert priced["total"]["usd"] == "3.192" and "3.192" in priced["next_step"]
+    assert "generate_video" in priced["next_step"] and "come to 38 of 40 s" in priced["note"]
+    # Once it is written down, its price says under which id.
+    assert again["film_id"] == planned["film_id"] and again["next_step"] == planned["next_step"]
+    assert shops.submits() == []
 
 
 @pytest.mark.parametrize(

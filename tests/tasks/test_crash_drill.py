@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -97,7 +98,8 @@ def test_variations_are_never_bought_twice_and_never_lost(
 
 def test_a_point_is_passed_only_by_its_name_and_count(monkeypatch: pytest.MonkeyPatch) -> None:
     killed: list[int] = []
-    monkeypatch.setattr("os.kill", lambda _, number: killed.append(number))
+    whom: list[int] = []
+    monkeypatch.setattr("os.kill", lambda who, number: (whom.append(who), killed.append(number)))
     failpoint = Failpoints("save.fetched:2")
     for point in ("save.synced", "save.fetched"):
         failpoint(point)
@@ -106,6 +108,9 @@ def test_a_point_is_passed_only_by_its_name_and_count(monkeypatch: pytest.Monkey
     assert killed == [signal.SIGKILL]
     Failpoints("stop=save.fetched")("save.fetched")
     assert killed == [signal.SIGKILL, signal.SIGSTOP]
+    assert set(whom) == {os.getpid()}
+    Failpoints("all=film.checking")("film.checking")
+    assert (killed[-1], whom[-1]) == (signal.SIGKILL, 0), "the whole process group"
     with pytest.raises(ValueError, match="no point"):
         Failpoints("save.nothing")
     with pytest.raises(ValueError, match="nobody can"):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mcp_server.answers.shapes import FilmAnswer
 from mcp_server.cli import formatting, parser, session
 from mcp_server.cli.buy import live_prices
 from mcp_server.cli.screen import Screen
+from mcp_server.cli.tasks import film_screen
+from mcp_server.errors import NoOfferError
 
 if TYPE_CHECKING:
     from mcp_server.answers.shapes import Estimate, OfferLine
@@ -30,6 +33,8 @@ def run(argv: list[str]) -> int:
     arguments = parser.video_arguments(given)
     screen = Screen(as_json=given.json)
     found, today = session.run(lambda service: _priced(service, arguments, ask=given.live))
+    if isinstance(found, FilmAnswer):
+        return _show_film(screen, found)
     if given.json:
         screen.facts(found.facts() | ({"live": [one.facts() for one in today]} if given.live else {}))
         return 0
@@ -39,9 +44,31 @@ def run(argv: list[str]) -> int:
     return 0
 
 
-async def _priced(service: Service, arguments: VideoArguments, *, ask: bool) -> tuple[Estimate, list[live_prices.Live]]:
-    draft = await service.prepare(arguments, buying=False)
+async def _priced(
+    service: Service, arguments: VideoArguments, *, ask: bool
+) -> tuple[Estimate | FilmAnswer, list[live_prices.Live]]:
+    try:
+        draft = await service.prepare(arguments, buying=False)
+    except NoOfferError:
+        if (film := await service.film_price(arguments)) is None:
+            raise
+        return film, []
     return service.priced(draft), await live_prices.asked(service, draft.plan) if ask else []
+
+
+def _show_film(screen: Screen, film: FilmAnswer) -> int:
+    """The film that a long order is, as `kling-video film` shows it before it asks."""
+    if screen.as_json:
+        screen.facts(film.facts())
+        return 0
+    screen.line(film.title, "bold")
+    screen.table(film_screen.COLUMNS, film_screen.rows(film), right=film_screen.RIGHT, prose=(3, 5))
+    screen.line(f"Price {film_screen.price(film)}")
+    for warning in film_screen.warnings(film):
+        screen.note(f"! {warning}", "yellow")
+    screen.note(film.note)
+    screen.note(formatting.typed(film.next_step))
+    return 0
 
 
 def _show(screen: Screen, found: Estimate) -> None:

@@ -30,11 +30,13 @@ def plan(screen: Screen, film: FilmAnswer) -> None:
     for line in lines(film):
         screen.note(line)
     screen.note(f"Price {price(film)}")
-    for shot in film.shots:
-        for warning in shot.warnings:
-            screen.note(f"! {shot.shot}: {warning}", "yellow")
-    for warning in film.warnings:
+    for warning in warnings(film):
         screen.note(f"! {warning}", "yellow")
+
+
+def warnings(film: FilmAnswer) -> list[str]:
+    """What is worth knowing about its shots, then about all of it."""
+    return [*(f"{shot.shot}: {warning}" for shot in film.shots for warning in shot.warnings), *film.warnings]
 
 
 def price(film: FilmAnswer) -> str:

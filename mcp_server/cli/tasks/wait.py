@@ -33,6 +33,7 @@ def run(argv: list[str]) -> int:
 
     async def wait(service: Service) -> int:
         given.tasks = [await service.named(name) for name in given.tasks]
+        await service.go_on(given.tasks)
         with Interrupt() as interrupt:
             try:
                 found = await follow(

@@ -12,7 +12,7 @@ from mcp_types import CallToolResult, ImageContent
 
 from mcp_server.answers.shapes import FilmAnswer
 from mcp_server.answers.tasks import fitted_answer
-from mcp_server.errors import KlingError, LocalError
+from mcp_server.errors import KlingError, LocalError, NoOfferError
 from mcp_server.server.tools.replies import clip_links, reply, task_reply
 
 if TYPE_CHECKING:
@@ -27,11 +27,17 @@ PREVIEWS = 6
 
 
 async def estimate_cost(call: Call) -> CallToolResult:
-    """The price of what generate_video would buy."""
+    """The price of what generate_video would buy, or of the film it would plan."""
     from mcp_server.ordering import earlier
 
     service = await call.services.ready() if earlier.named(call.arguments) else call.services.get()
-    found = await service.estimate(call.arguments, owner=call.owner)
+    try:
+        found = await service.estimate(call.arguments, owner=call.owner)
+    except NoOfferError:
+        film = await (await call.services.ready()).film_price(call.arguments, owner=call.owner)
+        if film is None:
+            raise
+        return reply(film.facts())
     return reply((found if call.arguments.all else found.short()).facts())
 
 
@@ -50,8 +56,10 @@ async def get_task(call: Call) -> CallToolResult:
     wanted = call.arguments
     service = await call.services.ready()
     one = wanted.task_id is not None
+    ids = [wanted.task_id] if one else list(dict.fromkeys(wanted.task_ids))
+    await service.go_on(ids, owner=call.owner)
     found = await service.get_any(
-        [wanted.task_id] if one else list(dict.fromkeys(wanted.task_ids)),
+        ids,
         wait_s=wanted.wait_s,
         until=wanted.until,
         owner=call.owner,
