@@ -1,7 +1,8 @@
 """The crash drill of films: killed at every point × every vendor that takes a last frame: `python tests/drill/films.py [WORKERS]`.
 
 Each life after a crash asks for the same film again, as an agent does that got no answer; or asks for nothing and only
-goes on with what the record says. Either way every shot was bought once, and the film is one whole file.
+goes on with what the record says. Either way every shot was bought once, and the film is one whole file. While a film is
+joined the process dies alone, or with the process that joins, as when the power goes.
 """
 
 from __future__ import annotations
@@ -29,11 +30,14 @@ MAKERS = sorted(
     if any(offer.provider == name and offer.mode == "image-to-video" and offer.durations for offer in FACTS.offers)
 )
 """Vendors that take a last frame, and so a whole film."""
+PLANNING_POINTS = ("film.before_record", "film.recorded")
+"""A plan that is kept and not bought passes these; the life after it buys the film."""
 BUYING_POINTS = tuple(point for point in FILM_POINTS if point != "film.recorded")
-"""That one is passed by a plan that is kept and not bought."""
+JOINING_POINTS = ("film.measuring", "film.joining", "film.checking", "film.joined")
+"""From the joining process's first word to the row: written whole, without a name, at `checking`; named at `joined`."""
 TASK_POINTS = ("buy.recorded", "submit.before_sent", "submit.recorded", "save.named")
 """Points of a shot's own purchase at which dying leaves no doubt at any vendor."""
-assert set(TASK_POINTS) <= set(POINTS)
+assert set(TASK_POINTS) <= set(POINTS) and set(JOINING_POINTS) <= set(FILM_POINTS)
 
 
 def board(provider: str) -> dict[str, Any]:
@@ -59,19 +63,22 @@ def life(home: Path, shops: Vendors, wanted: dict[str, Any], crash_at: str = "")
     return subprocess.run(
         [sys.executable, HERE / "film_maker.py", json.dumps(wanted)],
         cwd=ROOT, env=environment(home, shops, crash_at), capture_output=True, text=True, timeout=600, check=False,
+        start_new_session=True,
     )  # fmt: skip
 
 
-def crash(home: Path, shops: Vendors, provider: str, point: str, *, asked_again: bool) -> Made:
+def crash(
+    home: Path, shops: Vendors, provider: str, point: str, *, asked_again: bool = True, planning: bool = False
+) -> Made:
     """A life that dies at this point, then one that may live."""
     home.mkdir(parents=True)
     shops.clear()
-    wanted = {"board": board(provider)}
-    first = life(home, shops, wanted, point)
+    wanted = {"boards": [board(provider)]}
+    first = life(home, shops, wanted | {"plan": planning}, point)
     if first.returncode not in (-signal.SIGKILL, 0):
         raise AssertionError(f"{provider} {point}: {first.stderr[-3000:]}")
     named = files(home / "out")
-    second = life(home, shops, wanted if asked_again else {"board": None})
+    second = life(home, shops, wanted if asked_again else {})
     assert second.returncode == 0, second.stderr[-3000:]
     found = json.loads(second.stdout)
     return Made(
@@ -85,7 +92,7 @@ def crash(home: Path, shops: Vendors, provider: str, point: str, *, asked_again:
     )
 
 
-def verdict(made: Made, point: str, *, asked_again: bool) -> list[str]:
+def verdict(made: Made, point: str, *, asked_again: bool = True) -> list[str]:
     """Everything that is wrong."""
     wrong: list[str] = []
     nothing = point == "film.before_record" and not asked_again
@@ -97,6 +104,9 @@ def verdict(made: Made, point: str, *, asked_again: bool) -> list[str]:
         wrong.append(f"there are {len(made.tasks)} tasks for {made.accepted} orders")
     if [film["state"] for film in made.films if film["state"] != "succeeded"] or bool(made.films) is nothing:
         wrong.append(f"the films are {[(film['state'], film.get('error')) for film in made.films]}")
+    # A film that is made and asked for again is another one, of the same purchases.
+    if len(made.films) > 1 + (point == "film.finished"):
+        wrong.append(f"one board became {len(made.films)} films")
     if any(float(film["reserved_usd"]) for film in made.films):
         wrong.append("money is still held back")
     for film in made.films:
@@ -113,24 +123,29 @@ def verdict(made: Made, point: str, *, asked_again: bool) -> list[str]:
 def main(workers: int) -> int:
     began = time.time()
     runs = [
-        (provider, point, again)
+        (provider, point, {})
         for provider in MAKERS
-        for point in (*BUYING_POINTS, *TASK_POINTS)
-        for again in (True, False)
-        if again or provider == MAKERS[0]
+        for point in (*BUYING_POINTS, *TASK_POINTS, *(f"all={point}" for point in JOINING_POINTS))
+    ]
+    runs += [(provider, point, {"planning": True}) for provider in MAKERS for point in PLANNING_POINTS]
+    runs += [
+        (MAKERS[number % len(MAKERS)], point, {"asked_again": False})
+        for number, point in enumerate((*BUYING_POINTS, *TASK_POINTS))
     ]
 
-    def one(run: tuple[str, str, bool]) -> dict[str, Any]:
-        provider, point, again = run
+    def one(run: tuple[str, str, dict[str, bool]]) -> dict[str, Any]:
+        provider, point, how = run
+        again = how.get("asked_again", True)
         with tempfile.TemporaryDirectory() as folder, vendors(Path(folder), rendering=True) as shops:
-            made = crash(Path(folder) / "home", shops, provider, point, asked_again=again)
-            return {"run": run, "wrong": verdict(made, point, asked_again=again)}
+            made = crash(Path(folder) / "home", shops, provider, point, **how)
+            return {"run": run, "wrong": verdict(made, point, asked_again=again), "orders": made.accepted}
 
     with ThreadPoolExecutor(workers) as pool:
         results = list(pool.map(one, runs))
     wrong = [result for result in results if result["wrong"]]
     summary = {
-        "crashes": len(results), "points": len(BUYING_POINTS) + len(TASK_POINTS), "vendors": MAKERS, "wrong": wrong,
+        "crashes": len(results), "points": len({point for _, point, _ in runs}), "vendors": MAKERS,
+        "orders": sum(result["orders"] for result in results), "wrong": wrong,
         "seconds": round(time.time() - began),
     }  # fmt: skip
     print(json.dumps(summary, indent=1))

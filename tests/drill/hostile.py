@@ -21,6 +21,7 @@ import httpx  # noqa: E402
 from drill.besieged import besieged  # noqa: E402
 from drill.books import Reckoning, Turns  # noqa: E402
 from drill.ended_commands import ended  # noqa: E402
+from drill.killed_films import films_killed  # noqa: E402
 from drill.killed_servers import killed  # noqa: E402
 from drill.lives import IDEMPOTENT, PROVIDERS, Vendors, vendors  # noqa: E402
 from drill.stopped import STOPS, stopped  # noqa: E402
@@ -47,6 +48,7 @@ LEGS: dict[str, tuple[str, int, Leg]] = {
         120,
         lambda folder, shops, seed, turns: ended(folder, shops, PROVIDERS, seed, turns),
     ),
+    "films": ("kill -9 of whoever plans, films and joins, alone or with the process that joins", 24, films_killed),
     "besieged": ("everything hostile at once, before one server", 1, besieged),
     "stopped": ("SIGSTOP and SIGCONT at a failpoint, for a moment or while another process takes over", STOPS, stopped),
 }

@@ -153,7 +153,7 @@ def bought(folder: Path, shops: Vendors, stop: Stop) -> Reckoning:
 
 def filmed(point: str, provider: str) -> Reckoning:
     """A film whose process stands still on the way, while another one goes on with it."""
-    wanted = {"board": films.board(provider)}
+    wanted = {"boards": [films.board(provider)]}
     made = Reckoning()
     with tempfile.TemporaryDirectory() as folder, vendors(Path(folder), rendering=True) as shops:
         home = Path(folder) / "home"
@@ -162,7 +162,7 @@ def filmed(point: str, provider: str) -> Reckoning:
         try:
             still = stood_still(first)
             named = files(home / "out")
-            heir = films.life(home, shops, {"board": None, "until_s": HEIR_S})
+            heir = films.life(home, shops, {"until_s": HEIR_S})
             assert heir.returncode == 0, heir.stderr[-3000:]
             found = let_go(first)
         except (AssertionError, subprocess.TimeoutExpired) as error:

@@ -26,7 +26,8 @@ def shops(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vendors]:
         ("film.started", False),
         ("film.shot_recorded", False),
         ("film.shot_recorded:2", True),
-        ("film.before_join", True),
+        ("film.joining", False),
+        ("all=film.checking", False),
         ("film.joined", False),
     ],
 )
