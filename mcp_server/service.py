@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mcp_server.domain.arguments import VideoArguments
-    from mcp_server.domain.catalog import Catalog
+    from mcp_server.domain.catalog import Catalog, Provider
     from mcp_server.domain.task import StateWord, Task
     from mcp_server.films.films import FilmOrder, Films
     from mcp_server.media.copies import Copies
@@ -45,7 +45,8 @@ if TYPE_CHECKING:
     from mcp_server.ordering.draft import Draft
     from mcp_server.ordering.earlier import Earlier
     from mcp_server.providers.accounts import Account
-    from mcp_server.settings import Settings
+    from mcp_server.settings import Secret, Settings
+    from mcp_server.tasks.callbacks import CallbackReceiver
     from mcp_server.tasks.runner import TaskRunner
     from mcp_server.tasks.store.base import Filter, NewTask
 
@@ -90,6 +91,18 @@ class Service:
         _ = self.runner
         films: Films = self.__dict__["films"]
         return films
+
+    @cached_property
+    def callbacks(self) -> CallbackReceiver:
+        """What vendors post about jobs."""
+        from mcp_server.providers.accounts import SANDBOX_CALLBACK_SECRET
+        from mcp_server.providers.callbacks import secret_of
+        from mcp_server.tasks.callbacks import CallbackReceiver
+
+        def secret(facts: Provider) -> Secret | None:
+            return secret_of(facts, self.settings)
+
+        return CallbackReceiver(self.runner.runtime, secret, SANDBOX_CALLBACK_SECRET)
 
     @cached_property
     def copies(self) -> Copies:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, cast
+from urllib.parse import urlsplit
 
 from mcp_server.errors import ArgumentError
 
@@ -100,7 +101,7 @@ class Settings:
             self.usd_per_credit,
         )
         _ = self.notify_command, self.notify_url and self.notify_secret
-        _ = self.database_url, self.worker_providers
+        _ = self.database_url, self.worker_providers, self.public_url
 
     def get(self, name: str) -> str | None:
         """A variable, or None when it is unset."""
@@ -326,6 +327,20 @@ class Settings:
         """The address clients reach the HTTP server under; a token must be made for it."""
         return self._address("KLING_HTTP_URL")
 
+    @property
+    def public_url(self) -> str | None:
+        """Where vendors reach `serve --http` with their posts: what its own paths stand under."""
+        text = self.get("KLING_PUBLIC_URL")
+        if text is None:
+            return None
+        if not _reachable(text):
+            raise ArgumentError(
+                "KLING_PUBLIC_URL is no address a vendor could post to",
+                why="it must be https://…, or http:// on this machine, without a user name, a query or a fragment",
+                next_step="Set KLING_PUBLIC_URL to the address under which this server is reached, or unset it",
+            )
+        return text.rstrip("/")
+
     def secret(self, variable: str, token_file: str = "") -> Secret | None:
         """A vendor's key: environment, then our own file, then the vendor's own client's file."""
         if value := self.get(variable):
@@ -368,6 +383,17 @@ def _unset(name: str, text: str) -> bool:
     if not _UNEXPANDED.match(text):
         return False
     return name not in _GUARDS or text[2:-1].rpartition(".")[2].upper() == name
+
+
+def _reachable(text: str) -> bool:
+    """Whether this is the beginning of addresses of ours: https, or http on this machine, and nothing more to it."""
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return False
+    plain = not ("@" in parts.netloc or parts.query or parts.fragment or any(sign.isspace() for sign in text))
+    return bool(host) and plain and (parts.scheme == "https" or _LOOPBACK.match(text) is not None)
 
 
 def _path(text: str | None, home: Path) -> Path | None:

@@ -224,7 +224,9 @@ class Provider:
     live_facts: bool = False
     """Whether the vendor says, for nothing, which models it has today, and what they take or cost."""
     callbacks: bool = False
-    """Whether the vendor signs what it posts to an address of ours, and how is known."""
+    """Whether the vendor posts how a job ends to an address that the order names, signs it, and how is known."""
+    callback_secret: str = ""
+    """The variable of the secret those posts are signed with, where the vendor's console shows one."""
     refunds_failures: bool | None = None
     """Whether failed jobs are documented to cost nothing; None: not documented."""
     result_life_days: int | None = None

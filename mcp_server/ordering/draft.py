@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from secrets import token_urlsafe
 from typing import TYPE_CHECKING, Any
 
 from mcp_server.answers.tasks import quote_answer
 from mcp_server.domain.vocabulary import CHOICES
 from mcp_server.ordering import vendor_schema
-from mcp_server.providers import media_inputs, wire
+from mcp_server.providers import callback_reader, media_inputs, wire
 from mcp_server.routing.words import ANY_FILE
 from mcp_server.tasks.store.base import NewTask
 
@@ -101,6 +102,8 @@ async def draft(plan: Plan, facts: Provider, *, task_ids: Sequence[str], buying:
         request, local_media = await with_placeholders(plan.request, plan.given, facts, task_ids[0])
         checked = replace(plan.checked, request=request)
         calls = [_checked_call(checked, facts, key=task_id) for task_id in task_ids]
+    if buying and plan.posts_to:
+        calls = [_posting(call, facts, plan.posts_to, task_id) for call, task_id in zip(calls, task_ids, strict=True)]
     others = tuple(zip(task_ids[1:], calls[1:], strict=True))
     return Draft(task_id=task_ids[0], plan=plan, call=calls[0], local_media=local_media, variations=others)
 
@@ -120,6 +123,16 @@ def _checked_call(checked: CheckedRequest, facts: Provider, *, key: str) -> Http
     body = vendor_schema.merge_options(call.json, options)
     vendor_schema.check_body(facts.id, call.schema, body)
     return replace(call, json=body)
+
+
+def _posting(call: HttpCall, facts: Provider, address: str, task_id: str) -> HttpCall:
+    """The call with the wish to be told of the end, under an address nobody can guess; the caller's own wish stands."""
+    token = token_urlsafe(24)
+    asked = callback_reader(facts).asked(call, f"{address}/callbacks/{facts.id}/{task_id}/{token}")
+    if asked is None:
+        return call
+    vendor_schema.check_body(facts.id, asked.schema, asked.json)
+    return replace(asked, callback=token)
 
 
 def _ordered(checked: CheckedRequest) -> dict[str, Any]:

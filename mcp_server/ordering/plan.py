@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from mcp_server.catalog.names import names
 from mcp_server.domain.access import Access
@@ -23,6 +24,7 @@ from mcp_server.ordering import pricing, validation
 from mcp_server.ordering.earlier import Earlier, SourceTask
 from mcp_server.providers import clip_length, media_inputs
 from mcp_server.providers.key_pair import key_pair
+from mcp_server.providers.network import is_loopback
 from mcp_server.providers.reading import not_rehearsable, not_signed_in
 from mcp_server.routing import choose, words
 from mcp_server.routing.request import most_of, request_from
@@ -54,6 +56,8 @@ class Plan:
     warnings: tuple[str, ...]
     signed_in: Access
     """Providers that had a key when this was planned."""
+    posts_to: str = ""
+    """The address of ours below which the vendor may post how the job ends; empty where it shall not."""
 
     @property
     def quote(self) -> Quote:
@@ -147,7 +151,19 @@ class Planner:
             max_cost_usd=max_cost_usd,
             warnings=tuple(dict.fromkeys(filter(None, warnings))),
             signed_in=signed_in,
+            posts_to=self._posts_to(route.quote.checked.offer.provider, simulated=simulated),
         )
+
+    def _posts_to(self, provider: str, *, simulated: bool) -> str:
+        """Where this vendor reaches us; the sandbox posts to nobody but this machine."""
+        address, facts = self.settings.public_url, self.catalog.providers[provider]
+        if address is None or not facts.callbacks:
+            return ""
+        from mcp_server.providers.callbacks import provable
+
+        if simulated:
+            return address if is_loopback(urlsplit(address).hostname or "") else ""
+        return address if provable(facts, self.settings) else ""
 
     def wanted(self, arguments: VideoArguments) -> VideoRequest:
         """The whole request as arguments and words have it, whoever sells it."""

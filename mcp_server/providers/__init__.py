@@ -33,7 +33,7 @@ def live_facts(facts: Provider) -> LiveFacts:
     return cast("LiveFacts", import_module(f"mcp_server.providers.{facts.id}.live_facts"))
 
 
-def callbacks(facts: Provider) -> Callbacks:
+def callback_reader(facts: Provider) -> Callbacks:
     """How this vendor's posts prove themselves; asked only where `callbacks` says that it signs them."""
     made: Callbacks = import_module(f"mcp_server.providers.{facts.id}.callbacks").Posts(facts)
     return made

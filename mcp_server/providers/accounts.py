@@ -19,6 +19,8 @@ from mcp_server.settings import Secret, Settings
 SANDBOX_KEY = "sandbox"
 SANDBOX_SIGNING_KEY = "sandbox-secret-key-of-the-sandbox"
 """What belongs to the access key of the same name there."""
+SANDBOX_CALLBACK_SECRET = "c2FuZGJveCBjYWxsYmFjayBzZWNyZXQ="  # noqa: S105 - of accounts without money
+"""What it signs its posts with."""
 
 _ONE_WORD = re.compile(r"^[!-~]+\Z")
 """What a key looks like: printable ASCII without blanks."""

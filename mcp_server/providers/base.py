@@ -43,6 +43,9 @@ class HttpCall:
     paid: bool = False
     idempotency_key: str | None = None
     """Set only where the vendor documents that a repeat under this key buys nothing new."""
+    callback: str = ""
+    """What the address ends with that the vendor was told for its posts about this order; empty where it was told
+    none."""
 
 
 _REQUEST_IDS: Final = (

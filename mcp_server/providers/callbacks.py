@@ -11,7 +11,7 @@ import binascii
 import hashlib
 import hmac
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from json import loads
 from typing import Any, Final, Protocol
@@ -19,8 +19,10 @@ from typing import Any, Final, Protocol
 from mcp_server.domain.catalog import Provider
 from mcp_server.domain.task import JobReport
 from mcp_server.errors import ArgumentError, KlingError
+from mcp_server.providers import callback_reader
 from mcp_server.providers.base import HttpCall, HttpReply
 from mcp_server.providers.reading import mapping, number
+from mcp_server.settings import Secret, Settings
 
 WINDOW_S: Final = 300
 """How old, or how far ahead, a post may be: RunAPI, Kling and fal all say five minutes."""
@@ -37,7 +39,8 @@ class Callback:
     """A genuine post about one task."""
 
     id: str
-    """Of the post, not of the task: the same post may come twice, so a receiver remembers these."""
+    """Of the post, not of the task: the same post may come twice, so a receiver remembers these. One that is not
+    signed brings none that could be believed: its state stands for it."""
     job_id: str
     report: JobReport
 
@@ -46,6 +49,10 @@ class Callbacks(Protocol):
     """How one vendor's posts prove themselves. As pure as `Wire`."""
 
     facts: Provider
+
+    def asked(self, order: HttpCall, address: str) -> HttpCall | None:
+        """The paid call with the wish that its end be posted there; None where the caller's own address is in it."""
+        ...
 
     def keys_call(self) -> HttpCall | None:
         """The question whose answer the posts are held against; None where the user has a secret from the console."""
@@ -58,6 +65,32 @@ class Callbacks(Protocol):
     def read(self, headers: Mapping[str, str], body: bytes, *, keys: Sequence[str], now: float) -> Callback:
         """What a post says, after it has proved that the vendor wrote it lately. `body` is untouched bytes."""
         ...
+
+    def unsigned(self, body: bytes) -> Callback:
+        """What a post says where nothing signs it: whoever sent it has to have known its address."""
+        ...
+
+
+def secret_of(facts: Provider, settings: Settings) -> Secret | None:
+    """What the user says the vendor signs with."""
+    return settings.secret(facts.callback_secret) if facts.callback_secret else None
+
+
+def provable(facts: Provider, settings: Settings) -> bool:
+    """Whether this process can tell the vendor's posts from a stranger's.
+
+    Where the vendor has keys to ask for they have to be there; where it signs with what its console shows, or not at
+    all, the post's address is proof enough as long as no secret is set: nobody can guess it.
+    """
+    call = callback_reader(facts).keys_call()
+    unasked = call is None or call.public or secret_of(facts, settings) is not None
+    return unasked or settings.secret(facts.key_variable, facts.token_file) is not None
+
+
+def in_body(order: HttpCall, name: str, address: str, **besides: Any) -> HttpCall | None:
+    """The call with the address as a field of its body; None where there is one already."""
+    body = mapping(order.json)
+    return None if name in body else replace(order, json={**body, name: address, **besides})
 
 
 def lower(headers: Mapping[str, str]) -> Mapping[str, str]:

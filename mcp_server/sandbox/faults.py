@@ -34,6 +34,8 @@ KINDS: Final[Mapping[str, str]] = {
     "status_unknown": "a status word nobody documented; @ the word",
     "status_missing": "the vendor says it knows no such job, though it does",
     "find_missing": "looking for a lost order does not show it, though it is there",
+    "callback_lost": "the end of the job is not posted, though that was asked for",
+    "callback_twice": "the end of the job is posted twice",
     "file_cut": "the download breaks off half way",
     "file_expired": "the link is refused with 403",
     "file_gone": "the link answers 410",

@@ -46,6 +46,8 @@ class Sandbox:
         self.store = Store(store, now=now())
         self.rendering = can_render() if rendering is None else rendering
         self.clips = Clips(store, rendering=self.rendering)
+        self.posting: set[asyncio.Task[None]] = set()
+        """Posts of this process that wait for their job's end."""
         self.armed = faults.Armed(faults.parse(fault_text))
 
     @property
@@ -64,7 +66,9 @@ class Sandbox:
         return sha256(f"{self.store.secret}control".encode()).hexdigest()[:32]
 
     def close(self) -> None:
-        """Let go of the files; jobs stay, where the store is a file."""
+        """Let go of the files; jobs stay, where the store is a file. What was to be posted is not."""
+        for each in self.posting:
+            each.cancel()
         self.store.close()
         self.clips.close()
 

@@ -14,7 +14,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from mcp_server import catalog
 from mcp_server.sandbox.app import create_app
-from mcp_server.sandbox.vendors.base import DROP, PAIR_SECRET
+from mcp_server.sandbox.vendors.base import CALLBACK_SECRET, DROP, PAIR_SECRET
 
 if TYPE_CHECKING:
     from mcp_server.sandbox.sandbox import Sandbox
@@ -126,6 +126,8 @@ def variables(base_urls: Mapping[str, str]) -> Mapping[str, str]:
     for name, facts in catalog.load().providers.items():
         if name in base_urls:
             made |= {facts.base_url_variable: base_urls[name], facts.key_variable: KEY}
+            if facts.callback_secret:
+                made[facts.callback_secret] = CALLBACK_SECRET
             made |= dict(zip(facts.key_pair, (KEY, KEY + PAIR_SECRET), strict=False))
     return made
 

@@ -18,6 +18,7 @@ from mcp_server import __version__
 from mcp_server.clock import Clock
 from mcp_server.errors import ArgumentError, LocalError
 from mcp_server.providers.network import is_loopback
+from mcp_server.server import callbacks
 from mcp_server.server.auth import IssuedToken, SharedToken
 from mcp_server.server.lazy_service import LazyService, make_service, make_worker
 from mcp_server.server.server import build_server
@@ -75,6 +76,9 @@ def build_app(
     @server.custom_route("/health", ["GET"])
     async def health(_request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
         return JSONResponse({"status": "ok", "version": __version__})
+
+    if settings.public_url is not None:
+        server.custom_route(callbacks.PATH, ["POST"])(callbacks.receiver(server.services.ready))
 
     # Stateless: clients of the older versions survive a restart, and nothing grows with the number of sessions.
     # Never json_response: it drops the progress notifications of the older versions.

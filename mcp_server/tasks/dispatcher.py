@@ -39,6 +39,8 @@ class Dispatcher:
         default_factory=dict[str, asyncio.Task["Task | None"]], init=False
     )
     """Orders this process is sending, by task id."""
+    _posted: set[str] = field(default_factory=set[str], init=False)
+    """Of those: the vendor posted how it ended before it said that it took the order."""
     _work: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]], init=False)
 
     async def poll(self) -> None:
@@ -58,6 +60,14 @@ class Dispatcher:
         task_id = lease.task.id
         self.submitting[task_id] = self.spawn(self._submitted(lease))
         self.submitting[task_id].add_done_callback(lambda _: self.submitting.pop(task_id, None))
+
+    def posted(self, task_id: str) -> None:
+        """Look at it now: the vendor says that its job has ended."""
+        task = self.scheduler.posted(task_id)
+        if task is not None:
+            self.poller.pacing.heard(task)
+        elif task_id in self.submitting:
+            self._posted.add(task_id)
 
     async def go_on(self, leases: Iterable[Lease]) -> None:
         """Go on with tasks that were taken over."""
@@ -98,10 +108,15 @@ class Dispatcher:
         await self.scheduler.settle()
 
     async def _submitted(self, lease: Lease) -> Task | None:
-        task = await self.submitter.submit(lease)
-        if task is not None and not task.finished:
-            self._follow(Lease(task, lease.number), await self.poller.pacing.gap(task))
-        return task
+        try:
+            task = await self.submitter.submit(lease)
+            if task is not None and not task.finished:
+                self._follow(Lease(task, lease.number), await self.poller.pacing.gap(task))
+                if task.id in self._posted:
+                    self.posted(task.id)
+            return task
+        finally:
+            self._posted.discard(lease.task.id)
 
     def _follow(self, lease: Lease, after_s: float) -> None:
         if not self.closed:

@@ -3,132 +3,27 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
 import pytest
 import replicate
-import standardwebhooks
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from replicate.webhook import WebhookSigningSecret
+from support.signed_posts import CLIP, FAL_KEY, NOW, STAMP, VENDORS, by_fal, public
 
 from mcp_server import catalog
 from mcp_server.errors import ArgumentError, ProviderError
-from mcp_server.providers import callbacks
+from mcp_server.providers import callback_reader
 from mcp_server.providers.base import HttpReply
 from mcp_server.providers.callbacks import Callback, ForgedCallbackError
 
 PROVIDERS = catalog.load().providers
-NOW = 1_795_000_000.0
-STAMP = "1795000000"
-SECRET = base64.b64encode(b"a secret of thirty-two bytes !!!").decode()
-OTHER = base64.b64encode(b"another one").decode()
-FAL_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
-FAL_OTHER = Ed25519PrivateKey.from_private_bytes(bytes(32))
-
-
-def public(key: Ed25519PrivateKey) -> str:
-    return base64.urlsafe_b64encode(key.public_key().public_bytes_raw()).rstrip(b"=").decode()
-
-
-def by_runapi(body: bytes, stamp: str = STAMP, post: str = "p_1", secret: str = SECRET) -> dict[str, str]:
-    """Headers as the rule in words makes them, without the code under test."""
-    mac = hmac.new(base64.b64decode(secret), f"{post}.{stamp}.".encode() + body, hashlib.sha256)
-    return {
-        "X-Callback-Id": post,
-        "X-Callback-Timestamp": stamp,
-        "X-Callback-Signature": base64.b64encode(mac.digest()).decode(),
-    }
-
-
-def by_the_standard(body: bytes, stamp: str = STAMP, post: str = "p_1", secret: str = SECRET) -> dict[str, str]:
-    """As the specification's own library signs."""
-    when = datetime.fromtimestamp(int(stamp), UTC)
-    signature = standardwebhooks.Webhook(f"whsec_{secret}").sign(post, when, body.decode())
-    return {"webhook-id": post, "webhook-timestamp": stamp, "webhook-signature": f"v1a,AAAA {signature}"}
-
-
-def by_fal(body: bytes, stamp: str = STAMP, post: str = "r-1", secret: Ed25519PrivateKey = FAL_KEY) -> dict[str, str]:
-    lines = "\n".join((post, "user-1", stamp, hashlib.sha256(body).hexdigest())).encode()
-    return {
-        "X-Fal-Webhook-Request-Id": post,
-        "X-Fal-Webhook-User-Id": "user-1",
-        "X-Fal-Webhook-Timestamp": stamp,
-        "X-Fal-Webhook-Signature": secret.sign(lines).hex(),
-    }
-
-
-@dataclass(frozen=True)
-class Vendor:
-    """How one vendor posts that a clip is done."""
-
-    sign: Any
-    keys: tuple[str, ...]
-    foreign: Any
-    done: Mapping[str, Any]
-    failed: Mapping[str, Any]
-    job: str
-    charged: Decimal | None = None
-
-    @property
-    def body(self) -> bytes:
-        return json.dumps(self.done).encode()
-
-
-CLIP = "https://clips.example/a.mp4"
-KLING = {"id": "926", "external_id": "kv-1", "message": "", "create_time": 1, "update_time": 2}
-VENDORS = {
-    "runapi": Vendor(
-        by_runapi,
-        (SECRET,),
-        OTHER,
-        {"id": "7c3d", "status": "completed", "usage": {"cost": 0.7}, "videos": [{"url": CLIP}]},
-        {"id": "7c3d", "status": "failed", "error": "the words"},
-        "7c3d",
-        Decimal("0.7"),
-    ),
-    "klingai": Vendor(
-        by_the_standard,
-        (f"whsec_{OTHER}", f"kl_{SECRET}"),
-        base64.b64encode(b"a third").decode(),
-        KLING
-        | {
-            "status": "succeeded",
-            "outputs": [{"type": "video", "id": "v", "url": CLIP, "duration": "5.041"}],
-            "billing": [{"charge_type": "cash", "amount": "0.42", "currency": "USD"}],
-        },
-        KLING | {"status": "failed", "message": "the words", "outputs": [], "billing": []},
-        "926",
-        Decimal("0.42"),
-    ),
-    "replicate": Vendor(
-        by_the_standard,
-        (f"whsec_{SECRET}",),
-        OTHER,
-        {"id": "abc", "status": "succeeded", "output": CLIP, "error": None},
-        {"id": "abc", "status": "failed", "output": None, "error": "the words"},
-        "abc",
-    ),
-    "fal": Vendor(
-        by_fal,
-        (public(FAL_OTHER), public(FAL_KEY)),
-        Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33))),
-        {"request_id": "r-9", "gateway_request_id": "r-1", "status": "OK", "payload": {"video": {"url": CLIP}}},
-        {"request_id": "r-9", "status": "ERROR", "error": "422", "payload": {"detail": "the words"}},
-        "r-9",
-    ),
-}
 EACH = pytest.mark.parametrize("vendor", VENDORS)
 
 
 def read(vendor: str, headers: Mapping[str, str], body: bytes, *, now: float = NOW, keys: Any = None) -> Callback:
-    posts = callbacks(PROVIDERS[vendor])
+    posts = callback_reader(PROVIDERS[vendor])
     return posts.read(headers, body, keys=VENDORS[vendor].keys if keys is None else keys, now=now)
 
 
@@ -272,7 +167,7 @@ def test_what_is_genuine_here_is_genuine_for_replicates_own_client() -> None:
 
 
 def test_keys_are_asked_for_where_the_vendor_gives_them_out() -> None:
-    asked = {name: callbacks(PROVIDERS[name]).keys_call() for name in VENDORS}
+    asked = {name: callback_reader(PROVIDERS[name]).keys_call() for name in VENDORS}
 
     assert {name: call and (call.method, call.host, call.path, call.public) for name, call in asked.items()} == {
         "runapi": None,
@@ -284,7 +179,7 @@ def test_keys_are_asked_for_where_the_vendor_gives_them_out() -> None:
 
 def test_keys_are_read_from_the_answers() -> None:
     jwks = {"keys": [{"kty": "OKP", "crv": "Ed25519", "x": public(FAL_KEY)}, {"kty": "RSA", "n": "x"}, None]}
-    fal, own = (callbacks(PROVIDERS[name]) for name in ("fal", "replicate"))
+    fal, own = (callback_reader(PROVIDERS[name]) for name in ("fal", "replicate"))
 
     assert fal.read_keys(HttpReply(status=200, body=jwks)) == (public(FAL_KEY),)
     assert own.read_keys(HttpReply(status=200, body={"key": "whsec_x"})) == ("whsec_x",)
@@ -293,8 +188,8 @@ def test_keys_are_read_from_the_answers() -> None:
         (fal, HttpReply(status=503, body=None)),
         (own, HttpReply(status=200, body={})),
         (own, HttpReply(status=401, body={"detail": "no"})),
-        (callbacks(PROVIDERS["runapi"]), HttpReply(status=200, body={})),
-        (callbacks(PROVIDERS["klingai"]), HttpReply(status=200, body={})),
+        (callback_reader(PROVIDERS["runapi"]), HttpReply(status=200, body={})),
+        (callback_reader(PROVIDERS["klingai"]), HttpReply(status=200, body={})),
     ):
         with pytest.raises(ProviderError):
             posts.read_keys(reply)

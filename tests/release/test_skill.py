@@ -61,6 +61,7 @@ def test_every_variable_that_is_read_is_declared() -> None:
     read = set(re.findall(r'"(KLING\w*_\w+)"', source)) - {"KLING_CRASH_AT"}  # a drill's, not a user's
     for provider in catalog.load().providers.values():
         read |= {provider.key_variable, *provider.key_pair, provider.base_url_variable}
+        read |= {provider.callback_secret} - {""}
     declared = {row["name"] for row in HEAD["metadata"]["openclaw"]["envVars"]}
     assert declared == read == {variable.name for variable in variables(catalog.load())}
 

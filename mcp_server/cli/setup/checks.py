@@ -263,6 +263,7 @@ def _numbers(settings: Settings) -> Iterable[Finding]:
         lambda: settings.daily_budget_usd,
         lambda: settings.owner_budgets,
         lambda: settings.database_url,
+        lambda: settings.public_url,
         lambda: settings.confirm_above_usd,
         lambda: settings.accept_unknown_price,
         lambda: settings.usd_per_credit,

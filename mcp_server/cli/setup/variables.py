@@ -56,6 +56,10 @@ _OWN = (
     Variable(name="KLING_HTTP_ISSUER", what="Whose signed tokens serve --http accepts."),
     Variable(name="KLING_HTTP_URL", what="Address under which clients reach serve --http."),
     Variable(
+        name="KLING_PUBLIC_URL",
+        what="Address under which vendors reach serve --http, to post how a job ended; it is polled less then.",
+    ),
+    Variable(
         name="KLING_DATABASE_URL",
         what="Postgres database that is the record of many machines, instead of a file in KLING_HOME.",
         secret=True,
@@ -77,6 +81,10 @@ def variables(catalog: Catalog) -> Iterable[Variable]:
             what = f"{half} of {provider.name}, for its legacy routes; both or neither."
             yield Variable(name=name, what=what, secret=True)
     yield from _OWN
+    for provider in catalog.providers.values():
+        if provider.callback_secret:
+            what = f"What {provider.name} signs its posts with (its console shows it); unset, the address is the proof."
+            yield Variable(name=provider.callback_secret, what=what, secret=True)
     for provider in catalog.providers.values():
         yield Variable(
             name=provider.base_url_variable, what=f"Another address for {provider.name}, such as a stand-in for tests."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from mcp_server.domain.catalog import Provider
@@ -35,6 +36,10 @@ class Posts:
     def __init__(self, facts: Provider) -> None:
         self.facts = facts
 
+    def asked(self, order: HttpCall, address: str) -> HttpCall | None:
+        """With `fal_webhook` in the query."""
+        return replace(order, params={**order.params, "fal_webhook": address})
+
     def keys_call(self) -> HttpCall | None:
         """The public keys; anybody may ask."""
         return HttpCall(method="GET", host="rest", path="/.well-known/jwks.json", public=True)
@@ -54,13 +59,18 @@ class Posts:
         lines = "\n".join((request, user, stamp, hashlib.sha256(body).hexdigest()))
         check_public_key(lines.encode("utf-8", "surrogateescape"), _bytes(signature), keys)
         check_fresh(stamp, now)
+        found = self.unsigned(body)
+        # A post has no id of its own: what it says of which try, which a repeated post says again.
+        return replace(found, id=f"{request} {found.report.status}")
+
+    def unsigned(self, body: bytes) -> Callback:
+        """The ended request."""
         task, _ = posted(body)
         job_id = identifier(task.get("request_id"))
         if not job_id:
             raise nameless()
         report = self._report(task)
-        # A post has no id of its own: what it says of which try, which a repeated post says again.
-        return Callback(id=f"{request} {report.status}", job_id=job_id, report=report)
+        return Callback(id=report.state, job_id=job_id, report=report)
 
     def _report(self, task: Mapping[str, Any]) -> JobReport:
         word, output = text(task.get("status")), mapping(task.get("payload"))

@@ -6,11 +6,12 @@ A post may be repeated and come out of order; the secret of an account is asked 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from mcp_server.domain.catalog import Provider
 from mcp_server.domain.task import Job
 from mcp_server.providers.base import HttpCall, HttpReply
-from mcp_server.providers.callbacks import Callback, nameless, posted, standard
+from mcp_server.providers.callbacks import Callback, in_body, nameless, posted, standard
 from mcp_server.providers.reading import identifier, mapping, refusal, unreadable
 from mcp_server.providers.replicate.wire import Wire
 
@@ -20,6 +21,10 @@ class Posts:
 
     def __init__(self, facts: Provider) -> None:
         self.facts = facts
+
+    def asked(self, order: HttpCall, address: str) -> HttpCall | None:
+        """As `webhook`, for the end alone."""
+        return in_body(order, "webhook", address, webhook_events_filter=["completed"])
 
     def keys_call(self) -> HttpCall | None:
         """The account's secret."""
@@ -37,8 +42,13 @@ class Posts:
     def read(self, headers: Mapping[str, str], body: bytes, *, keys: Sequence[str], now: float) -> Callback:
         """How the prediction stands."""
         post = standard(headers, body, keys=keys, now=now)
+        return replace(self.unsigned(body), id=post)
+
+    def unsigned(self, body: bytes) -> Callback:
+        """How the prediction stands."""
         task, reply = posted(body)
         job_id = identifier(task.get("id"))
         if not job_id:
             raise nameless()
-        return Callback(id=post, job_id=job_id, report=Wire(self.facts).read_status(Job(id=job_id), reply))
+        report = Wire(self.facts).read_status(Job(id=job_id), reply)
+        return Callback(id=report.state, job_id=job_id, report=report)

@@ -7,6 +7,7 @@ skill). The vendor wants a 2xx within 10 seconds and may post the same id again,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from mcp_server.domain.catalog import Provider
 from mcp_server.domain.task import Job
@@ -15,6 +16,7 @@ from mcp_server.providers.callbacks import (
     Callback,
     check_fresh,
     check_shared_secret,
+    in_body,
     lower,
     nameless,
     posted,
@@ -31,6 +33,10 @@ class Posts:
     def __init__(self, facts: Provider) -> None:
         self.facts = facts
 
+    def asked(self, order: HttpCall, address: str) -> HttpCall | None:
+        """As `callback_url` (contract v0.12.0)."""
+        return in_body(order, "callback_url", address)
+
     def keys_call(self) -> HttpCall | None:
         """None: the secret stands in the vendor's console."""
         return None
@@ -45,8 +51,13 @@ class Posts:
         signed = b".".join((post.encode("utf-8", "surrogateescape"), stamp.encode("utf-8", "surrogateescape"), body))
         check_shared_secret(signed, [signature], [secret_key(key) for key in keys])
         check_fresh(stamp, now)
+        return replace(self.unsigned(body), id=post)
+
+    def unsigned(self, body: bytes) -> Callback:
+        """The finished task."""
         task, reply = posted(body)
         job_id = identifier(task.get("id"))
         if not job_id:
             raise nameless()
-        return Callback(id=post, job_id=job_id, report=Wire(self.facts).read_status(Job(id=job_id), reply))
+        report = Wire(self.facts).read_status(Job(id=job_id), reply)
+        return Callback(id=report.state, job_id=job_id, report=report)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
+from uuid import uuid4
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -14,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from mcp_server import catalog
-from mcp_server.sandbox import faults
+from mcp_server.sandbox import faults, posts
 from mcp_server.sandbox.jobs import ClipOrder, SandboxJob
 from mcp_server.sandbox.sandbox import Sandbox
 
@@ -22,6 +24,8 @@ DROP: Final = "kling_sandbox.drop"
 """The ASGI extension by which the server lets a handler close the connection."""
 PAIR_SECRET: Final = "-secret-key-of-the-sandbox"  # noqa: S105 - of accounts without money
 """What an access key of the sandbox has for its secret key: itself and this."""
+CALLBACK_SECRET: Final = "c2FuZGJveCBjYWxsYmFjayBzZWNyZXQ="  # noqa: S105 - of accounts without money
+"""What posts are signed with where a vendor's console shows that."""
 BODY_LIMIT: Final = 64 * 1024 * 1024
 PAGE: Final = "<!doctype html><title>502 Bad Gateway</title><h1>502 Bad Gateway</h1>"
 CONTENT_WORDS: Final = "The prompt was refused by content moderation"
@@ -213,6 +217,34 @@ class Vendor(ABC):
             exchange.facts["notice"] = self.sandbox.notice
         return job
 
+    def post_end(self, exchange: Exchange, job: SandboxJob, address: str, told: Callable[[SandboxJob], Any]) -> None:
+        """Post how the job ended, once it has, to an address of this machine that the order named."""
+        if not exchange.accepted or not posts.postable(address):
+            return
+        making = asyncio.create_task(self._post_end(job, address, told), name="sandbox-post")
+        self.sandbox.posting.add(making)
+        making.add_done_callback(self.sandbox.posting.discard)
+
+    async def _post_end(self, job: SandboxJob, address: str, told: Callable[[SandboxJob], Any]) -> None:
+        while (left := job.ends - self.sandbox.now()) > 0:
+            await self.sandbox.sleep(left)
+        fault = self.sandbox.take_fault(self.name, ("callback_lost", "callback_twice"))
+        if fault is not None and fault[0] == "callback_lost":
+            return
+        body = json.dumps(told(self.sandbox.store.find(self.name, job.id) or job)).encode()
+        headers = self.signed(body, uuid4().hex)
+        for again in range(posts.TRIES):
+            status = await posts.post(address, headers, body)
+            exchange = Exchange(request=_NOBODY, action="callback", job=job.id, fault=fault[0] if fault else "")
+            self._note(exchange, Response(status_code=status or 504))
+            if 200 <= status < 300 and (fault is None or again):
+                return
+            await self.sandbox.sleep(posts.PAUSE_S)
+
+    def signed(self, body: bytes, post_id: str) -> dict[str, str]:
+        """The headers that prove a post of this vendor's."""
+        raise NotImplementedError(f"{self.name} posts nothing: {post_id}, {len(body)} bytes")
+
     def owned(self, exchange: Exchange, job_id: str) -> SandboxJob:
         """The job, if this account ordered it from this vendor."""
         job = self.sandbox.store.find(self.name, job_id, exchange.account)
@@ -234,11 +266,25 @@ class Vendor(ABC):
 
     def link(self, exchange: Exchange, job: SandboxJob) -> str:
         """The clip's signed address, good for a week."""
+        return self.linked(self.base(exchange), job)
+
+    def base(self, exchange: Exchange) -> str:
+        """Where the sandbox was reached."""
+        return str(exchange.request.base_url).rstrip("/")
+
+    def linked(self, base: str, job: SandboxJob) -> str:
+        """The clip's address, by where the sandbox was reached."""
         expires, signature = self.sandbox.link(job, job.ends + LINK_LIFE_S)
-        base = str(exchange.request.base_url).rstrip("/")
         return f"{base}/{self.name}/files/{job.id}/clip.mp4?Expires={expires}&Signature={signature}"
 
 
+_NOBODY: Final = Request(
+    {
+        **{"type": "http", "method": "POST", "path": "/callback", "query_string": b"", "headers": []},
+        **{"scheme": "http", "server": ("localhost", 80)},
+    }
+)
+"""In the journal, of what was not asked for."""
 _LOOKS: Final = ("status", "result")
 _SLOW: Final = {"submit": ("slow",), "status": ("status_slow",), "result": ("status_slow",)}
 _BEFORE: Final = {

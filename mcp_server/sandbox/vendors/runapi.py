@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from hashlib import sha256
 from typing import Any, Final
 from uuid import uuid4
@@ -16,7 +19,7 @@ from mcp_server.domain.catalog import Offer
 from mcp_server.sandbox import offers
 from mcp_server.sandbox.jobs import ClipOrder, SandboxJob, Scene
 from mcp_server.sandbox.store import KeyTakenError
-from mcp_server.sandbox.vendors.base import Exchange, RefusedError, Vendor
+from mcp_server.sandbox.vendors.base import CALLBACK_SECRET, Exchange, RefusedError, Vendor
 from mcp_server.sandbox.vendors.runapi_account import AccountRoutes
 
 OTHER_MODES: Final[Mapping[str, str]] = {
@@ -90,6 +93,7 @@ class Api(Vendor):
         except KeyTakenError:
             words = "Idempotency-Key was already used with a different request"
             raise RefusedError(self.refusal("conflict", words)) from None
+        self.post_end(exchange, job, str(body.get("callback_url", "")), partial(self._ended, self.base(exchange)))
         # `task_id` is what docs 000 shows, `id` what the SDK requires.
         reply = {"id": job.id, "task_id": job.id, "status": WORDS["queued"], "model": order.vendor_model}
         return self._labelled(JSONResponse(reply), exchange, job)
@@ -101,15 +105,31 @@ class Api(Vendor):
         job = self.owned(exchange, str(named["id"]))
         if named.get("action", job.order.endpoint) != job.order.endpoint:
             raise RefusedError(self.refusal("not_found", job.id))
-        phase = job.phase(self.sandbox.now())
-        reply: dict[str, Any] = {"id": job.id, "status": self.said(exchange, job), "model": job.order.vendor_model}
-        if reply["status"] == WORDS["done"]:
-            reply["videos"] = [{"url": self.link(exchange, job)}]
+        reply = self._told(self.base(exchange), job, self.said(exchange, job))
+        return self._labelled(JSONResponse(reply), exchange, job)
+
+    def _ended(self, base: str, job: SandboxJob) -> dict[str, Any]:
+        """What is posted: the task as it is shown (earlier kling skill)."""
+        return self._told(base, job, self.word(job, self.sandbox.now()))
+
+    def _told(self, base: str, job: SandboxJob, word: str) -> dict[str, Any]:
+        reply: dict[str, Any] = {"id": job.id, "status": word, "model": job.order.vendor_model}
+        if word == WORDS["done"]:
+            reply["videos"] = [{"url": self.linked(base, job)}]
             if job.price is not None:
                 reply["usage"] = {"cost": float(job.price)}
-        elif phase == "failed":
+        elif job.phase(self.sandbox.now()) == "failed":
             reply["error"] = job.words
-        return self._labelled(JSONResponse(reply), exchange, job)
+        return reply
+
+    def signed(self, body: bytes, post_id: str) -> dict[str, str]:
+        stamp = str(int(self.sandbox.now()))
+        mac = hmac.new(base64.b64decode(CALLBACK_SECRET), f"{post_id}.{stamp}.".encode() + body, sha256)
+        return {
+            "X-Callback-Id": post_id,
+            "X-Callback-Timestamp": stamp,
+            "X-Callback-Signature": base64.b64encode(mac.digest()).decode(),
+        }
 
     def order(self, action: str, body: Mapping[str, Any]) -> ClipOrder:
         """What was ordered; refuses what the contract refuses."""

@@ -67,6 +67,8 @@ class LeaseLoop:
         while True:
             self.waiters.came.clear()
             try:
+                for task_id in ownership.posted_about():
+                    self.dispatcher.posted(task_id)
                 due = clock.monotonic() - last >= HEARTBEAT_S
                 if self.waiters or due:
                     self._note(await self.waiters.check())

@@ -14,6 +14,15 @@ BELIEVED_S = 5.0
 """How long what was learned is believed at least."""
 
 
+def asked_to_post(task: Task) -> bool:
+    """Whether its vendor was told where to post how it ends."""
+    return bool(task.call.get("callback"))
+
+
+def _vendor(task: Task) -> tuple[str, bool]:
+    return task.provider, task.simulated
+
+
 @dataclass
 class PollPacing:
     """Seconds until the next poll, from the pace of the task's offer and from how many wait in its lane."""
@@ -24,10 +33,14 @@ class PollPacing:
         default_factory=dict[tuple[object, ...], tuple[intervals.Pace, float]], init=False
     )
     """What was learned of an offer, and until when it is believed."""
+    _posts: set[tuple[str, bool]] = field(default_factory=set[tuple[str, bool]], init=False)
+    """Vendors that post the ends they were asked to post, by the last that was seen."""
 
-    async def gap(self, task: Task) -> float:
-        """Seconds until the next poll of the task's job."""
+    async def gap(self, task: Task, *, posted: bool = False) -> float:
+        """Seconds until the next poll of the task's job; few are needed where its end will be posted and was not."""
         pace = await self._pace(task)
+        if asked_to_post(task) and not posted and _vendor(task) in self._posts:
+            return intervals.safety_gap(self.age(task), pace)
         if task.simulated:
             return intervals.gap(self.age(task), pace)
         turns = self.runtime.provider(task).concurrency
@@ -38,7 +51,17 @@ class PollPacing:
         """Seconds until the first poll of a task whose clip may have become ready while nobody polled."""
         if task.state == "saving" or intervals.could_be_done(self.age(task), await self._pace(task)):
             return 0.0
-        return await self.gap(task)
+        # A post that came meanwhile was heard by nobody.
+        return await self.gap(task, posted=True)
+
+    def heard(self, task: Task) -> None:
+        """Its vendor posts: its jobs are polled for safety's sake alone."""
+        self._posts.add(_vendor(task))
+
+    def missed(self, task: Task) -> None:
+        """A poll found an end that nobody posted: jobs of this vendor are polled as if it did not post at all."""
+        if asked_to_post(task):
+            self._posts.discard(_vendor(task))
 
     async def poll_after_s(self, task: Task) -> float:
         """A sensible time for a caller to come back."""

@@ -105,6 +105,8 @@ class Poller:
 
     async def _seen(self, followed: Followed, report: JobReport, facts: Provider) -> float | None:
         task = followed.task
+        if report.state in ("succeeded", "failed", "cancelled") and followed.posted_at is None:
+            self.pacing.missed(task)
         match report.state:
             case "queued" | "running" | "unknown":
                 return await self._still_going(followed, report)
@@ -151,7 +153,7 @@ class Poller:
                 queue_position=report.queue_position,
                 note=note,
             )
-        return await self.pacing.gap(followed.task)
+        return await self.pacing.gap(followed.task, posted=followed.posted_at is not None)
 
     async def _ready(self, followed: Followed, report: JobReport, facts: Provider) -> float | None:
         task = followed.task
@@ -320,6 +322,8 @@ class Poller:
         task = followed.task
         if task.took_s is not None or task.accepted_at is None:
             return task.took_s
+        if followed.posted_at is not None:
+            return max(0.0, followed.posted_at - task.accepted_at) or None
         last = followed.last_running or task.accepted_at
         took = (last + now) / 2 - task.accepted_at
         return took if 0 < now - last <= max(5.0, 0.5 * took) else None

@@ -23,6 +23,8 @@ LATER_S = 60.0
 """After a defect of ours in one task's step."""
 SAVING = "saving:"
 """What the lanes of saving begin with: each vendor has one, so that slow links of one hold up nobody else's clips."""
+POSTS_MOST = 20
+"""No vendor has so much to say of one job; who says more is not listened to."""
 SAVES_AT_ONCE = 4
 """Of one vendor; each takes a thread and a few megabytes."""
 
@@ -77,6 +79,9 @@ class Followed:
     """How the present poll says it ended, until the rest is known."""
     last_running: float | None = None
     """Wall time of the last poll that showed it unfinished."""
+    posted_at: float | None = None
+    """Wall time at which the vendor posted that it has ended."""
+    posts: int = 0
     saved: Artifact | None = None
     """The clip, when it is on the disk and only its row does not say so yet."""
     gone: bool = False
@@ -140,6 +145,16 @@ class Scheduler:
         """Make it due now, if it waits for its moment."""
         if (followed := self._all.get(task_id)) is not None and followed.due > self.runtime.clock.monotonic():
             self._put(followed, 0.0)
+
+    def posted(self, task_id: str) -> Task | None:
+        """The task, due now for its vendor posted its end, also where a step is under way; None when not followed."""
+        followed = self._all.get(task_id)
+        if followed is None or followed.posts >= POSTS_MOST:
+            return None
+        followed.posts += 1
+        followed.posted_at = followed.posted_at or self.runtime.clock.now()
+        self.hurry(task_id)
+        return followed.task
 
     def clear(self) -> None:
         """Follow nothing any more; what is under way goes on to its end."""
@@ -216,7 +231,11 @@ class Scheduler:
             current: Followed | None = followed
             while current is not None:
                 if not current.gone:
+                    posts = current.posts
                     after_s = await self._stepped(current, step)
+                    if after_s is not None and current.posts != posts:
+                        # What the vendor answered may be older than what it posted meanwhile.
+                        after_s = 0.0
                     if after_s is None:
                         if self._all.get(current.id) is current:
                             self.drop(current.id)

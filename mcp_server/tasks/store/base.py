@@ -219,6 +219,13 @@ class TaskStore(Protocol):
         """Cancel a purchase whose call has not left; None when it has, or the task is elsewhere."""
         ...
 
+    async def posted(self, task_id: str, post_id: str) -> bool:
+        """Let whoever follows the task look at it now, for its vendor posted about it; False when that post was known.
+
+        Posts are remembered longer than a signed one stays fresh.
+        """
+        ...
+
     async def stopped(self, why: str) -> None:
         """Note that this process's scheduler ended by a defect and begins again; `doctor` shows it."""
         ...
@@ -259,6 +266,10 @@ class Ownership(Protocol):
 
     async def moved(self) -> frozenset[str] | None:
         """Tasks that other processes changed since this was last asked; None where any may have been."""
+        ...
+
+    def posted_about(self) -> frozenset[str]:
+        """Tasks that a vendor posted about since this was last asked; `woken` is set with each."""
         ...
 
     async def heartbeat(self) -> bool:

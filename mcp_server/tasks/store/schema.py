@@ -308,6 +308,7 @@ def _resendable(call: HttpCall) -> dict[str, Any]:
         "signed": call.signed,
         "schema": call.schema,
         "idempotency_key": call.idempotency_key,
+        **({"callback": call.callback} if call.callback else {}),
     }
 
 

@@ -24,6 +24,7 @@ from mcp_server.tasks.store.films import SqliteFilms
 from mcp_server.tasks.store.heartbeat import Heartbeats, place
 from mcp_server.tasks.store.moves import LEAVES, WITHDRAWN, leaving, withdrawable
 from mcp_server.tasks.store.notices import Outbox, SqliteOutbox
+from mcp_server.tasks.store.posts import Posts
 from mcp_server.tasks.store.rows import apply, leased_by, note, read_task, readable, save, twins
 from mcp_server.tasks.store.schema import INSERT, MOVED, OPEN, NewerFileError, migrate, row_of, task_from, task_of
 from mcp_server.tasks.store.search import SAMPLE, SHORT_NAME, alike, totals, where_of
@@ -63,7 +64,9 @@ class SqliteStore:
     """On which an end that is written here shall be told."""
     films: SqliteFilms = field(init=False)
     woken: asyncio.Event = field(default_factory=asyncio.Event, init=False)
-    """Never set: who shares a file looks into it every second."""
+    """Set by a vendor's post to this process; for all else, who shares a file looks into it every second."""
+    _posts: Posts = field(default_factory=Posts, init=False)
+    _posted: set[str] = field(default_factory=set[str], init=False)
     _version: int = field(default=-2, init=False)
     outbox: Outbox = field(init=False)
     _writer: WriterThread = field(init=False)
@@ -95,6 +98,18 @@ class SqliteStore:
     @property
     def at_once(self) -> bool:
         return True
+
+    async def posted(self, task_id: str, post_id: str) -> bool:
+        """Heard by this process alone: with a file one process serves and follows, and what it forgets it polls."""
+        if not self._posts.new(post_id, self.clock.monotonic()):
+            return False
+        self._posted.add(task_id)
+        self.woken.set()
+        return True
+
+    def posted_about(self) -> frozenset[str]:
+        found, self._posted = frozenset(self._posted), set()
+        return found
 
     async def create(self, new: NewTask, budget: Budget) -> tuple[Lease, bool]:
         (lease,), created = await self.create_all([new], budget)

@@ -249,3 +249,12 @@ async def test_the_budget_is_what_the_orders_hold_back_after_any_history(record:
 async def _house(record: Any, store: Any) -> Decimal:
     (used,) = await record.query(store, "SELECT used_usd AS one FROM budgets WHERE payer = 'house'")
     return Decimal(used)
+
+
+async def test_a_vendor_s_post_is_good_once(record: Any) -> None:
+    store = record.store()
+    lease = await record.lease(store, new_task())
+    other = (await store.create(new_task(prompt="another"), Budget()))[0].task.id
+
+    assert [await store.posted(lease.task.id, post) for post in ("a", "a", "b")] == [True, False, True]
+    assert await store.posted(other, "c") and await store.get(lease.task.id) == lease.task

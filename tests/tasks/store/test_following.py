@@ -211,3 +211,21 @@ async def test_a_task_of_a_later_version_and_one_set_aside_wait_for_another_work
     )
     await until(lambda: len(worker.following) == 0)
     assert {*await worker.ask(waiting)} == {(strange,), (unknown,)}
+
+
+async def test_who_follows_hears_of_a_vendor_s_post_to_whichever_server(process: Any) -> None:
+    worker, server, another = await process().listen(), process(), process()
+    (task_id,) = await ordered(server, 1)
+    await worker.holds(1)
+    idle = await process().listen()
+    worker.following.woken.clear()
+    assert await server.store.posted(task_id, "p") is True
+    await until(worker.following.woken.is_set)
+
+    assert [worker.following.posted_about(), worker.following.posted_about()] == [{task_id}, frozenset()]
+    assert await another.store.posted(task_id, "p") is False, "the same post to another server"
+    assert idle.following.posted_about() == frozenset(), "who does not follow it has nothing to do"
+    assert (await server.store.get(task_id)).state == "submitting"
+    await server.ask("UPDATE posts SET at = now() - interval '2 hours' RETURNING id")
+    await server.store.posted(task_id, "q")
+    assert await server.ask("SELECT id FROM posts") == [("q",)], "old ones are forgotten"

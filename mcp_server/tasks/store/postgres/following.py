@@ -50,6 +50,7 @@ class Following:
     _engine: Engine = field(init=False)
     _held: dict[str, _Held] = field(default_factory=dict[str, _Held], init=False)
     _taken: list[Lease] = field(default_factory=list[Lease], init=False)
+    _posted: set[str] = field(default_factory=set[str], init=False)
     _worker: int | None = field(default=None, init=False)
     _rounds: asyncio.Task[None] | None = field(default=None, init=False)
     _leaving: bool = field(default=False, init=False)
@@ -57,6 +58,7 @@ class Following:
     def __post_init__(self) -> None:
         store = self.store
         store.ownership, store.refused = self, self._refused
+        self.notices.posted = self._hears_of
         store.films.worker = lambda: None if self._leaving else self._worker
         self._engine = Engine(store.connections, self._take, self._registered, self._room, store.clock)
 
@@ -90,6 +92,10 @@ class Following:
 
     async def moved(self) -> frozenset[str] | None:
         return await self.notices.take()
+
+    def posted_about(self) -> frozenset[str]:
+        found, self._posted = frozenset(self._posted), set()
+        return found
 
     async def heartbeat(self) -> bool:
         """The engine beats; whose tasks are another's now is heard by notice and seen at every write."""
@@ -142,6 +148,11 @@ class Following:
         self._worker = worker
         # Nothing was heard while the connection was gone.
         self.notices.doubt()
+
+    def _hears_of(self, task_id: str) -> None:
+        if task_id in self._held:
+            self._posted.add(task_id)
+            self.woken.set()
 
     def _room(self) -> int:
         return self.most - len(self._held)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,6 +17,8 @@ from mcp_server.tasks.store.postgres.connections import Connection, libpq, run
 CHANNEL: Final = "kling_tasks"
 EVERYTHING: Final = "*"
 """Instead of a task's id: any of them may have changed."""
+POSTED: Final = "posted"
+"""Instead of the process that changed it: its vendor posted about the task, and nothing has changed yet."""
 AGAIN_S: Final = 1.0
 _log = logging.getLogger("kling_video.tasks")
 
@@ -43,6 +46,8 @@ class Notices:
 
     url: str = field(repr=False)
     process: str
+    posted: Callable[[str], None] = field(default=lambda _: None)
+    """Told of every task that a vendor posted about, to whichever server."""
     _moved: set[str] = field(default_factory=set[str], init=False)
     _deaf: bool = field(default=True, init=False)
     """Something was not heard, or more changed than is named one by one."""
@@ -85,5 +90,7 @@ class Notices:
                 task_id, _, process = notice.payload.partition(" ")
                 if task_id == EVERYTHING:
                     self._deaf = True
+                elif process == POSTED:
+                    self.posted(task_id)
                 elif process != self.process:
                     self._moved.add(task_id)

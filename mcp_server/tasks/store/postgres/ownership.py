@@ -31,6 +31,9 @@ class Orders:
     async def moved(self) -> frozenset[str] | None:
         return None if self.notices is None else await self.notices.take()
 
+    def posted_about(self) -> frozenset[str]:
+        return frozenset()
+
     async def heartbeat(self) -> bool:
         return True
 

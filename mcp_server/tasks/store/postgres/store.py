@@ -29,9 +29,10 @@ from mcp_server.tasks.store.notices import Outbox
 from mcp_server.tasks.store.postgres import budgets, jobs, outbox
 from mcp_server.tasks.store.postgres.connections import Connection, Connections, row, rows, run
 from mcp_server.tasks.store.postgres.films import PostgresFilms
-from mcp_server.tasks.store.postgres.notices import tell, visible
+from mcp_server.tasks.store.postgres.notices import POSTED, tell, visible
 from mcp_server.tasks.store.postgres.outbox import PostgresOutbox
 from mcp_server.tasks.store.postgres.ownership import Orders
+from mcp_server.tasks.store.posts import KEPT_S
 from mcp_server.tasks.store.rows import readable
 from mcp_server.tasks.store.schema import CHANGING, COLUMNS, OPEN, changing, row_of, task_from, task_of
 from mcp_server.tasks.store.search import SAMPLE, alike, totals, where_of
@@ -42,6 +43,10 @@ UNREADABLE_AGAIN_S: Final = 60.0
 _NAMES: Final = (*COLUMNS, "follow_job")
 INSERT: Final = f"INSERT INTO tasks ({', '.join(_NAMES)}) VALUES ({', '.join(f'%({name})s' for name in _NAMES)})"  # noqa: S608
 _UPDATE: Final = f"UPDATE tasks SET {', '.join(f'{name} = %({name})s' for name in CHANGING)} WHERE id = %(id)s"  # noqa: S608
+_FORGET: Final = (
+    "DELETE FROM posts WHERE id IN (SELECT id FROM posts WHERE at < now() - make_interval(secs => %s) "
+    "ORDER BY at LIMIT 5 FOR UPDATE SKIP LOCKED)"
+)
 _LEASED: Final = "SELECT * FROM tasks WHERE id = %s AND holder = %s AND claim = %s"
 
 
@@ -170,6 +175,16 @@ class PostgresStore:
                 # One that cannot be read here is left to a version that can; `doctor` names it.
                 await jobs.replace(connection, [task_id], holder=self.process, after_s=UNREADABLE_AGAIN_S)
         return lease
+
+    async def posted(self, task_id: str, post_id: str) -> bool:
+        async with self.connections.transaction() as connection:
+            await run(connection, "SET LOCAL synchronous_commit TO off")
+            new = await run(connection, "INSERT INTO posts (id) VALUES (%s) ON CONFLICT (id) DO NOTHING", [post_id])
+            if new:
+                # A few at every post: none stands much longer than it has to, and nobody waits for many.
+                await run(connection, _FORGET, [KEPT_S])
+                await tell(connection, task_id, POSTED)
+        return bool(new)
 
     async def stopped(self, why: str) -> None:
         async with self.connections.transaction() as connection:
