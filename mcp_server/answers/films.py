@@ -21,7 +21,7 @@ POLL_S = 5.0
 
 def whole(shots: Sequence[FilmShot]) -> Cost:
     """What these shots cost together: exact, an upper bound where one is, unknown where one is."""
-    bought = [shot for shot in shots if not shot.clip]
+    bought = [shot for shot in shots if shot.ordered]
     unknown = [shot.id for shot in bought if shot.most_usd is None]
     extra = sorted({str(item) for shot in bought for item in shot.quote.get("not_included", ())})
     if unknown:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, Protocol, TypeVar, get_args
 
 from mcp_server.domain.task import StateWord, Task
 
@@ -37,7 +37,8 @@ def film_states(word: StateWord | None) -> tuple[FilmState, ...] | None:
     return tuple(state for state in FILM_STATES if state == word) or None
 
 
-Begin = Literal["cut", "continue", "dissolve"]
+Begin = Literal["cut", "continue", "dissolve", "multi-shot"]
+"""`multi-shot`: a cut inside one clip, ordered together with the shot before."""
 ShotProgress = Literal["open", "waiting", "making", "made", "failed", "uncertain", "blocked"]
 """`open` may be bought now, `waiting` when the shot before is made, `blocked` not at all as things are."""
 
@@ -69,7 +70,7 @@ class FilmShot:
     audio: bool | None = None
     warnings: tuple[str, ...] = ()
     task_id: str = ""
-    """The purchase; empty while there is none."""
+    """The purchase; empty while there is none. Shots of one clip share it."""
     error: Mapping[str, Any] | None = None
     """Why it could not be bought, or what is wrong with its clip."""
 
@@ -79,9 +80,38 @@ class FilmShot:
         return bool(self.clip or self.task_id)
 
     @property
+    def within(self) -> bool:
+        """Whether it is a part of the clip that the shot before is ordered with: nothing is bought for it alone."""
+        return self.begin == "multi-shot"
+
+    @property
+    def ordered(self) -> bool:
+        """Whether an order is placed under its id: for itself, and for those within its clip."""
+        return not self.clip and not self.within
+
+    @property
     def continues(self) -> bool:
         """Whether its first frame is the last one of the shot before."""
         return self.begin == "continue" and not self.clip
+
+
+class _Shot(Protocol):
+    @property
+    def within(self) -> bool: ...
+
+
+_AnyShot = TypeVar("_AnyShot", bound=_Shot)
+
+
+def clips_of(shots: Sequence[_AnyShot]) -> list[tuple[_AnyShot, ...]]:
+    """The shots by the clip they are in: several of one multi-shot order, all others alone."""
+    found: list[tuple[_AnyShot, ...]] = []
+    for shot in shots:
+        if shot.within and found:
+            found[-1] = (*found[-1], shot)
+        else:
+            found.append((shot,))
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +178,11 @@ class ShotStanding:
     """What is wrong with its clip, as far as somebody could look into it."""
     why: str = ""
     """Why it waits or is blocked, or what became of it."""
+
+    @property
+    def within(self) -> bool:
+        """Whether it is a part of the clip that the shot before is in."""
+        return self.shot.within
 
     @property
     def path(self) -> Path | None:

@@ -65,13 +65,18 @@ class BoardShot(_Strict):
     id: ShotId
     prompt: Scene | type_none = None
     duration: Seconds | type_none = None
-    begin: Literal["cut", "continue", "dissolve"] = "cut"
-    """continue: from the last frame before"""
+    begin: Literal["cut", "continue", "dissolve", "multi-shot"] = "cut"
+    """continue: from the last frame before; multi-shot: in one order with it"""
     image: Medium | type_none = None
     end_image: Medium | type_none = None
     cast: Annotated[list[Name], at_most(50)] = []
     clip: Medium | type_none = None
     """task_id or file to use"""
+
+    @property
+    def within(self) -> bool:
+        """Whether it is a part of the clip that the shot before is ordered with."""
+        return self.begin == "multi-shot"
 
 
 class Board(_Strict):
@@ -128,13 +133,16 @@ def _mistakes(board: Board) -> Iterator[str]:
     for shot_id, times in Counter(shot.id for shot in board.shots).items():
         if times > 1:
             yield f"{times} shots have the id {shot_id!r}; each needs its own, so that one of them can be redone"
-    for number, shot in enumerate(board.shots):
-        yield from (f"shot {shot.id!r}: {problem}" for problem in _wrong(shot, board, first=number == 0))
+    before: BoardShot | None = None
+    for shot in board.shots:
+        problems = [*_wrong(shot, board, first=before is None), *_not_within(shot, before)]
+        yield from (f"shot {shot.id!r}: {problem}" for problem in problems)
+        before = shot
 
 
 def _wrong(shot: BoardShot, board: Board, *, first: bool) -> Iterator[str]:
     if first and shot.begin != "cut":
-        yield f"it is the first, so there is nothing to {shot.begin} from; leave `begin` out"
+        yield f"it is the first, so there is nothing to {_TO[shot.begin]}; leave `begin` out"
     if shot.begin == "continue" and shot.image is not None:
         yield "`image` and `begin: continue` both say how it begins; leave one out"
     for name in shot.cast:
@@ -150,6 +158,26 @@ def _wrong(shot: BoardShot, board: Board, *, first: bool) -> Iterator[str]:
         yield f"`clip` is used as it is, so {' and '.join(f'`{name}`' for name in ordered)} would do nothing"
     if shot.begin == "continue":
         yield "`clip` is used as it is, so it cannot continue another; begin with cut or dissolve"
+    if shot.begin == "multi-shot":
+        yield "`clip` is used as it is, so it is in no order with another; begin with cut or dissolve"
+
+
+_TO: Final = {"continue": "continue from", "dissolve": "dissolve from", "multi-shot": "be in one order with"}
+
+
+def _not_within(shot: BoardShot, before: BoardShot | None) -> Iterator[str]:
+    """Why it cannot be a part of the clip that the shot before is ordered as."""
+    if shot.begin != "multi-shot" or before is None:
+        return
+    if before.clip is not None:
+        yield f"{before.id} is a clip that is there, so nothing can be ordered together with it; begin with cut"
+    if shot.image is not None:
+        yield "`image` is a clip's first frame, and it is inside of one; begin with cut"
+    for one in (before, shot):
+        if one.clip is None and one.duration is None:
+            yield f"`duration` of {one.id} is missing: of shots in one order each says its seconds"
+    if before.end_image is not None:
+        yield f"`end_image` of {before.id} is a clip's last frame, and this shot is in the same clip; begin with cut"
 
 
 def _beside(board: Board, folder: Path) -> Board:

@@ -140,11 +140,11 @@ class FilmDriver:
 
     async def _buy_next(self, lease: FilmLease, film: Film, standing: Sequence[ShotStanding]) -> bool:
         """Buy every shot whose turn it is, as many at once as its vendor gets from us; whether any was."""
-        making = Counter(each.shot.provider for each in standing if each.progress == "making")
+        making = Counter(each.shot.provider for each in standing if each.progress == "making" and each.shot.ordered)
         bought = False
         for number, each in enumerate(standing):
             limit = self.runner.runtime.catalog.providers[each.shot.provider].concurrency if each.shot.provider else 0
-            if each.progress != "open" or making[each.shot.provider] >= limit:
+            if not each.shot.ordered or each.progress != "open" or making[each.shot.provider] >= limit:
                 continue
             making[each.shot.provider] += 1
             film = await self._buy(lease, film, each, standing[number - 1] if number else None)
@@ -189,7 +189,7 @@ class FilmDriver:
             return await self._change(
                 lease, "every shot is made", money=True, state="joining", reserved_usd=Decimal(0), progress=0
             )
-        doubtful = [each for each in missing if each.progress == "uncertain"]
+        doubtful = [each for each in missing if each.progress == "uncertain" and each.shot.ordered]
         state: FilmState = "uncertain" if doubtful else "failed"
         return await self._change(
             lease,
@@ -246,7 +246,7 @@ class FilmDriver:
 def _unmade(film: Film, missing: Sequence[ShotStanding], doubtful: Sequence[ShotStanding]) -> KlingError:
     """Why there is no film, shot by shot, and what to do."""
     named = ", ".join(each.shot.id for each in missing)
-    again = [each.shot.id for each in missing if each.progress in ("failed", "uncertain")]
+    again = [each.shot.id for each in missing if each.shot.ordered and each.progress in ("failed", "uncertain")]
     flawed = [
         before.id
         for before, each in zip(film.shots, film.shots[1:], strict=False)

@@ -239,6 +239,8 @@ class Films:
         self.driver.told(stopped)
         said: list[str] = []
         for each in await self.driver.standing(stopped):
+            if each.shot.within:
+                continue
             if each.task is not None and not each.task.finished:
                 said.append(await self._stop(each, owner))
             elif not each.shot.bought:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from mcp_server.domain.film import clips_of
 from mcp_server.tasks.download.files import stem
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def cut_list(film: Film, standing: Sequence[ShotStanding]) -> CutList:
     from mcp_server.media.joining.cut_list import CutList
 
     return CutList(
-        clips=tuple(_clip(each) for each in standing),
+        clips=tuple(map(_clip, clips_of(standing))),
         target=str(target(film)),
         sound=str(film.board.get("sound") or ""),
     )
@@ -68,14 +69,17 @@ def target(film: Film) -> Path:
     return Path(film.output_dir) / f"{stem(film.created_at, said, film.id, simulated=film.simulated)}.mp4"
 
 
-def _clip(each: ShotStanding) -> Clip:
+def _clip(shots: Sequence[ShotStanding]) -> Clip:
+    """One clip, with the shots in it."""
     from mcp_server.media.joining.cut_list import Clip
 
+    each = shots[0]
     artifact = each.task.artifact if each.task is not None else None
     return Clip(
-        shot=each.shot.id,
+        shot="+".join(one.shot.id for one in shots),
         path=str(each.path),
         # A shot that goes on from the last frame of the one before is cut to: they meet there.
         begin="dissolve" if each.shot.begin == "dissolve" else "cut",
         sha256=artifact.sha256 if artifact is not None else "",
+        parts=tuple((one.shot.id, float(one.shot.seconds or 0)) for one in shots) if len(shots) > 1 else (),
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mcp_server.domain.arguments import VideoArguments
+from mcp_server.domain.film import clips_of
 from mcp_server.errors import BudgetError, RequestError
 from mcp_server.tasks.store.base import NewTask, new_id
 
@@ -48,10 +49,14 @@ async def standing(
     simulated: bool,
     redo: Collection[str] = (),
 ) -> tuple[FilmShot, ...]:
-    """The shots with the purchases they already are; those to redo, and those whose purchase came to nothing, anew."""
+    """The shots with the purchases they already are; those to redo, and those whose purchase came to nothing, anew.
+
+    Shots of one order are one purchase: to redo one of them is to redo them all.
+    """
     found = {shot.id: shot for shot in shots}
     last: dict[str, Task] = {}
-    left = {shot.id for shot in shots if not shot.clip}
+    left = {shot.id for shot in shots if shot.ordered}
+    again = {clip[0].id for clip in clips_of(shots) if any(shot.id in redo for shot in clip)}
     for take in range(TAKES_MAX):
         keys = {
             key(title, replace(found[shot_id], take=take), simulated=simulated): shot_id for shot_id in sorted(left)
@@ -61,13 +66,17 @@ async def standing(
             found[shot_id] = replace(found[shot_id], take=take)
             if (task := tasks.get(name)) is None:
                 left.discard(shot_id)
-                if (before := last.get(shot_id)) is not None and shot_id not in redo and usable(before):
+                if (before := last.get(shot_id)) is not None and shot_id not in again and usable(before):
                     found[shot_id] = replace(found[shot_id], take=take - 1, task_id=before.id)
             else:
                 last[shot_id] = task
         if not left:
             break
-    return tuple(found[shot.id] for shot in shots)
+    return tuple(
+        replace(shot, take=found[clip[0].id].take, task_id=found[clip[0].id].task_id)
+        for clip in clips_of([found[shot.id] for shot in shots])
+        for shot in clip
+    )
 
 
 @dataclass(frozen=True, slots=True)

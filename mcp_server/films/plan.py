@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,10 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 from mcp_server import media
 from mcp_server.answers.films import whole
 from mcp_server.answers.tasks import quote_answer
-from mcp_server.domain.film import FilmShot
-from mcp_server.domain.request import Wishes
+from mcp_server.domain.arguments import VideoArguments
+from mcp_server.domain.film import FilmShot, clips_of
+from mcp_server.domain.money import money
+from mcp_server.domain.request import Match, Wishes
 from mcp_server.domain.vocabulary import TIERS
 from mcp_server.errors import KlingError, NoOfferError, RequestError
+from mcp_server.films import multi_shot
 from mcp_server.films import shots as film_shots
 from mcp_server.films.shots import LAST_FRAME, Wanted
 from mcp_server.ordering.draft import paid_call
@@ -49,7 +53,7 @@ class FilmPlan:
     @property
     def most_usd(self) -> Decimal | None:
         """What the whole can cost at most; None when nobody knows it of one shot."""
-        known = [shot.most_usd for shot in self.shots if not shot.clip]
+        known = [shot.most_usd for shot in self.shots if shot.ordered]
         return None if None in known else sum((most for most in known if most is not None), Decimal(0))
 
 
@@ -70,12 +74,30 @@ class FilmPlanner:
 
     def plan(self, board: Board, *, day: date, draft: bool = False) -> FilmPlan:
         """The plan, or the refusal that names what no vendor sells of every shot."""
-        final = self._planned(board, board.look, day, draft=False)
+        final = self._best(board, board.look, day, draft=False)
         if not draft:
             return final
         look = board.look.model_copy(update={"tier": None, "model": None, "resolution": None, "audio": False})
-        drafted = self._planned(board, look, day, draft=True)
+        drafted = self._best(board, look, day, draft=True)
         return replace(drafted, draft=True, final_quote=final.quote)
+
+    def _best(self, board: Board, look: Look, day: date, *, draft: bool) -> FilmPlan:
+        """Every shot apart, as far as the board does not say otherwise; several in one order where that is cheaper."""
+        joined = multi_shot.together(board, look, self.planner.catalog)
+        other: FilmPlan | None = None
+        if joined is not None:
+            with contextlib.suppress(KlingError):
+                other = self._planned(joined, look, day, draft=draft)
+        try:
+            apart = self._planned(board, look, day, draft=draft)
+        except NoOfferError:
+            if other is None:
+                raise
+            return _saying(other, multi_shot.why_together(other, "apart not every one of them is sold"))
+        if other is not None and (cheaper := _cheaper(other, apart)):
+            return _saying(other, multi_shot.why_together(other, f"that is {cheaper} cheaper than apart"))
+        said = [*multi_shot.why_together(apart, "as the board says"), *multi_shot.why_apart(apart, other)]
+        return _saying(apart, said)
 
     def _planned(self, board: Board, look: Look, day: date, *, draft: bool) -> FilmPlan:
         self._known.clear()
@@ -86,7 +108,11 @@ class FilmPlanner:
                 raise
             # Not everything is sold silent.
             found, warnings = self._one_look(board, look.model_copy(update={"audio": None}), day, draft=draft)
-        shots = tuple(_shot(shot, board, routed, draft=draft) for shot, routed in zip(board.shots, found, strict=True))
+        shots = tuple(
+            shot
+            for clip, routed in zip(clips_of(board.shots), found, strict=True)
+            for shot in _shots(clip, board, routed, draft=draft)
+        )
         simulated = any(routed.plan.simulated for routed in found if routed is not None) or (
             not any(found) and not self.planner.signed_in
         )
@@ -95,7 +121,7 @@ class FilmPlanner:
             shots=shots,
             quote=whole(shots),
             simulated=simulated,
-            warnings=(*warnings, *_chains(board), *_apart(board)),
+            warnings=(*warnings, *_chains(board)),
         )
 
     def _one_look(
@@ -133,28 +159,28 @@ class FilmPlanner:
         return best
 
     def _routed(self, board: Board, look: Look, day: date, *, draft: bool) -> list[Routed | None]:
-        """Every shot that is bought, routed; RequestError with a line for each that cannot be."""
+        """Every clip that is bought, routed; RequestError with a line for each that cannot be."""
         found: list[Routed | None] = []
         refused: list[tuple[str, KlingError]] = []
-        for shot in board.shots:
-            if shot.clip is not None:
+        for clip in clips_of(board.shots):
+            if clip[0].clip is not None:
                 found.append(None)
                 continue
             try:
-                found.append(self._route(shot, board, look, day, draft=draft))
+                found.append(self._route(clip, board, look, day, draft=draft))
             except KlingError as error:
-                refused.append((shot.id, error))
+                refused.append((multi_shot.listed(clip), error))
         if refused:
             raise _refusal(refused)
         return found
 
-    def _route(self, shot: BoardShot, board: Board, look: Look, day: date, *, draft: bool) -> Routed:
-        if shot.begin == "continue" and not media.available():
+    def _route(self, clip: Sequence[BoardShot], board: Board, look: Look, day: date, *, draft: bool) -> Routed:
+        if clip[0].begin == "continue" and not media.available():
             raise RequestError("it continues from a last frame, which cannot be taken here", why=media.WITHOUT)
         nobody: NoOfferError | None = None
-        for wanted in film_shots.ways(shot, board, look):
+        for wanted in film_shots.ways(clip, board, look):
             try:
-                plan = self._planned_once(wanted, day, draft=draft)
+                plan = (self._planned_once if len(clip) == 1 else self._together_once)(wanted, day, draft=draft)
             except NoOfferError as error:
                 nobody = error
                 continue
@@ -175,6 +201,43 @@ class FilmPlanner:
             self._known[key] = self._checked(self.planner.plan(arguments, day=day, wishes=wishes))
         return self._known[key]
 
+    def _together_once(self, wanted: Wanted, day: date, *, draft: bool) -> Plan:
+        """The plan of several shots in one order; of offers at one price one that promises how long each shot is."""
+        arguments = wanted.arguments
+        shots = arguments.shots or []
+        unread = [match for shot in shots for match in self._left_in(shot.prompt)]
+        face = arguments.given() | {"shots": [(self._bucket(shot.prompt), shot.duration) for shot in shots]}
+        key = (draft, *(f"{name}={value}" for name, value in sorted(face.items())))
+        if unread or key not in self._known:
+            wishes = Wishes(prefer="cheapest" if draft else None, unread=tuple(unread))
+            self._known[key] = self._checked(self._promising(arguments, wishes, day))
+        return self._known[key]
+
+    def _promising(self, arguments: VideoArguments, wishes: Wishes, day: date) -> Plan:
+        plan = self.planner.plan(arguments, day=day, wishes=wishes)
+        chosen = plan.offer
+        for other in plan.others if chosen.shots_in_prompt else ():
+            offer = other.checked.offer
+            same = (offer.model, offer.tier, other.price_rank) == (chosen.model, chosen.tier, plan.quote.price_rank)
+            if not same or offer.shots_in_prompt:
+                continue
+            named = {"provider": offer.provider, "model": offer.model, "tier": offer.tier}
+            try:
+                return self.planner.plan(
+                    VideoArguments.model_validate({**arguments.given(), **named}), day=day, wishes=wishes
+                )
+            except KlingError:
+                # There is no key for it.
+                continue
+        return plan
+
+    def _left_in(self, scene: str) -> tuple[Match, ...]:
+        """Words of a scene that read like an order: one order for several shots says such things once, in the look."""
+        from mcp_server.routing import words
+
+        heard = words.heard("", scene, self.planner.catalog)[0]
+        return () if heard is None else (*heard.unread, *heard.matched)
+
     def _checked(self, plan: Plan) -> Plan:
         """The plan, once its call was written out and held against the vendor's own schema."""
         paid_call(plan.quote, plan.given, self.planner.catalog.providers[plan.offer.provider], key="kf")
@@ -193,8 +256,8 @@ class FilmPlanner:
 
     def _bucket(self, prompt: str) -> int:
         """How many of the vendors' limits on length it passes: the same for prompts that fit the same offers."""
-        limits = {offer.prompt_max for offer in self.planner.catalog.offers if offer.prompt_max is not None}
-        return sum(len(prompt) > limit for limit in limits)
+        limits = {limit for offer in self.planner.catalog.offers for limit in (offer.prompt_max, offer.shot_prompt_max)}
+        return sum(limit is not None and len(prompt) > limit for limit in limits)
 
     def _look_at(self, plan: Plan) -> None:
         """Nothing, or the refusal of a local picture that is not there or is none."""
@@ -202,6 +265,17 @@ class FilmPlanner:
         for place, text in media_inputs.inputs(plan.request):
             if plan.given.get(place) in ("file", "data") and text != LAST_FRAME:
                 media_inputs.load(place, text, facts)
+
+
+def _saying(plan: FilmPlan, said: Iterable[str]) -> FilmPlan:
+    return replace(plan, warnings=(*plan.warnings, *said))
+
+
+def _cheaper(one: FilmPlan, two: FilmPlan) -> str:
+    """By how much the first costs less; empty where it does not, or nobody knows."""
+    if one.most_usd is None or two.most_usd is None or one.most_usd >= two.most_usd:
+        return ""
+    return money(two.most_usd - one.most_usd, "USD")
 
 
 def _said(plan: Plan, name: str) -> Any:
@@ -216,8 +290,20 @@ def _rank(found: Iterable[Routed | None]) -> tuple[int, Decimal]:
     return known.count(None), sum((most for most in known if most is not None), Decimal(0))
 
 
-def _shot(shot: BoardShot, board: Board, routed: Routed | None, *, draft: bool) -> FilmShot:
-    """The shot as it will be bought: every choice the route made is said, so that nothing else is bought later."""
+def _shots(clip: Sequence[BoardShot], board: Board, routed: Routed | None, *, draft: bool) -> list[FilmShot]:
+    """The shot as it will be bought, and those in one order with it."""
+    first = _shot(clip, board, routed, draft=draft)
+    if len(clip) == 1:
+        return [first]
+    shared = ("offer", "provider", "model", "tier", "mode", "audio")
+    same: dict[str, Any] = {name: getattr(first, name) for name in shared}
+    within = [FilmShot(id=shot.id, begin=shot.begin, seconds=shot.duration, **same) for shot in clip[1:]]
+    return [replace(first, seconds=clip[0].duration), *within]
+
+
+def _shot(clip: Sequence[BoardShot], board: Board, routed: Routed | None, *, draft: bool) -> FilmShot:
+    """The order: every choice the route made is said, so that nothing else is bought later."""
+    shot = clip[0]
     if routed is None:
         return FilmShot(id=shot.id, begin=shot.begin, seconds=None, clip=shot.clip or "")
     plan, offer = routed.plan, routed.plan.offer
@@ -245,7 +331,7 @@ def _shot(shot: BoardShot, board: Board, routed: Routed | None, *, draft: bool) 
         begin=shot.begin,
         seconds=checked.duration,
         arguments=given,
-        revision=film_shots.revision(shot, board, draft=draft),
+        revision=film_shots.revision(clip, board, draft=draft),
         offer=offer.id,
         provider=offer.provider,
         model=offer.model,
@@ -308,9 +394,3 @@ def _chains(board: Board) -> list[str]:
             )
         links = 0
     return told
-
-
-def _apart(board: Board) -> list[str]:
-    """Why each shot is an order of its own."""
-    bought = sum(shot.clip is None for shot in board.shots)
-    return ["each shot is bought apart, so that one can be redone without touching the others"] if bought > 1 else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -35,23 +35,29 @@ def words(shot: BoardShot, board: Board) -> str:
     )
 
 
-def pictures(shot: BoardShot, board: Board) -> list[str]:
-    """The pictures of everybody in it."""
-    return [picture for name in shot.cast for picture in board.cast[name].pictures]
+def pictures(clip: Sequence[BoardShot], board: Board) -> list[str]:
+    """The pictures of everybody in it, each once."""
+    return list(dict.fromkeys(picture for name in _cast(clip) for picture in board.cast[name].pictures))
 
 
-def ways(shot: BoardShot, board: Board, look: Look) -> Iterator[Wanted]:
-    """How the shot could be ordered: as it is wanted first, then with less, as far as that can be done without."""
-    given: dict[str, Any] = {"prompt": words(shot, board)}
-    given |= {name: value for name in _LOOK if (value := getattr(look, name)) is not None}
-    if shot.duration is not None:
-        given["duration"] = shot.duration
+def ways(clip: Sequence[BoardShot], board: Board, look: Look) -> Iterator[Wanted]:
+    """How a shot, or several as one clip, could be ordered: as it is wanted first, then with less, as far as that
+    can be done without.
+    """
+    shot = clip[0]
+    given: dict[str, Any] = {name: value for name in _LOOK if (value := getattr(look, name)) is not None}
+    if len(clip) > 1:
+        given["shots"] = [{"prompt": words(each, board), "duration": each.duration} for each in clip]
+    else:
+        given["prompt"] = words(shot, board)
+        if shot.duration is not None:
+            given["duration"] = shot.duration
     image = LAST_FRAME if shot.begin == "continue" else shot.image
-    given |= {name: value for name, value in (("image", image), ("end_image", shot.end_image)) if value is not None}
-    references = pictures(shot, board)
+    given |= {name: value for name, value in (("image", image), ("end_image", clip[-1].end_image)) if value is not None}
+    references = pictures(clip, board)
     from_picture = "image" in given or "end_image" in given
     for with_cast in (True, False) if references else (False,):
-        left_out = () if with_cast or not references else (_without_cast(shot),)
+        left_out = () if with_cast or not references else (_without_cast(clip),)
         asked = given | ({"references": references} if with_cast else {})
         shaped = {name: value for name, value in asked.items() if name != "aspect_ratio"}
         if shot.begin == "continue":
@@ -64,15 +70,23 @@ def ways(shot: BoardShot, board: Board, look: Look) -> Iterator[Wanted]:
             yield Wanted(VideoArguments.model_validate(shaped), (*left_out, told))
 
 
-def _without_cast(shot: BoardShot) -> str:
+def _cast(clip: Sequence[BoardShot]) -> list[str]:
+    """Who is in it."""
+    return list(dict.fromkeys(name for shot in clip for name in shot.cast))
+
+
+def _without_cast(clip: Sequence[BoardShot]) -> str:
     return (
-        f"the pictures of {' and '.join(shot.cast)} are not used: no offer at hand takes them for such a shot; "
+        f"the pictures of {' and '.join(_cast(clip))} are not used: no offer at hand takes them for such a shot; "
         "who they are is said in words alone"
     )
 
 
-def revision(shot: BoardShot, board: Board, *, draft: bool) -> str:
-    """What decides the clip, as one word: two shots with the same are the same purchase."""
+def revision(clip: Sequence[BoardShot], board: Board, *, draft: bool) -> str:
+    """What decides the clip, as one word: two with the same are the same purchase."""
+    if len(clip) > 1:
+        return digest({"shots": [revision([shot], board, draft=draft) for shot in clip]})[:24]
+    (shot,) = clip
     look = board.look
     content: dict[str, Any] = {
         "look": {"provider": look.provider} if draft else {name: getattr(look, name) for name in _LOOK},
@@ -82,7 +96,7 @@ def revision(shot: BoardShot, board: Board, *, draft: bool) -> str:
         "continues": shot.begin == "continue",
         "image": _content(shot.image),
         "end_image": _content(shot.end_image),
-        "cast": [_content(picture) for picture in pictures(shot, board)],
+        "cast": [_content(picture) for picture in pictures(clip, board)],
     }
     return digest(content)[:24]
 

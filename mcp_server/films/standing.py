@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from mcp_server.domain.film import Film, FilmShot, ShotStanding
@@ -17,6 +18,9 @@ def standings(film: Film, tasks: Mapping[str, Task]) -> list[ShotStanding]:
     """Every shot in its order; what continues from another depends on how that one came out."""
     found: list[ShotStanding] = []
     for shot in film.shots:
+        if shot.within and found:
+            found.append(replace(found[-1], shot=shot))
+            continue
         before = found[-1] if found and shot.continues else None
         found.append(_standing(shot, tasks.get(shot.task_id), before))
     return found

@@ -26,6 +26,7 @@ _LONG_SIDE = 1080
 _HIGH = 2400
 """Of a film's sheet, which has a row for each shot."""
 _GAP = 4
+_GRAY = 128
 _QUALITIES = (3, 5, 8, 12, 18, 25, 31)
 """JPEG quantiser scales, finest first."""
 _POSTER_SIDE = 720
@@ -90,15 +91,16 @@ def last_frame_beside(path: str | Path) -> Path:
     return beside if beside.exists() else _keep(beside, last_frame(path))
 
 
-def rows_beside(film: str | Path, tiles: Sequence[VideoFrame], columns: int) -> Path:
-    """The contact sheet of a film beside it: small pictures of its shots, so many in a row."""
-    return _keep(Path(film).with_suffix(".sheet.jpg"), _sheet(tiles, columns))
+def rows_beside(film: str | Path, rows: Sequence[Sequence[VideoFrame]]) -> Path:
+    """The contact sheet of a film beside it: small pictures, row under row."""
+    return _keep(Path(film).with_suffix(".sheet.jpg"), _fitted(_stacked(rows)))
 
 
-def small(frame: VideoFrame, rows: int, columns: int) -> VideoFrame:
-    """A picture as it stands on a sheet of so many rows and columns."""
-    scale = min(_LONG_SIDE / columns / frame.width, _HIGH / rows / frame.height, 1.0)
-    return _sized(frame, max(16, round(frame.width * scale)))
+def small(frame: VideoFrame, rows: Sequence[Sequence[object]], columns: int) -> VideoFrame:
+    """A picture as it stands in a row of so many, on a sheet of these rows: all are equally wide."""
+    high = sum(frame.height / frame.width / len(row) for row in rows)
+    wide = min(_LONG_SIDE, _HIGH / high)
+    return _sized(frame, max(16, min(frame.width, round(wide / columns))))
 
 
 def _frames(path: str | Path, shots: Sequence[float]) -> list[VideoFrame]:
@@ -146,7 +148,11 @@ def _columns(width: int, height: int) -> int:
 
 
 def _sheet(frames: Sequence[VideoFrame], columns: int) -> bytes:
-    sheet = _tiled(frames, min(len(frames), columns))
+    return _fitted(_tiled(frames, min(len(frames), columns)))
+
+
+def _fitted(sheet: VideoFrame) -> bytes:
+    """As JPEG, as fine as the limit allows."""
     while True:
         for quality in _QUALITIES:
             data = _encoded(sheet, "mjpeg", "yuvj420p", quality)
@@ -171,6 +177,34 @@ def _tiled(frames: Sequence[VideoFrame], columns: int) -> VideoFrame:
         graph.vpush(frame)
     graph.vpush(None)
     return graph.vpull()
+
+
+def _stacked(rows: Sequence[Sequence[VideoFrame]]) -> VideoFrame:
+    """Rows of pictures on gray, one under the other."""
+    from av.video.frame import VideoFrame
+
+    def across(row: Sequence[VideoFrame]) -> int:
+        return sum(frame.width + _GAP for frame in row) - _GAP
+
+    width, height = max(map(across, rows)), sum(row[0].height + _GAP for row in rows) - _GAP
+    sheet = VideoFrame(width, height, "yuvj420p")
+    strides = [plane.line_size for plane in sheet.planes]
+    drawn = [bytearray([_GRAY]) * plane.buffer_size for plane in sheet.planes]
+    top = 0
+    for row in rows:
+        left = (width - across(row)) // 4 * 2
+        for frame in row:
+            for index, plane in enumerate(frame.planes):
+                part = 2 if index else 1
+                given, stride, wide = bytes(plane), plane.line_size, frame.width // part
+                for line in range(frame.height // part):
+                    at = (top // part + line) * strides[index] + left // part
+                    drawn[index][at : at + wide] = given[line * stride : line * stride + wide]
+            left += frame.width + _GAP
+        top += row[0].height + _GAP
+    for plane, data in zip(sheet.planes, drawn, strict=True):
+        plane.update(bytes(data))
+    return sheet
 
 
 def _encoded(frame: VideoFrame, codec: Literal["mjpeg", "png"], pixels: str, quality: int | None = None) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any, Final, Literal
@@ -16,6 +17,7 @@ SHORT_SIDE: Final[Mapping[str, int]] = {"720p": 720, "1080p": 1080, "4k": 2160}
 OF_TIER: Final[Mapping[str, str]] = {"standard": "720p", "pro": "1080p", "4k": "4k"}
 """What is drawn where a vendor has no word for the resolution: ours, not the vendor's promise."""
 _NUMBERED: Final = re.compile(r"\bShot\s+\d+\s*(?:\((\d+)\s*s\)\s*)?:", re.IGNORECASE)
+_STORYBOARD: Final = re.compile(r"\bshot \d+, (\d+), (.*?);(?=\s*(?:shot \d+, \d+, |$))", re.DOTALL)
 QUEUED_SHARE: Final = 0.25
 """How much of a job's life it waits."""
 
@@ -106,13 +108,22 @@ class SandboxJob:
 
 
 def listed(items: Any, seconds: float) -> tuple[Scene, ...]:
-    """Shots from a vendor's list; where the look of its items is not documented, what can be seen in them counts."""
+    """Shots from a vendor's list, also as JSON text; where the look of its items is not documented, what can be seen
+    in them counts.
+    """
+    if isinstance(items, str) and items.lstrip().startswith("["):
+        with suppress(ValueError):
+            items = json.loads(items)
     shots = [_item(item) for item in items] if isinstance(items, list) else []  # type: ignore[reportUnknownVariableType]
     return _timed(shots, seconds)
 
 
 def numbered(prompt: str, seconds: float) -> tuple[Scene, ...]:
-    """Shots written into a prompt as docs 004 advises ("Shot 1: … Shot 2: …"); a prompt without them is one shot."""
+    """Shots written into a prompt as docs 004 advises ("Shot 1: … Shot 2: …") or in Kling's own notation
+    ("shot 1, 3, words; shot 2, 4, words;"); a prompt without them is one shot.
+    """
+    if storyboard := _STORYBOARD.findall(prompt):
+        return _timed([(words.strip(), float(length)) for length, words in storyboard], seconds)
     parts = _NUMBERED.split(prompt)
     shots = [
         (words.strip(), float(length) if length else None)
@@ -126,6 +137,8 @@ def _item(item: Any) -> tuple[str, float | None]:
         return str(item), None
     row: dict[str, Any] = item  # type: ignore[reportUnknownVariableType]
     length = row.get("duration")
+    if isinstance(length, str) and length.isdecimal():
+        length = int(length)
     known = isinstance(length, (int, float)) and length > 0
     return str(row.get("prompt", "")), float(length) if known else None  # type: ignore[reportArgumentType]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import RedirectResponse, Response
 
+from mcp_server.domain.film import clips_of
 from mcp_server.errors import ArgumentError, KlingError, UnknownTaskError
 from mcp_server.ordering import limits
 from mcp_server.studio import consent, files, view
@@ -219,7 +220,7 @@ def _panel(
         prompt=prompt,
         cost=draft.to_buy,
         whole=draft.total,
-        left=[shot for shot in draft.film.shots if not shot.bought],
+        left=[shot for shot in draft.film.shots if shot.ordered and not shot.bought],
         simulated=draft.simulated,
         warnings=draft.plan.warnings,
         shown=mark(draft, film),
@@ -236,7 +237,12 @@ def _judge(visit: Visit, draft: FilmDraft) -> consent.Judge:
 
 def _page(visit: Visit, film: Film, shot_id: str, prompt: str, panel: Response) -> Response:
     body = bytes(panel.body).decode()
-    return page("redo.html", visit, status=panel.status_code, film=film, shot_id=shot_id, prompt=prompt, panel=body)
+    clips = ([shot.id for shot in clip] for clip in clips_of(film.shots))
+    together = next((ids for ids in clips if shot_id in ids), list[str]())
+    return page(
+        "redo.html", visit,
+        status=panel.status_code, film=film, shot_id=shot_id, together=together, prompt=prompt, panel=body,
+    )  # fmt: skip
 
 
 ROUTES: Final[tuple[Route, ...]] = (

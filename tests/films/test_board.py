@@ -35,7 +35,10 @@ def read(**more: Any) -> board.Board:
         ({"shots": [SHOT, {**SHOT, "id": "b", "image": "x.png", "begin": "continue"}]}, "both say how it begins"),
         ({"shots": [{**SHOT, "seconds": 5}]}, "Unknown argument shots[0].seconds"),
         ({"shots": [{**SHOT, "duraton": 5}]}, "the nearest known one is duration"),
-        ({"shots": [{**SHOT, "begin": "fade"}]}, "shots[0].begin must be 'cut', 'continue' or 'dissolve'"),
+        (
+            {"shots": [{**SHOT, "begin": "fade"}]},
+            "shots[0].begin must be 'cut', 'continue', 'dissolve' or 'multi-shot'",
+        ),
         ({"shots": [{"id": "a b", "prompt": "x"}]}, "an id is one word"),
         ({"shots": []}, "shots"),
         (

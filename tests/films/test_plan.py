@@ -107,7 +107,7 @@ def test_cast_pictures_become_references_where_the_offer_has_them_else_a_warning
     ("given", "says"),
     [
         (shots({"duration": 60}), "shot 's1'.*60"),
-        (shots("cut", {"duration": 2}), "shot 's2'.*2 "),
+        (shots("cut", {"duration": 2, "begin": "cut"}), "shot 's2'.*2 "),
         (shots("cut", look={"provider": "acme"}), "acme"),
         (shots("cut", look={"model": "kling-99"}), "kling-99"),
         (shots({"image": "/nowhere/first.png"}), "shot 's1'.*no file /nowhere/first.png"),

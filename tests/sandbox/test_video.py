@@ -368,9 +368,12 @@ def test_shots_are_found_in_a_list_and_in_a_prompt() -> None:
     ]
     assert told(numbered("Shot 1 (2 s): wide\nShot 2 (3 s): close", 5)) == [("wide", 2), ("close", 3)]
     assert told(numbered("Shot 1 (9 s): wide\nShot 2 (3 s): close", 5)) == [("wide", 2.5), ("close", 2.5)]
+    assert told(numbered("shot 1, 2, wide; it rains; shot 2, 3, close;", 5)) == [("wide; it rains", 2), ("close", 3)]
     assert told(numbered("a Shot 1: glass", 5)) == [("a Shot 1: glass", 5)]
     assert told(listed([{"prompt": "a", "duration": 1}, {"prompt": "b", "duration": 4}], 5)) == [("a", 1), ("b", 4)]
     assert told(listed(["a", {"prompt": "b", "duration": "4"}], 6)) == [("a", 3), ("b", 3)]
+    assert told(listed([{"prompt": "a", "duration": "1"}, {"prompt": "b", "duration": "4"}], 5)) == [("a", 1), ("b", 4)]
+    assert told(listed('[{"prompt": "a", "duration": 1}, {"prompt": "b", "duration": 4}]', 5)) == [("a", 1), ("b", 4)]
     assert listed(None, 5) == listed([], 5) == listed("x", 5) == ()
 
 

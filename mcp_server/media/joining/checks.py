@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mcp_server.media.joining.compared import apart, expected, frozen_run, heard_at
-from mcp_server.media.joining.watched import Film, watched
+from mcp_server.media.joining.watched import Film, around_cut, watched
 from mcp_server.media.probe import is_black
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ class Checked:
 
     failed: tuple[str, ...]
     notes: tuple[str, ...]
-    tiles: tuple[VideoFrame, ...]
-    """Four for each shot: its first picture, one after each third, its last."""
+    rows: tuple[tuple[VideoFrame, ...], ...]
+    """The contact sheet's: four pictures of each shot, and between two of them those around their seam."""
 
 
 def checked(path: Path, layout: Layout, tick: Callable[[], None]) -> Checked:
@@ -51,7 +51,8 @@ def checked(path: Path, layout: Layout, tick: Callable[[], None]) -> Checked:
     notes: list[str] = []
     for sentence, own in _seams(film, layout):
         (notes if own else failed).append(sentence)
-    return Checked(tuple(failed), tuple(notes), film.tiles)
+    notes += _cuts(film, layout)
+    return Checked(tuple(failed), tuple(notes), film.rows)
 
 
 def _whole(film: Film, layout: Layout) -> Iterator[str]:
@@ -117,6 +118,19 @@ def _sound(film: Film, layout: Layout) -> Iterator[str]:
             yield f"what is heard in shot {shot} is not its own sound"
         elif abs(late) > _IN_STEP:
             yield f"the sound of shot {shot} comes {abs(late) * 1000:.0f} ms too {'late' if late > 0 else 'early'}"
+
+
+def _cuts(film: Film, layout: Layout) -> Iterator[str]:
+    """Each shot that does not begin where it was ordered to, inside of a clip with several."""
+    for clip in layout.parts:
+        for before, part in pairwise(clip):
+            around = [film.grids.get(tick) for tick in around_cut(before, part, layout.shape.fps)]
+            if None in around or apart(*filter(None, around)) > SAME:
+                continue
+            yield (
+                f"no cut is seen at {float(part.first / layout.shape.fps):.1f} s, where shot {part.shot} was to begin "
+                f"in one clip with {before.shot}: its vendor may have set it elsewhere"
+            )
 
 
 def _seams(film: Film, layout: Layout) -> Iterator[tuple[str, bool]]:

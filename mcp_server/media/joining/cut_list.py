@@ -22,6 +22,15 @@ class Clip:
     """How long it and the shot before are both seen, where it begins with a dissolve."""
     sha256: str = ""
     """Of the file as it was saved; a file that is another by now is refused."""
+    parts: tuple[tuple[str, float], ...] = ()
+    """The shots in it, with the seconds each was ordered with, where it is one clip with cuts."""
+
+    @classmethod
+    def read(cls, facts: Mapping[str, Any]) -> Clip:
+        """From JSON."""
+        given: dict[str, Any] = dict(facts)
+        given["parts"] = tuple((shot, seconds) for shot, seconds in given.get("parts", ()))
+        return cls(**given)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +51,7 @@ class CutList:
     def read(cls, facts: Mapping[str, Any]) -> CutList:
         """From the same JSON."""
         given: dict[str, Any] = dict(facts)
-        given["clips"] = tuple(Clip(**clip) for clip in given["clips"])
+        given["clips"] = tuple(map(Clip.read, given["clips"]))
         return cls(**given)
 
 

@@ -19,8 +19,7 @@ from mcp_server.media.joining.notes import notes_of
 from mcp_server.media.joining.reel import colour_of, pictures_of
 from mcp_server.media.joining.sound import Mix, bed_loudness, mixed
 from mcp_server.media.joining.source import Source, measured
-from mcp_server.media.joining.timeline import Shape, Span, shape_of, spans_of
-from mcp_server.media.joining.watched import COLUMNS
+from mcp_server.media.joining.timeline import Part, Shape, Span, parts_of, shape_of, spans_of
 from mcp_server.media.part import room_for, whole
 from mcp_server.media.writing import Encoding, encoded
 
@@ -49,6 +48,11 @@ class Layout:
     def frames(self) -> int:
         """Of the whole film."""
         return self.spans[-1].last
+
+    @property
+    def parts(self) -> tuple[tuple[Part, ...], ...]:
+        """For each clip the shots in it."""
+        return tuple(parts_of(self.sources, self.spans, self.shape.fps))
 
     @property
     def audio(self) -> bool:
@@ -101,7 +105,7 @@ def joined(cut_list: CutList, work: Work) -> JoinedFilm:
         shots=tuple(_placed(layout)),
         failed_checks=seen.failed,
         notes=(*notes_of(layout, obstacle), *seen.notes),
-        sheet=str(rows_beside(target, seen.tiles, COLUMNS)) if seen.tiles else "",
+        sheet=str(rows_beside(target, seen.rows)) if seen.rows else "",
     )
 
 
@@ -146,9 +150,9 @@ def _facts(part: Path) -> tuple[str, int]:
 
 def _placed(layout: Layout) -> Iterator[Placed]:
     fps = layout.shape.fps
-    for source, span in zip(layout.sources, layout.spans, strict=True):
+    for part in (part for clip in layout.parts for part in clip):
         yield Placed(
-            shot=source.clip.shot,
-            start=round(float(span.first / fps), 3),
-            end=round(float(span.last / fps), 3),
+            shot=part.shot,
+            start=round(float(part.first / fps), 3),
+            end=round(float(part.last / fps), 3),
         )

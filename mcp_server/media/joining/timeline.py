@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -46,6 +46,17 @@ class Span:
         return self.first + self.frames
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The frames of one shot: all of its clip, or what lies between two ordered cuts in it."""
+
+    shot: str
+    first: int
+    last: int
+    """The frame after its last one."""
+    overlap: int
+
+
 def shape_of(sources: Sequence[Source]) -> Shape:
     """The shape most of the film's seconds have, as large as its largest clip; the frame rate most seconds have.
 
@@ -73,6 +84,20 @@ def spans_of(sources: Sequence[Source], fps: Fraction) -> tuple[Span, ...]:
         spans.append(Span(at - overlap, frames, overlap))
         at += frames - overlap
     return tuple(spans)
+
+
+def parts_of(sources: Sequence[Source], spans: Sequence[Span], fps: Fraction) -> Iterator[tuple[Part, ...]]:
+    """For each clip the shots in it. Cuts are taken to be where they were ordered; the last shot has what is left."""
+    for source, span in zip(sources, spans, strict=True):
+        shots = source.clip.parts or ((source.clip.shot, 0.0),)
+        ends = [span.first + round(Fraction(sum(s for _, s in shots[: at + 1])) * fps) for at in range(len(shots) - 1)]
+        ends = [min(end, span.last) for end in ends]
+        yield tuple(
+            Part(shot, first, last, 0 if at else span.overlap)
+            for at, ((shot, _), first, last) in enumerate(
+                zip(shots, (span.first, *ends), (*ends, span.last), strict=True)
+            )
+        )
 
 
 def named_rate(rate: Fraction) -> Fraction:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,9 +21,12 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
     from mcp_server.media.joining.film import Layout
+    from mcp_server.media.joining.timeline import Part
 
-COLUMNS: Final = 4
+_COLUMNS: Final = 4
 """Pictures of each shot on the sheet."""
+_AT_SEAM: Final = 8
+"""Pictures of each seam on the sheet, one after the other, half of them before it."""
 _AROUND_S: Final = 0.5
 """Seconds before and after a seam that are looked at."""
 
@@ -43,7 +47,8 @@ class Film:
     sizes: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])
     uneven: list[float] = field(default_factory=list[float])
     grids: dict[int, bytes] = field(default_factory=dict[int, bytes])
-    tiles: tuple[VideoFrame, ...] = ()
+    rows: tuple[tuple[VideoFrame, ...], ...] = ()
+    """Of the contact sheet."""
     audio: bool = False
     heard: Loudness | None = None
     sound_s: float = 0.0
@@ -66,9 +71,13 @@ def watched(path: Path, layout: Layout, tick: Callable[[], None]) -> Film:
 def _watch(path: Path, layout: Layout, film: Film, tick: Callable[[], None]) -> Fraction:
     from av.error import FFmpegError
 
-    wanted = {*film.middles, *(number for seam in film.seams for number in seam)}
-    shown = dict.fromkeys(_tiles(layout))
-    tiles: dict[int, VideoFrame] = {}
+    wanted = {*film.middles, *(number for seam in film.seams for number in seam), *_inner(layout)}
+    rows = _rows(layout)
+    shown: dict[int, set[int]] = {}
+    for row in rows:
+        for number in row:
+            shown.setdefault(number, set()).add(len(row))
+    tiles: dict[tuple[int, int], VideoFrame] = {}
     start, step = Fraction(0), 1 / layout.shape.fps
     try:
         with opened(path) as container:
@@ -83,15 +92,15 @@ def _watch(path: Path, layout: Layout, film: Film, tick: Callable[[], None]) -> 
                 film.sizes.add((frame.width, frame.height))
                 if number in wanted:
                     film.grids[number] = grid_of(frame)
-                if number in shown:
-                    tiles[number] = small(frame, len(layout.sources), COLUMNS)
+                for columns in shown.get(number, ()):
+                    tiles[number, columns] = small(frame, rows, columns)
                 film.frames += 1
                 tick()
     except (FFmpegError, OSError, ValueError) as error:
         film.broken = getattr(error, "strerror", None) or str(error)
-    if tiles:
-        blank = next(iter(tiles.values()))
-        film.tiles = tuple(tiles.get(number, blank) for number in _tiles(layout))
+    # What the film does not hold has no place on it.
+    held = (tuple(tiles[number, len(row)] for number in row if (number, len(row)) in tiles) for row in rows)
+    film.rows = tuple(row for row in held if row)
     return start
 
 
@@ -129,16 +138,41 @@ def _seams(layout: Layout) -> list[range]:
     ]
 
 
-def _tiles(layout: Layout) -> Sequence[int]:
-    """For each shot: first (a dissolve's middle), after a third, after two, last before the next begins."""
-    ends = [*(span.first for span in layout.spans[1:]), layout.frames]
-    found: list[int] = []
-    for span, end in zip(layout.spans, ends, strict=True):
-        last = max(end - 1, span.first)
-        found += [
-            span.first + span.overlap // 2,
-            span.first + (last - span.first) // 3,
-            span.first + (last - span.first) * 2 // 3,
-            last,
-        ]
-    return found
+def around_cut(before: Part, part: Part, fps: Fraction) -> tuple[int, int]:
+    """A picture before and one after an ordered cut inside a clip: far enough that a late cut lies between them."""
+    away = max(1, round(_AROUND_S * fps))
+    return max(before.first, part.first - away), min(part.last - 1, part.first + away)
+
+
+def _inner(layout: Layout) -> Iterator[int]:
+    for clip in layout.parts:
+        for before, part in pairwise(clip):
+            yield from around_cut(before, part, layout.shape.fps)
+
+
+def _rows(layout: Layout) -> list[list[int]]:
+    """The pictures of the contact sheet: of each shot, and between two of them those around the seam."""
+    parts = [part for clip in layout.parts for part in clip]
+    ends = [*(part.first for part in parts[1:]), layout.frames]
+    rows: list[list[int]] = []
+    for part, end in zip(parts, ends, strict=True):
+        if rows:
+            rows.append(_around(part, layout.frames))
+        rows.append(_of_shot(part, end))
+    return rows
+
+
+def _of_shot(part: Part, end: int) -> list[int]:
+    """Its first picture (of a dissolve the middle), after a third, after two, the last before the next begins."""
+    last = max(end - 1, part.first)
+    third = (last - part.first) // (_COLUMNS - 1)
+    return [part.first + part.overlap // 2, part.first + third, part.first + 2 * third, last]
+
+
+def _around(part: Part, frames: int) -> list[int]:
+    """Pictures in a row around a cut; of a dissolve from its beginning to its end."""
+    if part.overlap:
+        steps = [round(part.overlap * (step - 0.5) / (_AT_SEAM - 2)) for step in range(_AT_SEAM)]
+    else:
+        steps = [step - _AT_SEAM // 2 for step in range(_AT_SEAM)]
+    return [min(max(part.first + step, 0), frames - 1) for step in steps]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Protocol, TypedDict, Unpack, cast
 
-from mcp_server.domain.film import FILM_MOVES, Film, FilmShot, FilmState
+from mcp_server.domain.film import FILM_MOVES, Film, FilmShot, FilmState, clips_of
 from mcp_server.domain.task import Task
 from mcp_server.errors import RequestError, UnknownTaskError
 from mcp_server.tasks.store.base import Budget, Lease, NewTask
@@ -156,12 +156,16 @@ def started(film: Film, before: Film | None, now: float) -> Film:
 
 def unpaid(film: Film) -> list[Decimal | None]:
     """What each shot that is still to be bought costs at most; a simulation costs nothing."""
-    return [] if film.simulated else [shot.most_usd for shot in film.shots if not shot.bought]
+    return [] if film.simulated else [shot.most_usd for shot in film.shots if shot.ordered and not shot.bought]
 
 
 def with_purchase(film: Film, shot_id: str, task_id: str) -> FilmChanges:
-    """What becomes of a film whose shot is this purchase: it holds that part back no more."""
-    shots = tuple(replace(shot, task_id=task_id, error=None) if shot.id == shot_id else shot for shot in film.shots)
+    """What becomes of a film whose shot, with all in one order with it, is this purchase: that part is free again."""
+    shots = tuple(
+        replace(shot, task_id=task_id, error=None) if clip[0].id == shot_id else shot
+        for clip in clips_of(film.shots)
+        for shot in clip
+    )
     if film.simulated:
         return {"shots": shots, "reserved_usd": Decimal(0)}
     left = sum((shot.most_usd or Decimal(0) for shot in shots if not shot.bought), Decimal(0))
