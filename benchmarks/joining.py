@@ -106,10 +106,10 @@ def planned() -> float:
     shots = [{"id": f"s{n}", "prompt": f"a paper boat in the rain, picture {n}", "duration": 5} for n in range(100)]
     wanted, best = board.from_arguments({"title": "x", "look": {"tier": "pro"}, "shots": shots}), 1e9
     with tempfile.TemporaryDirectory() as home:
-        planner = FilmPlanner(Planner(settings(Path(home), RUNCOMFY_TOKEN="x", FAL_KEY="y"), catalog.load()))
+        planner = Planner(settings(Path(home), RUNCOMFY_TOKEN="x", FAL_KEY="y"), catalog.load())
         for _ in range(5):
             began = time.process_time()
-            planner.plan(wanted, day=date(2026, 11, 29))
+            FilmPlanner(planner).plan(wanted, day=date(2026, 11, 29))
             best = min(best, time.process_time() - began)
     return best * 1000
 

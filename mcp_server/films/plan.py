@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from mcp_server import media
@@ -34,6 +35,7 @@ LONG_CHAIN: Final = 4
 """Each hand-over by a last frame softens the picture a little; so many in a row are worth a word."""
 _SHARED: Final = ("model", "tier", "resolution", "audio")
 """What has to be the same in all shots, in the order it is settled."""
+Heard = tuple[Wishes | None, str | None]
 _CHEAPEST: Final = Wishes(prefer="cheapest")
 
 
@@ -71,9 +73,17 @@ class FilmPlanner:
 
     planner: Planner
     _known: dict[tuple[object, ...], Plan] = field(default_factory=dict[tuple[object, ...], "Plan"], init=False)
+    _read: dict[str, Heard] = field(default_factory=dict[str, "Heard"], init=False)
+
+    @cached_property
+    def _limits(self) -> frozenset[int]:
+        """Every length of a prompt beyond which some vendor takes none."""
+        offers = self.planner.catalog.offers
+        return frozenset(most for offer in offers for most in (offer.prompt_max, offer.shot_prompt_max) if most)
 
     def plan(self, board: Board, *, day: date, draft: bool = False) -> FilmPlan:
         """The plan, or the refusal that names what no vendor sells of every shot."""
+        self._known.clear()
         final = self._best(board, board.look, day, draft=False)
         if not draft:
             return final
@@ -100,7 +110,6 @@ class FilmPlanner:
         return _saying(apart, said)
 
     def _planned(self, board: Board, look: Look, day: date, *, draft: bool) -> FilmPlan:
-        self._known.clear()
         try:
             found, warnings = self._one_look(board, look, day, draft=draft)
         except NoOfferError:
@@ -208,8 +217,10 @@ class FilmPlanner:
         unread = [match for shot in shots for match in self._left_in(shot.prompt)]
         face = arguments.given() | {"shots": [(self._bucket(shot.prompt), shot.duration) for shot in shots]}
         key = (draft, *(f"{name}={value}" for name, value in sorted(face.items())))
-        if unread or key not in self._known:
-            wishes = Wishes(prefer="cheapest" if draft else None, unread=tuple(unread))
+        wishes = Wishes(prefer="cheapest" if draft else None, unread=tuple(unread))
+        if unread:
+            return self._checked(self._promising(arguments, wishes, day))
+        if key not in self._known:
             self._known[key] = self._checked(self._promising(arguments, wishes, day))
         return self._known[key]
 
@@ -233,9 +244,7 @@ class FilmPlanner:
 
     def _left_in(self, scene: str) -> tuple[Match, ...]:
         """Words of a scene that read like an order: one order for several shots says such things once, in the look."""
-        from mcp_server.routing import words
-
-        heard = words.heard("", scene, self.planner.catalog)[0]
+        heard = self._heard(scene)[0]
         return () if heard is None else (*heard.unread, *heard.matched)
 
     def _checked(self, plan: Plan) -> Plan:
@@ -245,19 +254,24 @@ class FilmPlanner:
 
     def _wishes(self, prompt: str) -> Wishes | None:
         """No wishes, where the scene has none; None where it has to be read as an order is."""
-        from mcp_server.routing import words
-
         if any(sign in prompt for sign in "<>@{}[]"):
             # Some vendors name pictures in the prompt by such signs.
             return None
-        heard, scene = words.heard("", prompt, self.planner.catalog)
+        heard, scene = self._heard(prompt)
         plain = scene is None and heard is not None and not (heard.unread or heard.notes or heard.contradictions)
         return Wishes() if plain else None
 
+    def _heard(self, scene: str) -> Heard:
+        """What a scene says of an order; every scene is read once, however often it is planned."""
+        from mcp_server.routing import words
+
+        if scene not in self._read:
+            self._read[scene] = words.heard("", scene, self.planner.catalog)
+        return self._read[scene]
+
     def _bucket(self, prompt: str) -> int:
         """How many of the vendors' limits on length it passes: the same for prompts that fit the same offers."""
-        limits = {limit for offer in self.planner.catalog.offers for limit in (offer.prompt_max, offer.shot_prompt_max)}
-        return sum(limit is not None and len(prompt) > limit for limit in limits)
+        return sum(len(prompt) > limit for limit in self._limits)
 
     def _look_at(self, plan: Plan) -> None:
         """Nothing, or the refusal of a local picture that is not there or is none."""
