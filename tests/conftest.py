@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from mcp_server import catalog
 
@@ -19,6 +20,10 @@ _CONNECT = socket.socket.connect
 VENDORS = tuple(facts.key_variable.partition("_")[0] for facts in catalog.load().providers.values())
 """What the vendors' variables begin with."""
 LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
+
+# The same examples in every run, and a busy machine is no failure.
+settings.register_profile("suite", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 
 def pytest_configure(config: pytest.Config) -> None:

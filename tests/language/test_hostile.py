@@ -154,7 +154,7 @@ TEXTS = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(TEXTS)
 def test_any_text_is_read_without_a_crash_and_nothing_is_made_up(text: str) -> None:
     found = read(text)
@@ -167,7 +167,7 @@ def test_any_text_is_read_without_a_crash_and_nothing_is_made_up(text: str) -> N
         assert _composed(text)[match.start :].startswith(match.words)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(alphabet=st.characters(blacklist_characters='"', blacklist_categories=("Cs",)), max_size=80))
 def test_a_quotation_changes_no_wish(inside: str) -> None:
     found = read(f'kling pro: a wall that says "{inside}" in red')

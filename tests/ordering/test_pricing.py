@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_server import catalog
@@ -313,7 +313,6 @@ def test_money_is_written_exactly() -> None:
 CLIP = "https://example.com/a.mp4"
 
 
-@settings(deadline=None)
 @given(
     offer=st.sampled_from(SELLABLE),
     seconds=st.integers(1, 30),

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.orders import ordinary
 
@@ -285,7 +285,6 @@ requests = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(request_=requests, offer=st.sampled_from(OFFERS))
 def test_any_request_against_any_offer_is_checked_or_refused_with_a_reason(
     request_: VideoRequest, offer: Offer

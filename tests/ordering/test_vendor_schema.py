@@ -236,7 +236,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data(), where=st.sampled_from(STEMS))
 def test_no_json_in_any_option_does_anything_but_pass_or_be_refused(
     data: st.DataObject, where: tuple[str, str]

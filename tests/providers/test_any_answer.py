@@ -64,7 +64,7 @@ def read(step: Any, *given_: Any) -> Any:
 
 
 @pytest.mark.parametrize("provider", REGISTRY)
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(answer=answers)
 def test_any_json_is_read_or_refused(provider: str, answer: HttpReply) -> None:
     facts = catalog.load().providers[provider]

@@ -66,7 +66,7 @@ wishes = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=600)
+@settings(max_examples=600)
 @given(offer=st.sampled_from(OFFERS), wish=wishes)
 def test_whatever_an_offer_accepts_the_vendors_rules_accept_too(offer: Offer, wish: dict[str, Any]) -> None:
     needed: dict[str, Any] = {"prompt": "x", "image": PICTURE, "video": CLIP, "audio_file": VOICE, "source_task": "t"}

@@ -57,7 +57,7 @@ def test_an_offers_limits_are_its_endpoints(offer: Offer) -> None:
         assert fields[offer.wire["audio"]]["type"] == "boolean"
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(data=st.data(), offer=st.sampled_from(OFFERS))
 def test_length_and_sound_are_said_aloud_in_every_order_that_has_them(data: st.DataObject, offer: Offer) -> None:
     wanted: dict[str, Any] = (

@@ -100,7 +100,7 @@ values = st.recursive(
 
 
 @pytest.mark.parametrize("tool", list(arguments.ARGUMENTS))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(data=st.data())
 def test_any_json_in_any_argument_is_read_alike(tool: str, data: st.DataObject) -> None:
     names = [*VALIDATORS[tool].schema["properties"], "unknown"]

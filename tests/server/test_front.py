@@ -175,7 +175,7 @@ def bent(draw: st.DrawFn) -> list[Any]:
 
 
 @given(bent())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_whatever_is_answered_from_files_the_sdk_answers_the_same(messages: list[Any]) -> None:
     taken, answers = answered([line(message) for message in messages])
 

@@ -393,6 +393,6 @@ Machine.TestCase.settings = settings(
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=list(HealthCheck),
-    derandomize=False,
+    derandomize="DRILL_EXAMPLES" not in os.environ,
 )
 TestInterleavings = Machine.TestCase
