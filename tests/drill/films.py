@@ -37,6 +37,8 @@ JOINING_POINTS = ("film.measuring", "film.joining", "film.checking", "film.joine
 """From the joining process's first word to the row: written whole, without a name, at `checking`; named at `joined`."""
 TASK_POINTS = ("buy.recorded", "submit.before_sent", "submit.recorded", "save.named")
 """Points of a shot's own purchase at which dying leaves no doubt at any vendor."""
+PATIENCE_S = 300
+"""A busy machine takes its time."""
 assert set(TASK_POINTS) <= set(POINTS) and set(JOINING_POINTS) <= set(FILM_POINTS)
 
 
@@ -78,7 +80,7 @@ def crash(
     if first.returncode not in (-signal.SIGKILL, 0):
         raise AssertionError(f"{provider} {point}: {first.stderr[-3000:]}")
     named = files(home / "out")
-    second = life(home, shops, wanted if asked_again else {})
+    second = life(home, shops, (wanted if asked_again else {}) | {"until_s": PATIENCE_S})
     assert second.returncode == 0, second.stderr[-3000:]
     found = json.loads(second.stdout)
     return Made(
