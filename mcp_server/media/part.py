@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from mcp_server.errors import LocalError
 
@@ -17,6 +18,8 @@ except ImportError:  # Windows
     fcntl = None
 
 
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What a disk says that takes no more; nobody hears it who only reads."""
 _drafts: set[Path] = set()
 """What this process is writing."""
 
@@ -60,7 +63,7 @@ def room_for(target: Path, what: str) -> Generator[None]:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        full = error.errno in FULL
         raise LocalError(
             f"{what} cannot be written to {target.parent}",
             why="there is no room left" if full else error.strerror or str(error),

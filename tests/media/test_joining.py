@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 from support.drawn_clips import Drawn
+from support.small_disk import SmallDisk
 from support.watched_films import watch
 
 from mcp_server.errors import ClipError, LocalError, RequestError
+from mcp_server.media import isolated
 from mcp_server.media.joining.cut_list import Clip, CutList, JoinedFilm
 from mcp_server.media.joining.film import joined
 from mcp_server.media.progress import Work
@@ -223,6 +226,30 @@ def test_a_missing_clip_is_refused_by_its_shot_and_nothing_is_left(film, drawn, 
         joined(cut_list, Work())
     assert caught.value.shot == "farewell"
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_full_disk_is_no_clips_fault(drawn, tmp_path, monkeypatch) -> None:
+    """Packets are copied while their clip is open: what the disk says then was once told of the clip."""
+    monkeypatch.setenv("PYTHONPATH", SmallDisk(tmp_path / "disk", 1).path)
+    clips = tuple(
+        Clip(shot=name, path=str(drawn(replace(SHOT, ground=ground)))) for name, ground in (("a", 60), ("b", 99))
+    )
+    with pytest.raises(LocalError, match="cannot be written") as caught:
+        await isolated.join(CutList(clips=clips, target=str(tmp_path / "films" / "film.mp4")))
+    assert not isinstance(caught.value, ClipError)
+    assert caught.value.details == {"disk_full": True}
+    assert list((tmp_path / "films").iterdir()) == []
+
+
+def test_a_film_whose_sheet_has_no_room_stands_without_one(film, monkeypatch) -> None:
+    def full(*_) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("mcp_server.media.joining.film.rows_beside", full)
+    made = film(SHOT, replace(SHOT, ground=BRIGHT))
+    assert (made.sheet, made.failed_checks) == ("", ())
+    assert "there is no contact sheet: No space left on device" in made.notes
+    assert Path(made.path).is_file()
 
 
 def test_a_film_of_nothing_is_refused(tmp_path) -> None:

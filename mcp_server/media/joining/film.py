@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -25,6 +25,7 @@ from mcp_server.media.writing import Encoding, encoded
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
+    from av.video.frame import VideoFrame
 
     from mcp_server.media.progress import Work
 
@@ -91,6 +92,7 @@ def joined(cut_list: CutList, work: Work) -> JoinedFilm:
         facts = _facts(part)
         # The sheet of what stood there before is none of this film.
         target.with_suffix(".sheet.jpg").unlink(missing_ok=True)
+    sheet, without = _sheet(target, seen.rows)
     return JoinedFilm(
         path=str(target),
         sha256=facts[0],
@@ -104,8 +106,8 @@ def joined(cut_list: CutList, work: Work) -> JoinedFilm:
         copied=not obstacle,
         shots=tuple(_placed(layout)),
         failed_checks=seen.failed,
-        notes=(*notes_of(layout, obstacle), *seen.notes),
-        sheet=str(rows_beside(target, seen.rows)) if seen.rows else "",
+        notes=(*notes_of(layout, obstacle), *seen.notes, *without),
+        sheet=sheet,
     )
 
 
@@ -137,6 +139,16 @@ def _write(part: Path, layout: Layout, work: Work, *, copy: bool) -> None:
     shape = layout.shape
     encoding = Encoding(width=shape.width, height=shape.height, fps=shape.fps, colour=colour_of(layout.sources))
     encoded(part, encoding, pictures_of(layout.sources, layout.spans, shape), layout.sound(), work.tick)
+
+
+def _sheet(target: Path, rows: Sequence[Sequence[VideoFrame]]) -> tuple[str, tuple[str, ...]]:
+    """The contact sheet beside the film; where it cannot be written the film stands without one, and that is said."""
+    if not rows:
+        return "", ()
+    try:
+        return str(rows_beside(target, rows)), ()
+    except OSError as error:
+        return "", (f"there is no contact sheet: {error.strerror or error}",)
 
 
 def _facts(part: Path) -> tuple[str, int]:

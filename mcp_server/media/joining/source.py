@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from mcp_server.errors import ClipError
 from mcp_server.media.joining.cut_list import Clip
 from mcp_server.media.joining.loudness import Loudness, Meter
+from mcp_server.media.part import FULL
 from mcp_server.media.pictures import Colour
 from mcp_server.media.probe import opened
 from mcp_server.media.sounds import heard_from
@@ -98,6 +99,9 @@ def clip_of(clip: Clip) -> Generator[InputContainer]:
             shot=clip.shot,
         ) from None
     except (FFmpegError, OSError, ValueError) as error:
+        if getattr(error, "errno", None) in FULL:
+            # It was the film that could not be written: nobody shall buy a good shot again for that.
+            raise
         raise damaged(clip, getattr(error, "strerror", None) or str(error)) from error
 
 
