@@ -9,6 +9,7 @@ import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import chromium from "@sparticuz/chromium";
 import * as esbuild from "esbuild";
 import { chromium as playwright } from "playwright-core";
+import { watched } from "./watch.mjs";
 
 const { PYTHON, ROOT, SCRATCH, SHOTS } = process.env;
 const PLAYER = "ui://kling/player.html";
@@ -94,6 +95,29 @@ async function main() {
       assert.deepEqual(player.refused, []);
       await player.shot(`done-${theme}`);
     });
+
+  await play("a film of five shots is followed from its first shot to the joined file, which plays", async () => {
+    const shots = ["a paper boat in a gutter", "it tips into a drain", "a dark tunnel, a beam of light", "the sea at dawn", "a white speck on the sea"]
+      .map((prompt, at) => ({ id: `shot-${at + 1}`, prompt, duration: 5, begin: ["cut", "continue", "cut", "dissolve", "continue"][at] }));
+    const planned = await mcp.callTool({ name: "make_film", arguments: { board: { title: "The paper boat", look: { tier: "standard" }, shots } } });
+    const { film_id, total } = planned.structuredContent;
+    const args = { film_id, max_cost_usd: Number(total.usd) };
+    const player = await open({ args, result: await mcp.callTool({ name: "make_film", arguments: args }) });
+    await player.until("state", "Filming");
+    assert.equal(await player.text("prompt"), "The paper boat");
+    await player.until("facts", /[1-4] of 5 shots made/);
+    await player.shot("film-filming");
+    await player.frame.locator("#state").filter({ hasText: "Ready" }).waitFor({ timeout: 240_000 });
+    await player.frame.locator("video").waitFor();
+    const film = await watched(player.frame, "video");
+    // Five times five seconds, less the half second in which one dissolves into the next.
+    assert.ok(Math.abs(film.duration - 24.5) < 0.1 && film.error === null && film.width > 0, JSON.stringify(film));
+    assert.ok(film.apart.every(distance => distance > 3), JSON.stringify(film.apart));
+    assert.match(await player.text("facts"), /5 of 5 shots made/);
+    assert.equal((await player.text("remarks")).split("\n").filter(line => / · There| · Ready/.test(line)).length, 5);
+    assert.deepEqual(player.refused, []);
+    await player.shot("film-done");
+  });
 
   await play("the policy stands: nothing else can be loaded or called", async () => {
     const player = await open({ ...(await order({ provider: "sandbox" })) });

@@ -30,8 +30,9 @@ def main() -> int:
     except Unavailable as error:
         return unseen(str(error))
     SHOTS.mkdir(parents=True, exist_ok=True)
-    # Modules are found from the file that asks for them, so the file goes where the packages are.
-    shutil.copy(HERE / "see.mjs", modules / "see.mjs")
+    # Modules are found from the file that asks for them, so the files go where the packages are.
+    for file in (HERE / "see.mjs", ROOT / "tests" / "player" / "watch.mjs"):
+        shutil.copy(file, modules / file.name)
     with tempfile.TemporaryDirectory() as scratch:
         environment = {
             **os.environ,

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import chromium from "@sparticuz/chromium";
 import { chromium as playwright } from "playwright-core";
+import { watched } from "./watch.mjs";
 
 const { PYTHON, ROOT, SCRATCH, SHOTS } = process.env;
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -148,6 +149,15 @@ async function main() {
   const origin = new URL(month.link).origin + "/studio";
   const seen = await visit(month.link);
   const cookies = await seen.context.cookies();
+  await step("a joined film plays on its page, from its first shot to its last", async () => {
+    await seen.page.goto(`${origin}/films/${month.film}`);
+    const film = await watched(seen.page, "video.screen");
+    assert.ok(Math.abs(film.duration - 13.5) < 0.1 && film.error === null, JSON.stringify(film));
+    assert.ok(film.apart.every(distance => distance > 3), JSON.stringify(film.apart));
+    await seen.page.evaluate(() => document.querySelector("video.screen").play());
+    await seen.page.waitForFunction(() => document.querySelector("video.screen").ended, null, { timeout: 60_000 });
+    await seen.shot("film-played-desk");
+  });
   await step("a studio of a month, at a desk and on a phone, in light and in dark", async () => {
     const finished = await seen.page.locator(".card", { hasText: "lighthouse" }).locator("a").getAttribute("href");
     const differs = await seen.page.locator(".card", { hasText: "kite" }).locator("a").getAttribute("href");
