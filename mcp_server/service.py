@@ -70,14 +70,23 @@ class Service:
     """What else has to end, after the runner."""
     _written_to: dict[Path, float] = field(default_factory=dict["Path", float], init=False)
     """When a folder for clips was last seen to take a file."""
-    _has_planned: bool = field(default=False, init=False)
-    """Whether all words are loaded: then a plan takes a few milliseconds."""
+    _is_loaded: bool = field(default=False, init=False)
+    """Whether words and schemas are: then a plan takes a few milliseconds."""
     _blindness_told: bool = field(default=False, init=False)
     """Whether it was said that nobody can look into clips here."""
 
     @cached_property
     def catalog(self) -> Catalog:
         return self.load_catalog()
+
+    def load(self) -> None:
+        """Import and read what a plan takes, words and schemas: not on a loop, which it would hold up for a while."""
+        from mcp_server.language.lexicon import lexicon
+        from mcp_server.ordering import draft
+
+        draft.load()
+        lexicon(self.load_catalog())
+        self._is_loaded = True
 
     @cached_property
     def runner(self) -> TaskRunner:
@@ -148,6 +157,8 @@ class Service:
 
     async def prepare(self, arguments: VideoArguments, *, owner: str = "", buying: bool = True) -> Draft:
         """What would be bought, read, planned, priced and checked down to the vendor's schema; nothing is sent."""
+        if not self._is_loaded:
+            await asyncio.to_thread(self.load)
         from mcp_server.ordering import earlier
         from mcp_server.ordering.draft import draft
         from mcp_server.tasks.store.base import new_id
@@ -516,13 +527,9 @@ class Service:
         return arguments.provider != SANDBOX and bool(self.planner.signed_in)
 
     async def _planned(self, arguments: VideoArguments, before: Earlier, *, buying: bool) -> Plan:
-        """The plan; the first, which loads all words, and long ones are made beside the loop, which serves others."""
+        """The plan; one of long words is made beside the loop, which serves others."""
         planned = partial(self.planner.plan, arguments, day=self.today, earlier=before, buying=buying)
-        if self._has_planned and not arguments.big:
-            return planned()
-        plan = await asyncio.to_thread(planned)
-        self._has_planned = True
-        return plan
+        return await asyncio.to_thread(planned) if arguments.big else planned()
 
     async def _writable(self, folder: Path) -> None:
         from mcp_server.tasks.download.files import writable

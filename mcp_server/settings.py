@@ -341,12 +341,15 @@ class Settings:
             )
         return text.rstrip("/")
 
-    def secret(self, variable: str, token_file: str = "") -> Secret | None:
-        """A vendor's key: environment, then our own file, then the vendor's own client's file."""
+    def secret(self, variable: str, token_file: str = "", *, seen: KeyFile | None = None) -> Secret | None:
+        """A vendor's key: environment, then our own file, then the vendor's own client's file.
+
+        `seen` is our own file as it was a moment ago: whoever asks for many keys looks at it once.
+        """
         if value := self.get(variable):
             return Secret(value, variable)
         # One name is looked up, not all of them read: this is asked for every vendor, at every order.
-        if value := _text(self.key_file.held.get(variable)):
+        if value := _text((seen or self.key_file).held.get(variable)):
             return Secret(value, str(self.credentials_file))
         if token_file:
             path = self._made(token_file, lambda: self.user_home / token_file)

@@ -91,6 +91,11 @@ class Draft:
         )
 
 
+def load() -> None:
+    """Import what checks a body: a tenth of a second, which whoever serves others spends elsewhere."""
+    vendor_schema.load()
+
+
 async def draft(plan: Plan, facts: Provider, *, task_ids: Sequence[str], buying: bool) -> Draft:
     """The plan written out; to buy it, local media are looked at now, and handed over once the order is recorded."""
     local_media: tuple[LocalMedium, ...] = ()

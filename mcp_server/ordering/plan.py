@@ -32,7 +32,7 @@ from mcp_server.routing.request import most_of, request_from
 if TYPE_CHECKING:
     from mcp_server.answers.shapes import Cost
     from mcp_server.domain.arguments import VideoArguments
-    from mcp_server.settings import Settings
+    from mcp_server.settings import KeyFile, Settings
 
 _NOTHING: Final = Earlier()
 
@@ -96,11 +96,14 @@ class Planner:
     @property
     def signed_in(self) -> Access:
         """Providers with a key now, here or at the workers: one may be stored or removed while a server runs."""
+        return self._signed_in(self.settings.key_file)
+
+    def _signed_in(self, seen: KeyFile) -> Access:
         providers, settings = self.catalog.providers.values(), self.settings
+        keyed = (facts.id for facts in providers if settings.secret(facts.key_variable, facts.token_file, seen=seen))
         return Access(
-            keyed=frozenset(facts.id for facts in providers if settings.secret(facts.key_variable, facts.token_file))
-            | settings.worker_providers,
-            paired=frozenset(facts.id for facts in providers if key_pair(facts, settings)),
+            keyed=frozenset(keyed) | settings.worker_providers,
+            paired=frozenset(facts.id for facts in providers if key_pair(facts, settings, seen=seen)),
         )
 
     def plan(
@@ -118,8 +121,9 @@ class Planner:
         names(self.catalog).certain_provider(request.provider, SANDBOX)
         if rehearsal:
             request = replace(request, provider=None)
-        signed_in = self.signed_in
-        no_keys = "" if rehearsal else self._unread()
+        seen = self.settings.key_file
+        signed_in = self._signed_in(seen)
+        no_keys = "" if rehearsal else self._unread(seen)
         simulated = rehearsal or not signed_in or (earlier.source is not None and earlier.source.simulated)
         usable = Access(keyed=frozenset(self.catalog.rehearsable)) if simulated else signed_in
         if request.provider and request.provider not in usable:
@@ -224,11 +228,9 @@ class Planner:
             else f"Give the clip itself: {source.id} as `video` in its place",
         )
 
-    def _unread(self) -> str:
-        trouble = self.settings.key_file.trouble
-        return (
-            f"{self.settings.credentials_file} cannot be read ({trouble}): keys in it are not used" if trouble else ""
-        )
+    def _unread(self, seen: KeyFile) -> str:
+        where, trouble = self.settings.credentials_file, seen.trouble
+        return f"{where} cannot be read ({trouble}): keys in it are not used" if trouble else ""
 
     def _shortlist(
         self,

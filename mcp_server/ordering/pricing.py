@@ -60,7 +60,10 @@ def unsettled(quote: Quote, provider: Provider) -> Quote:
 
 def price_of(checked: CheckedRequest, prices: Iterable[Price], day: date) -> Price | None:
     """The rate in force: one for this very condition before a general one, then the newest, then the narrowest."""
-    fitting = [price for price in prices if price.effective_from <= day and _fits(checked, price)]
+    provider = checked.offer.provider
+    # Whose it is comes first: most are another vendor's.
+    theirs = (price for price in prices if price.provider == provider and price.effective_from <= day)
+    fitting = [price for price in theirs if _fits(checked, price)]
     return max(fitting, key=rank, default=None)
 
 

@@ -131,12 +131,16 @@ def _instead(field: str) -> str:
     return f": say it with the argument `{argument}`" if argument else ""
 
 
-@cache
-def _validator(provider: str, stem: str) -> Draft202012Validator:
-    # jsonschema takes a tenth of a second to import, and a server that only lists models never needs it.
+def load() -> type[Draft202012Validator]:
+    """What checks, imported: it takes a tenth of a second, and a server that only lists models never needs it."""
     from jsonschema import Draft202012Validator
 
-    return Draft202012Validator(_spelt_out(schema_of(provider, stem)))
+    return Draft202012Validator
+
+
+@cache
+def _validator(provider: str, stem: str) -> Draft202012Validator:
+    return load()(_spelt_out(schema_of(provider, stem)))
 
 
 def schema_of(provider: str, stem: str) -> Mapping[str, Any]:

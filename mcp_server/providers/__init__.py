@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
@@ -9,6 +10,10 @@ if TYPE_CHECKING:
     from mcp_server.domain.catalog import Provider
     from mcp_server.providers.base import LiveFacts, LivePrices, Uploads, Wire
     from mcp_server.providers.callbacks import Callbacks
+
+# httpx brings a command of its own, and with it click, rich and pygments, wherever those are installed: a third of its
+# import and five megabytes, for what nobody calls here. None is how Python says that a module is not there.
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 
 
 def wire(facts: Provider) -> Wire:

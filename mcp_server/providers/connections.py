@@ -34,6 +34,8 @@ IDLE_AT_MOST: Final = 16
 """Kept for one purpose; more were open at once, and are closed when they are done."""
 _HEAD_WHOLE: Final = 100 * 1024
 """What h11 keeps of a head that is not whole yet."""
+_HINTS_MAX: Final = 20
+"""Informational answers before the answer: two are the most that anybody has use for."""
 _LOOK_AHEAD_S: Final = 0.25
 """Before a host's next address is tried beside the first (RFC 8305, 8)."""
 Leaves = Callable[[], Awaitable[None]]
@@ -218,12 +220,13 @@ class _Connection:
             raise httpcore.WriteTimeout(f"nothing was taken for {WRITE_S:g} s") from None
 
     async def _response(self, head: Head) -> h11.Response:
-        while True:
+        for _ in range(_HINTS_MAX):
             event = await self._event(head)
             if isinstance(event, h11.Response):
                 return event
             if not isinstance(event, h11.InformationalResponse):
                 _broken("Server disconnected without sending a response.")
+        return _broken(f"more than {_HINTS_MAX} informational answers came, and no answer")
 
     async def _pieces(self, head: Head) -> AsyncIterator[bytes]:
         while isinstance(event := await self._event(head), h11.Data):

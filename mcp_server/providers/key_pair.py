@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from mcp_server.domain.catalog import Provider
-from mcp_server.settings import Secret, Settings
+from mcp_server.settings import KeyFile, Secret, Settings
 
 LIFE_S: Final = 1800
 """How long a token is good for: as Kling's own example has it (`exp = now + 1800`)."""
@@ -34,9 +34,9 @@ class KeyPair:
             return jwt.encode(claims, self.signing.value, algorithm="HS256")
 
 
-def key_pair(facts: Provider, settings: Settings) -> KeyPair | None:
+def key_pair(facts: Provider, settings: Settings, *, seen: KeyFile | None = None) -> KeyPair | None:
     """The user's pair for this provider; None unless both halves are there."""
-    halves = [settings.secret(name) for name in facts.key_pair]
+    halves = [settings.secret(name, seen=seen) for name in facts.key_pair]
     match halves:
         case [Secret() as access, Secret() as signing]:
             return KeyPair(access=access, signing=signing)

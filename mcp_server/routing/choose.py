@@ -53,12 +53,13 @@ def _unasked(model: Model, *, alone: bool) -> bool:
 
 def _in_question(request: VideoRequest, offer: Offer) -> bool:
     wanted = request.vendor_model
-    ids = (offer.vendor_model.casefold(), offer.vendor_model_audio.casefold())
     return (
         (request.mode is None or offer.mode == request.mode)
         and (request.provider is None or offer.provider == request.provider)
         and (request.model is None or offer.model == request.model)
-        and (wanted is None or wanted.casefold() in ids)
+        and (
+            wanted is None or wanted.casefold() in (offer.vendor_model.casefold(), offer.vendor_model_audio.casefold())
+        )
         and (request.tier is None or offer.tier == request.tier)
         and offer.tier not in request.not_tiers
         and offer.model not in request.not_models

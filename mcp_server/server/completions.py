@@ -45,9 +45,9 @@ def add_completions(server: MCPServer[Any], services: LazyService) -> None:
 async def _known(services: LazyService, name: str) -> list[str]:
     match name:
         case "model":
-            return list(services.get().catalog.models)
+            return list((await services.loaded()).catalog.models)
         case "provider":
-            return list(services.get().catalog.providers)
+            return list((await services.loaded()).catalog.providers)
         case "mode":
             return list(MODES)
         case "tier":

@@ -132,6 +132,7 @@ def run(
     """
     import uvicorn
 
+    from mcp_server.server import turns
     from mcp_server.server.connections import count_repeats
 
     with _bound(host, port) as listener:
@@ -148,6 +149,8 @@ def run(
         config = uvicorn.Config(app, http=_limited(), log_level="warning", timeout_graceful_shutdown=GRACE_S)
         count_repeats()
         server = uvicorn.Server(config)
+        turns.share()
+        turns.settled()
         if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
             # uvicorn knows the other two; a terminal that is closed is no reason to lose an answer either.
             signal.signal(signal.SIGHUP, server.handle_exit)

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from mcp_server.server.turns import settled
+
 if TYPE_CHECKING:
     from mcp_server.service import Service
     from mcp_server.settings import Settings
@@ -29,7 +31,10 @@ def make_worker() -> Service:
 
 
 class LazyService:
-    """The service, made at the first call; nothing is imported, opened or started before."""
+    """The service, made at the first call; nothing is opened or started before.
+
+    What it takes to make it is imported and read beside the loop, which goes on answering.
+    """
 
     def __init__(self, settings: Settings, make: Callable[[], Service], *, at_once: bool = False) -> None:
         self.settings = settings
@@ -37,22 +42,33 @@ class LazyService:
         self._at_once = at_once
         self._service: Service | None = None
         self._started = False
+        self._loading = asyncio.Lock()
         self._starting = asyncio.Lock()
         self._replied = asyncio.Event()
 
-    def get(self) -> Service:
-        """The service, for calls that only read facts."""
+    async def loaded(self) -> Service:
+        """The service, for calls that only read facts and price."""
         if self._service is None:
-            self._service = self._make()
+            async with self._loading:
+                if self._service is None:
+                    self._service = await asyncio.to_thread(self._load)
+                    settled()
         return self._service
+
+    async def load_ahead(self) -> None:
+        """Everything that any call needs, before the first: of many callers none shall wait for it."""
+        await asyncio.to_thread((await self.loaded()).load)
+        await self._load_buying()
 
     async def ready(self) -> Service:
         """The service with unfinished tasks taken up again, for calls that touch the record."""
-        service = self.get()
-        async with self._starting:
-            if not self._started:
-                await service.start()
-                self._started = True
+        service = await self.loaded()
+        if not self._started:
+            async with self._starting:
+                if not self._started:
+                    await self._load_buying()
+                    await service.start()
+                    self._started = True
         return service
 
     def replied(self) -> None:
@@ -74,3 +90,17 @@ class LazyService:
         """Close the service; nothing was bought through one that was never made."""
         if self._service is not None:
             await self._service.close()
+
+    def _load(self) -> Service:
+        from mcp_server.server.tools import arguments
+
+        del arguments
+        service = self._make()
+        service.load_catalog()
+        return service
+
+    async def _load_buying(self) -> None:
+        from mcp_server import composition
+
+        await asyncio.to_thread(composition.load_buying)
+        settled()

@@ -33,7 +33,7 @@ def add_resources(server: MCPServer[Any], services: LazyService) -> None:
         mime_type=JSON_TYPE,
     )
     async def models() -> str:  # pyright: ignore[reportUnusedFunction]
-        return _json(services.get().models().facts())
+        return _json((await services.loaded()).models().facts())
 
     @server.resource(
         "kling://models/{model}",
@@ -43,7 +43,7 @@ def add_resources(server: MCPServer[Any], services: LazyService) -> None:
         mime_type=JSON_TYPE,
     )
     async def model(model: str) -> str:  # pyright: ignore[reportUnusedFunction]
-        service = services.get()
+        service = await services.loaded()
         if model not in service.catalog.models:
             raise ResourceNotFoundError(f"Unknown model {model}: known are {', '.join(service.catalog.models)}")
         return _json(service.models(model=model, detail=True).facts())

@@ -139,6 +139,10 @@ def build_server(
 
     @asynccontextmanager
     async def lifespan(_server: Any) -> AsyncGenerator[None]:
+        if not back_channel:
+            # Whoever serves many does so once everything is loaded; where a client has a process of its own, most
+            # never need it.
+            await services.load_ahead()
         resuming = asyncio.create_task(services.resume())
         try:
             yield

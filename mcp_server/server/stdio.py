@@ -19,6 +19,7 @@ from mcp.server.stdio import stdio_server
 
 from mcp_server.server.handshake.front import ENDING
 from mcp_server.server.lines import LineBuffer, UnreadableLineError, readable
+from mcp_server.server.turns import share
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -162,6 +163,7 @@ async def serve(server: KlingServer, taken: Handover) -> None:
 
 def run(server: KlingServer, taken: Handover) -> None:
     """Go on with a connection where it was handed over; does not return."""
+    share()
     try:
         anyio.run(serve, server, taken)
     finally:

@@ -1,7 +1,9 @@
 """The hostile drill: `python -m tests.drill.hostile [--seed N] [--part 0.1] [--minutes 8] [LEG …]`; a line for each leg, 1 where anything is wrong.
 
 Servers and commands are ended and stopped at seeded moments with orders under way, and what the vendors took on is held
-against what is on record and on disk: nothing bought twice, nothing lost, every hash right.
+against what is on record and on disk: nothing bought twice, nothing lost, every hash right. Before everything hostile at
+once a server answers every ping within 250 ms; one that took longer is wrong where the server's own threads were at work
+for more than 250 ms meanwhile, and told where it was the machine that had no time.
 """
 
 from __future__ import annotations

@@ -90,6 +90,14 @@ async def test_an_answer_of_brackets_is_small_in_memory(text: str, tmp_path: Pat
     assert peak < 120_000_000
 
 
+@pytest.mark.parametrize(("numbers", "state"), [(5_000, "succeeded"), (30_000, "uncertain")])
+async def test_an_answer_has_no_more_parts_than_answers_have(numbers: int, state: str, tmp_path: Path) -> None:
+    # To make and to look through what a megabyte of them is takes a quarter of a second, in which nobody is served.
+    async with hostile(tmp_path, submit=reply(200, {**JOB, "more": [0] * numbers})) as (vendor, buyer):
+        assert (await ordered(buyer)).state == state
+    assert vendor.count("submit") == 1
+
+
 # Heads that do not end ----------------------------------------------------------------------------------------------
 
 
@@ -113,6 +121,14 @@ async def test_a_head_has_a_size(talk: Any, tmp_path: Path) -> None:
         task = await ordered(buyer)
 
     assert task.state == "uncertain"
+    assert vendor.count("submit") == 1
+
+
+@pytest.mark.parametrize(("hints", "state"), [(3, "succeeded"), (50, "uncertain")])
+async def test_hints_before_an_answer_are_counted(hints: int, state: str, tmp_path: Path) -> None:
+    hinted = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * hints + reply(200, JOB)
+    async with hostile(tmp_path, submit=hinted) as (vendor, buyer):
+        assert (await ordered(buyer)).state == state
     assert vendor.count("submit") == 1
 
 

@@ -152,6 +152,29 @@ print(sorted({heavy!r} & set(sys.modules)))
     assert done.stdout.strip() == "[]"
 
 
+def test_the_first_order_imports_nothing_on_the_loop_and_no_command_of_httpx() -> None:
+    import subprocess
+    import sys
+
+    code = """
+import asyncio, sys
+from mcp_server.composition import load_buying
+from mcp_server.server.lazy_service import LazyService, make_service
+from mcp_server.settings import Settings
+async def first():
+    service = await LazyService(Settings.read({}), make_service).loaded()
+    await asyncio.to_thread(service.load)
+    await asyncio.to_thread(load_buying)
+    before = set(sys.modules)
+    service.runner
+    print(sorted(name for name in set(sys.modules) - before if not name.startswith("mcp_server")))
+    print(sorted({"rich", "pygments"} & {name.partition(".")[0] for name in sys.modules}))
+asyncio.run(first())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["[]", "[]"]
+
+
 def test_announcing_needs_neither_pydantic_nor_the_sdk() -> None:
     import subprocess
     import sys

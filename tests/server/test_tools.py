@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from pathlib import Path
 
 import pytest
 from mcp.shared.exceptions import MCPError
 from mcp_types import ElicitResult
 from support.mcp_world import ERAS, ORDER, Vendors, client, ordered, vendors
+
+from mcp_server.composition import build
+from mcp_server.server.server import build_server
+from mcp_server.service import Service
+from mcp_server.settings import Settings
 
 both = pytest.mark.parametrize("era", ERAS)
 
@@ -367,3 +373,18 @@ async def test_an_estimate_of_any_order_is_short_and_all_of_it_is_there_when_ask
     assert len(json.dumps(few)) <= 3_000
     assert len(every["others"]) == len(few["others"]) + left and "more" not in every
     assert every["chosen"] == few["chosen"] and every["others"][: len(few["others"])] == few["others"]
+
+
+async def test_a_service_is_made_beside_the_loop(tmp_path: Path) -> None:
+    made: list[int] = []
+
+    def make() -> Service:
+        made.append(threading.get_ident())
+        return build(settings)
+
+    settings = Settings.read({"HOME": str(tmp_path), "KLING_HOME": str(tmp_path)})
+    async with client(build_server(make, settings=settings), ERAS[0]) as session:
+        await asyncio.gather(*(session.call_tool("list_models", {"provider": "fal"}) for _ in range(3)))
+
+    assert len(made) == 1
+    assert made != [threading.get_ident()]

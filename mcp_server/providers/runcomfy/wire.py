@@ -26,6 +26,8 @@ from mcp_server.providers.reading import (
 )
 
 _WORDS: Final = ("error_message", "message", "error", "detail")
+_CLIPS_MAX: Final = 100
+"""Of one answer; one is ordered."""
 """Where a reason may stand, the most telling first: runcomfy-mcp runcomfy_client.py."""
 
 
@@ -173,7 +175,7 @@ def _addresses(output: Any) -> tuple[str, ...]:
     """`output.video`, or `output.videos[]` where there is a list instead."""
     made = mapping(output)
     many = made.get("videos")
-    found: list[Any] = [made.get("video"), *(cast("list[Any]", many) if isinstance(many, list) else [])]
+    found: list[Any] = [made.get("video"), *(cast("list[Any]", many)[:_CLIPS_MAX] if isinstance(many, list) else [])]
     return tuple(dict.fromkeys(url for url in map(address, found) if url))
 
 

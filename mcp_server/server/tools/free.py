@@ -30,7 +30,7 @@ async def estimate_cost(call: Call) -> CallToolResult:
     """The price of what generate_video would buy, or of the film it would plan."""
     from mcp_server.ordering import earlier
 
-    service = await call.services.ready() if earlier.named(call.arguments) else call.services.get()
+    service = await (call.services.ready() if earlier.named(call.arguments) else call.services.loaded())
     try:
         found = await service.estimate(call.arguments, owner=call.owner)
     except NoOfferError:
@@ -44,7 +44,7 @@ async def estimate_cost(call: Call) -> CallToolResult:
 async def list_models(call: Call) -> CallToolResult:
     """What can be bought from whom."""
     wanted = call.arguments
-    service = call.services.get()
+    service = await call.services.loaded()
     found = service.models(
         provider=wanted.provider, model=wanted.model, tier=wanted.tier, mode=wanted.mode, detail=wanted.detail
     )

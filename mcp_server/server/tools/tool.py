@@ -58,7 +58,8 @@ def make_tool(declared: Declared, handler: Handler, services: LazyService) -> Kl
     """The tool as announced, bound to its handler."""
 
     async def run(arguments: dict[str, Any], context: Context[Any, Any]) -> CallToolResult | InputRequiredResult:
-        # Imported here: the shapes are built at the first call, not at the handshake.
+        # The shapes are built at the first call, not at the handshake, and as all it takes: beside the loop.
+        await services.loaded()
         from mcp_server.domain.parsing import read
         from mcp_server.server.tools.arguments import ARGUMENTS
 
