@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 import subprocess
+import tomllib
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +71,67 @@ def whole_turn(m: Machine) -> None:
     holds(clip.stat().st_size > 10_000 and clip.read_bytes()[4:8] == b"ftyp", f"it is an MP4 on disk: {clip.name}")
     listed = m.json(COMMAND, "tasks", "--json")
     holds([task["tier"] for task in listed["tasks"]] == ["4k"], "exactly one clip was ordered, in 4K", listed)
+
+
+def whole_film(m: Machine) -> None:
+    """a film in one turn: read, plan, buy, wait, deliver; README's own board"""
+    workspace = m.home / "ws"
+    m.run(COMMAND, "skill", "export", workspace / "skills")
+    board = _readme_board()
+    with StubModel(lambda messages: _film_turn(messages, board)) as model:
+        config = m.home / "config.json"
+        config.write_text(json.dumps(_config(model.url)))
+        wish = "make me a film of five shots: a paper boat finds the sea"
+        answer = m.json(
+            "openclaw", "agent", "exec", wish, "--config", config, "--cwd", workspace, "--json", timeout=400
+        )
+    results = [_text(message) for message in model.asked[-1]["messages"] if message["role"] == "tool"]
+    holds("## A board" in results[1], "the skill's page about films was read", results[1])
+    holds("kling__make_film" in results[2], "search finds make_film", results[2])
+    holds(re.search(r"state\W+planned", results[3]), "the board was planned first", results[3])
+    media = [payload["mediaUrl"] for payload in _payloads(answer) if payload.get("mediaUrl")]
+    holds(len(media) == 1 and media[0].endswith(".mp4"), "the answer carries one film to deliver", answer)
+    listed = m.json(COMMAND, "tasks", "--json")
+    (film,) = listed["films"]
+    path = Path(media[0].removeprefix("file://"))
+    holds(film["state"] == "succeeded" and path.stat().st_size == film["bytes"], f"one joined file: {path.name}", film)
+    with closing(sqlite3.connect(m.home / ".kling-video" / "sandbox.db")) as vendors:
+        (bought,) = vendors.execute("SELECT count(*) FROM jobs").fetchone()
+    wanted = len(board["shots"])
+    holds(bought == len(listed["tasks"]) == wanted, f"the sandbox sold exactly {wanted} shots", (bought, listed))
+
+
+def _readme_board() -> dict[str, Any]:
+    """The board that README shows."""
+    found = re.search(r"```toml\n(title.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert found, "README shows no board"
+    return tomllib.loads(found[1])
+
+
+def _film_turn(messages: list[dict[str, Any]], board: dict[str, Any]) -> Say | Call:
+    """What a model that has read the skill and its page about films does next."""
+    results = [_text(message) for message in messages if message["role"] == "tool"]
+    match len(results):
+        case 0 | 1:
+            place = re.search(r"<location>([^<]*kling-video)/SKILL\.md</location>", _text(messages[0]))
+            page = "SKILL.md" if not results else "skill/films.md"
+            return Call("read", {"path": f"{place[1]}/{page}"}) if place else Say("The skill is not in the prompt.")
+        case 2:
+            return Call("tool_search", {"query": "kling film shots"})
+        case 3:
+            return Call("tool_call", {"id": "kling__make_film", "args": {"board": board}})
+    film = re.search(r"kf-\d{6}-[0-9a-z]{12}", results[3])
+    price = re.search(r'total\W+usd\W+"?([\d.]+)', results[3])
+    if film is None or price is None or len(results) > 20:
+        return Say(f"No film: {results[-1][:500]}")
+    if len(results) == 4:
+        order = {"film_id": film[0], "max_cost_usd": float(price[1])}
+        return Call("tool_call", {"id": "kling__make_film", "args": order})
+    # The shots' own files stand before it.
+    path = re.search(r'video_path\W+(/[^"\\]+\.mp4)\W+sheet_path', results[-1])
+    if path:
+        return Say(f"Here is your film, a simulation.\nMEDIA:{path[1]}")
+    return Call("tool_call", {"id": "kling__get_task", "args": {"task_id": film[0], "wait_s": 25}})
 
 
 def _seen(m: Machine) -> None:
@@ -140,4 +204,4 @@ def _payloads(answer: dict[str, Any]) -> list[dict[str, Any]]:
 
 if __name__ == "__main__":
     subprocess.run(["git", "--version"], check=True, capture_output=True)
-    main(skill_from_folder, skill_from_git, server, plugin, whole_turn)
+    main(skill_from_folder, skill_from_git, server, plugin, whole_turn, whole_film)

@@ -82,9 +82,9 @@ class Machine:
             sys.exit(f"{shown}: exit code {done.returncode}, not {rc}\n{said[-3000:]}")
         return said
 
-    def json(self, *command: str | Path, cwd: Path | None = None) -> Any:
+    def json(self, *command: str | Path, cwd: Path | None = None, timeout: float = 180) -> Any:
         """The JSON the command prints, from the first brace on."""
-        said = self.run(*command, cwd=cwd)
+        said = self.run(*command, cwd=cwd, timeout=timeout)
         start = min(place for sign in "{[" if (place := said.find(sign)) >= 0)
         return json.JSONDecoder().raw_decode(said[start:])[0]
 
