@@ -77,7 +77,10 @@ class _Control:
             except (ValueError, KeyError, TypeError):
                 return JSONResponse({"what": 'send {"faults": "vendor=kind:count@value,…"}'}, 422)
             for fault in armed:
-                self.sandbox.store.set_fault(fault.vendor, fault.kind, fault.count, fault.value)
+                if fault.words:
+                    self.sandbox.armed.add(fault)
+                else:
+                    self.sandbox.store.set_fault(fault.vendor, fault.kind, fault.count, fault.value)
         return JSONResponse(
             {"faults": [*self.sandbox.armed.rows(), *self.sandbox.store.faults()], "kinds": dict(faults.KINDS)}
         )

@@ -1,8 +1,9 @@
 """What can be made to go wrong, and how that is said: `runcomfy=drop_after_accept,runapi=429:2@1.5`.
 
 `vendor=kind`, or `*=kind` for all; `:2` for the next two times (once is what is meant when nothing is said,
-`:always` for good); `@value` where a kind takes one (seconds for 429 and the slow ones, an HTTP status for the
-500s, a word for status_unknown and failed).
+`:always` for good); `~words` for orders alone whose prompt has these words (`*=failed~paper boat` fails that shot of a
+film, whichever is ordered first); `@value` where a kind takes one (seconds for 429 and the slow ones, an HTTP status
+for the 500s, a word for status_unknown and failed).
 """
 
 from __future__ import annotations
@@ -63,27 +64,33 @@ class Fault:
     count: int | None = 1
     """None: always."""
     value: str = ""
+    words: str = ""
+    """In the prompt of the only orders it is for; empty where it is for any."""
 
 
 class Armed:
     """Faults of one process, from its settings: they end with it."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
-        self._left: dict[tuple[str, str], Fault] = {}
+        self._left: dict[tuple[str, str, str], Fault] = {}
         for fault in faults:
-            before = self._left.get((fault.vendor, fault.kind))
-            self._left[fault.vendor, fault.kind] = fault if before is None else _both(before, fault)
+            self.add(fault)
 
-    def take(self, vendor: str, kinds: Iterable[str]) -> tuple[str, str] | None:
-        """Use up one fault of these kinds, the first that is there: its kind and value."""
+    def add(self, fault: Fault) -> None:
+        """Arm it, beside what is armed."""
+        place = fault.vendor, fault.kind, fault.words
+        before = self._left.get(place)
+        self._left[place] = fault if before is None else _both(before, fault)
+
+    def take(self, vendor: str, kinds: Iterable[str], prompt: str = "") -> tuple[str, str] | None:
+        """Use up one fault of these kinds, the first that is there and meant for such a prompt: its kind and value."""
         for kind in kinds:
             for owner in (vendor, "*"):
-                fault = self._left.get((owner, kind))
-                if fault is None:
-                    continue
-                if fault.count is not None:
-                    self._left[owner, kind] = replace(fault, count=fault.count - 1)
-                if fault.count is None or fault.count > 0:
+                for place, fault in self._left.items():
+                    if place[:2] != (owner, kind) or fault.count == 0 or place[2] not in prompt:
+                        continue
+                    if fault.count is not None:
+                        self._left[place] = replace(fault, count=fault.count - 1)
                     return kind, fault.value
         return None
 
@@ -92,11 +99,14 @@ class Armed:
 
     def rows(self) -> list[dict[str, object]]:
         """What is armed, in the store's shape."""
-        return [
-            {"vendor": fault.vendor, "kind": fault.kind, "remaining": fault.count, "value": fault.value}
-            for fault in self._left.values()
-            if fault.count is None or fault.count > 0
-        ]
+        rows: list[dict[str, object]] = []
+        for fault in self._left.values():
+            if fault.count is None or fault.count > 0:
+                only = {"words": fault.words} if fault.words else {}
+                rows.append(
+                    {"vendor": fault.vendor, "kind": fault.kind, "remaining": fault.count, "value": fault.value, **only}
+                )
+        return rows
 
 
 def _both(first: Fault, second: Fault) -> Fault:
@@ -110,8 +120,16 @@ def parse(text: str) -> Iterator[Fault]:
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         vendor, equals, rest = part.partition("=")
         rest, _, value = rest.partition("@")
+        rest, tilde, words = rest.partition("~")
         kind, _, count = rest.partition(":")
-        yield checked(vendor.strip(), kind.strip(), count.strip(), value.strip(), said=part if equals else "")
+        fault = checked(vendor.strip(), kind.strip(), count.strip(), value.strip(), said=part if equals else "")
+        if tilde and not (words.strip() and fault.kind in (*ENDINGS, *DEFECTS)):
+            raise ArgumentError(
+                f"{part!r} says for which orders, and that is no such fault",
+                why=f"words of a prompt pick the orders for {', '.join((*ENDINGS, *DEFECTS))}",
+                next_step="Write it as vendor=kind~words",
+            )
+        yield replace(fault, words=words.strip())
 
 
 def checked(vendor: str, kind: str, count: str, value: str, *, said: str) -> Fault:

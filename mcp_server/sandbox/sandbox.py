@@ -72,10 +72,10 @@ class Sandbox:
         self.store.close()
         self.clips.close()
 
-    def take_fault(self, vendor: str, kinds: Iterable[str]) -> tuple[str, str] | None:
+    def take_fault(self, vendor: str, kinds: Iterable[str], prompt: str = "") -> tuple[str, str] | None:
         """Use up one fault of these kinds: this process's own, then one armed over the control API, which all share."""
         wanted = tuple(kinds)
-        return self.armed.take(vendor, wanted) or self.store.take_fault(vendor, wanted)
+        return self.armed.take(vendor, wanted, prompt) or self.store.take_fault(vendor, wanted)
 
     def account(self, key: str) -> str | None:
         """The account a key opens; None for a key that is no good. Keys begin with `sandbox`."""
@@ -90,8 +90,9 @@ class Sandbox:
     ) -> tuple[SandboxJob, bool]:
         """Take the order on; with a key that is known, the job it stands for. Whether the job is new."""
         now = self.now()
-        ending = self.take_fault(order.vendor, faults.ENDINGS)
-        defect = self.take_fault(order.vendor, faults.DEFECTS) if defects else None
+        scenes = " ".join((order.prompt, *(shot.prompt for shot in order.shots)))
+        ending = self.take_fault(order.vendor, faults.ENDINGS, scenes)
+        defect = self.take_fault(order.vendor, faults.DEFECTS, scenes) if defects else None
         length = jobs.sandbox_seconds(order, self.seconds)
         job = SandboxJob(
             id=job_id,

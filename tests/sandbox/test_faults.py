@@ -22,11 +22,25 @@ def test_a_fault_text_is_read_whole() -> None:
         Fault(vendor="runapi", kind="429", count=2, value="1.5"),
         Fault(vendor="*", kind="slow", count=None),
     ]
+    assert list(parse("*=failed:2~paper boat@tired")) == [
+        Fault(vendor="*", kind="failed", count=2, value="tired", words="paper boat")
+    ]
     assert list(parse("")) == []
 
 
 @pytest.mark.parametrize(
-    "text", ["runapi", "runapi=", "nobody=429", "runapi=boom", "runapi=429:0", "runapi=429:x", "=429"]
+    "text",
+    [
+        "runapi",
+        "runapi=",
+        "nobody=429",
+        "runapi=boom",
+        "runapi=429:0",
+        "runapi=429:x",
+        "=429",
+        "*=failed~",
+        "*=slow~boat",
+    ],
 )
 def test_a_fault_text_that_cannot_be_meant_is_refused(text: str) -> None:
     with pytest.raises(ArgumentError):
