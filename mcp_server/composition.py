@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from mcp_server.clock import Clock
 from mcp_server.errors import LocalError
+from mcp_server.metrics import Metrics
 from mcp_server.service import Service
 from mcp_server.settings import Settings
 
@@ -70,6 +71,7 @@ class _Parts:
     settings: Settings
     clock: Clock
     worker: bool = False
+    metrics: Metrics = field(default_factory=Metrics)
     _sandbox: SandboxServer | None = field(default=None, init=False)
     _catalog: Catalog | None = field(default=None, init=False)
     _store: SqliteStore | PostgresStore | None = field(default=None, init=False)
@@ -94,7 +96,13 @@ class _Parts:
 
         ways = self._ways()
         self._store = store = self._record(tuple(ways))
-        transport = Transport(now=self.clock.now, sleep=self.clock.sleep)
+        limits = store.limits
+        transport = Transport(
+            now=self.clock.now,
+            sleep=self.clock.sleep,
+            shared_door=None if limits is None else limits.door,
+            metrics=self.metrics,
+        )
         runtime = TaskRuntime(
             store=store,
             transport=transport,
@@ -103,6 +111,7 @@ class _Parts:
             clock=self.clock,
             failpoint=Failpoints(self.settings.crash_at),
             usd_per_credit=self.settings.usd_per_credit,
+            metrics=self.metrics,
         )
         return TaskRunner(
             runtime,
@@ -125,7 +134,7 @@ class _Parts:
                 f"KLING_DATABASE_URL is set, and what speaks to a database is not installed ({error.name})",
                 next_step="Install the extra `scale`: pip install 'kling-video[scale]'",
             ) from error
-        return opened(shared.value, self.clock, channels=channels, follows=self.worker)
+        return opened(shared.value, self.clock, channels=channels, follows=self.worker, metrics=self.metrics)
 
     def _ways(self) -> dict[str, Way]:
         """Where ends are told, by the channel's name in the record."""

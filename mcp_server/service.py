@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+import contextlib
+import os
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cached_property, partial
@@ -28,7 +30,7 @@ from mcp_server.answers.tasks import offer_line, order_answer, task_answer
 from mcp_server.domain.film import film_states
 from mcp_server.domain.task import names_film
 from mcp_server.domain.vocabulary import SANDBOX
-from mcp_server.errors import RequestError, sentence
+from mcp_server.errors import KlingError, RequestError, sentence
 from mcp_server.ordering import limits
 from mcp_server.ordering.plan import Plan, Planner
 
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from mcp_server.media.copies import Copies
     from mcp_server.media.fitted_copy import FittedCopy
     from mcp_server.media.progress import Progress
+    from mcp_server.metrics import Reading
     from mcp_server.ordering.draft import Draft
     from mcp_server.ordering.earlier import Earlier
     from mcp_server.providers.accounts import Account
@@ -51,6 +54,8 @@ if TYPE_CHECKING:
     from mcp_server.tasks.store.base import Filter, NewTask
 
 
+READ_S = 3.0
+"""How long the record may take to answer whoever only watches."""
 WRITTEN_TO_S = 1.0
 """So long after it took a file, a folder is believed to take another: orders may come by the hundred."""
 
@@ -496,6 +501,32 @@ class Service:
             await self.runner.control.settle_uncertain(task_id, bought=bought, job_id=job_id, owner=owner)
         )
 
+    async def checks(self) -> Mapping[str, bool]:
+        """Whether each thing that an order needs can be used now: the record, the clips' folder, the loops."""
+        return {
+            "record": await self._readable(),
+            "clips": await asyncio.to_thread(_can_be_made, self.settings.output_dir),
+            "loops": not self.settings.has_record or self.runner.alive,
+        }
+
+    async def metrics(self) -> str:
+        """Everything this process counts, as Prometheus reads it, and what there is to see of a shared record."""
+        from mcp_server import __version__
+
+        more: list[Reading] = [("kling_build_info", {"version": __version__}, 1)]
+        with contextlib.suppress(KlingError, TimeoutError):
+            async with asyncio.timeout(READ_S):
+                more += await self.runner.store.readings()
+        return self.runner.runtime.metrics.text(more)
+
+    async def _readable(self) -> bool:
+        try:
+            async with asyncio.timeout(READ_S):
+                await self.runner.store.readings()
+        except (KlingError, TimeoutError):
+            return False
+        return True
+
     async def start(self) -> None:
         """Go on with whatever an earlier process left unfinished; nothing where there is no record yet."""
         if self.settings.has_record:
@@ -586,6 +617,14 @@ async def _looked(
         for each in begun:
             each.cancel()
         await asyncio.gather(*begun, return_exceptions=True)
+
+
+def _can_be_made(folder: Path) -> bool:
+    """Whether files can be written there, or the folder made."""
+    place = folder
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    return place.is_dir() and os.access(place, os.W_OK | os.X_OK)
 
 
 def _file(task: Task) -> str:

@@ -101,7 +101,7 @@ class Settings:
             self.usd_per_credit,
         )
         _ = self.notify_command, self.notify_url and self.notify_secret
-        _ = self.database_url, self.worker_providers, self.public_url
+        _ = self.database_url, self.worker_providers, self.public_url, self.log_as_json
 
     def get(self, name: str) -> str | None:
         """A variable, or None when it is unset."""
@@ -299,6 +299,20 @@ class Settings:
                 next_step="Set KLING_SANDBOX_SECONDS to a number from 0 to 3600, or unset it",
             )
         return seconds
+
+    @property
+    def log_as_json(self) -> bool:
+        """Whether the log is one JSON object a line."""
+        text = self.get("KLING_LOG")
+        if text not in (None, "text", "json"):
+            raise ArgumentError(f"KLING_LOG={text!r} is no kind of log", next_step="Set KLING_LOG to json, or unset it")
+        return text == "json"
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """Every value here that must stand in nothing that is written."""
+        named = {**self.variables, **self.credentials}
+        return frozenset(value for name, value in named.items() if _SECRET_NAME.search(name.upper()) and len(value) > 5)
 
     @property
     def crash_at(self) -> str:

@@ -7,19 +7,21 @@ here is the answer; it surely was not sent (`UnreachableError`); nobody knows (`
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import h11
 import httpcore
 import httpx
 
 from mcp_server.errors import KlingError
+from mcp_server.metrics import Metrics
 from mcp_server.providers.accounts import Account
 from mcp_server.providers.base import HttpCall, HttpReply
 from mcp_server.providers.connections import Connections, Incoming, Leaves, NotSentError, Outgoing
@@ -71,12 +73,38 @@ class LostAnswerError(KlingError):
     exit_code = 75
 
 
+class Door(Protocol):
+    """A turn at a vendor's account that other processes share; one that dies keeps none."""
+
+    async def enter(self) -> None:
+        """Return when a call may leave."""
+        ...
+
+    def leave(self) -> None:
+        """The call is over."""
+        ...
+
+
 @dataclass
 class _Gate:
     """One provider's door: so many at once, and closed for a while after a 429."""
 
     room: asyncio.Semaphore
     closed_until: float = 0.0
+
+
+class _Counted:
+    """One call, by kind, outcome and time."""
+
+    def __init__(self, metrics: Metrics, account: Account, call: HttpCall) -> None:
+        kind = "paid" if call.paid else "look" if call.method == "GET" and not call.bare else "other"
+        provider = f"{account.facts.id}{' (sandbox)' if account.simulated else ''}"
+        self._metrics, self._labels, self._began = metrics, {"provider": provider, "call": kind}, time.monotonic()
+
+    def came(self, outcome: str) -> None:
+        """How it ended."""
+        self._metrics.count("kling_vendor_calls_total", **self._labels, outcome=outcome)
+        self._metrics.took("kling_vendor_call_seconds", time.monotonic() - self._began, **self._labels)
 
 
 @dataclass
@@ -88,6 +116,9 @@ class Transport:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     exchange_s: float = EXCHANGE_S
     """How long one exchange may take, however busily it goes on; what is sent along adds to it."""
+    shared_door: Callable[[Account], Door] | None = None
+    """Where other processes call under the same account, whose calls count together."""
+    metrics: Metrics = field(default_factory=Metrics)
     _gates: dict[str, _Gate] = field(default_factory=dict[str, "_Gate"])
     _made: Clients = field(default_factory=Clients)
     _direct: Connections = field(init=False)
@@ -102,6 +133,7 @@ class Transport:
     async def slot(self, account: Account) -> AsyncGenerator[None]:
         """A turn at this provider: waits for room and for a `Retry-After` to pass."""
         gate = self._gate(account)
+        door = self.shared_door(account) if self.shared_door is not None and not account.simulated else None
         async with gate.room:
             while (wait := gate.closed_until - self.now()) > 0:
                 if wait > LATER_S + 1:
@@ -109,7 +141,14 @@ class Transport:
                     gate.closed_until = 0.0
                     break
                 await self.sleep(wait)
-            yield
+            if door is None:
+                yield
+                return
+            await door.enter()
+            try:
+                yield
+            finally:
+                door.leave()
 
     async def send(
         self, account: Account, call: HttpCall, *, leaves: Callable[[], Awaitable[None]] | None = None
@@ -122,15 +161,19 @@ class Transport:
         request = self._request(account, call, shown_key)
         keys = (*account.secrets, shown_key) if account.secrets else ()
         limit_s = self.exchange_s + len(request.content) / SLOWEST_BYTES_S
+        counted = _Counted(self.metrics, account, call)
         try:
             async with asyncio.timeout(limit_s):
                 answer = await self._exchange(_purpose(account, call), request, leaves)
+            counted.came(str(answer.status) if answer.status == 429 else f"{answer.status // 100}xx")
         except NotSentError as error:
+            counted.came("unreachable")
             raise UnreachableError(
                 f"{account.facts.name} could not be reached ({_reason(error.__cause__ or error, keys)})",
                 next_step="Check the network and proxy settings, then try again",
             ) from None
         except (*_LOST, TimeoutError) as error:
+            counted.came("lost")
             reason = f"not within {limit_s:.0f} s" if isinstance(error, TimeoutError) else ""
             reason = reason or _reason(error, keys)
             raise LostAnswerError(

@@ -41,16 +41,25 @@ def receiver(ready: Callable[[], Awaitable[Service]]) -> Callable[[Request], Awa
             return _said(f"a post of more than {LARGEST} bytes", 413)
         service = await ready()
         at = request.path_params
+
+        def counted(came: str) -> None:
+            name = at["provider"] if at["provider"] in service.catalog.providers else "unknown"
+            service.runner.runtime.metrics.count("kling_callbacks_total", provider=name, came=came)
+
         try:
             came = await service.callbacks.hear(at["provider"], at["task"], at["token"], request.headers, body)
         except StrangeCallbackError as error:
+            counted("strange")
             return _said(error.what, 404)
         except ForgedCallbackError as error:
+            counted("forged")
             return _said(error.what, 401)
         except KlingError as error:
             _log.warning("A post about task %s cannot be heard now: %s", at["task"], error.what)
+            counted("later")
             # What is wrong here is nothing for whoever posts; a vendor that hears this posts again.
             return _said("it cannot be heard now", 503)
+        counted(came)
         # Also where it changes nothing: a vendor that hears of an error posts again.
         return _said(came, 200)
 

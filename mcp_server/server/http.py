@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import socket
 import sys
@@ -12,13 +13,11 @@ from urllib.parse import urlsplit
 from mcp.server.auth.settings import AuthSettings
 from mcp.server.transport_security import TransportSecuritySettings
 from pydantic import AnyHttpUrl
-from starlette.responses import JSONResponse
 
-from mcp_server import __version__
 from mcp_server.clock import Clock
 from mcp_server.errors import ArgumentError, LocalError
 from mcp_server.providers.network import is_loopback
-from mcp_server.server import callbacks
+from mcp_server.server import callbacks, observed
 from mcp_server.server.auth import IssuedToken, SharedToken
 from mcp_server.server.lazy_service import LazyService, make_service, make_worker
 from mcp_server.server.server import build_server
@@ -26,12 +25,10 @@ from mcp_server.server.studio_mount import alone, mount, opened_by, sessions_for
 from mcp_server.studio.sessions import PATH as STUDIO
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from mcp.server.auth.provider import TokenVerifier
     from starlette.applications import Starlette
-    from starlette.requests import Request
-    from starlette.responses import Response
 
     from mcp_server.server.server import KlingServer
     from mcp_server.service import Service
@@ -73,10 +70,8 @@ def build_app(
         at_once=worker,
     )
 
-    @server.custom_route("/health", ["GET"])
-    async def health(_request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
-        return JSONResponse({"status": "ok", "version": __version__})
-
+    for path, handler in observed.routes(server.services.ready, verifier).items():
+        server.custom_route(path, ["GET"])(handler)
     if settings.public_url is not None:
         server.custom_route(callbacks.PATH, ["POST"])(callbacks.receiver(server.services.ready))
 
@@ -117,6 +112,38 @@ def build_studio(
     return alone(sessions, LazyService(settings, make))
 
 
+def build_worker_app(settings: Settings, *, host: str, port: int, ready: Callable[[], Awaitable[Service]]) -> Starlette:
+    """What a worker shows of itself; with the same rules, for numbers of money stand in it."""
+    from starlette.applications import Starlette
+    from starlette.routing import Route
+
+    _, verifier = _checked(settings, host, port, Clock())
+    return Starlette(routes=[Route(path, handler) for path, handler in observed.routes(ready, verifier).items()])
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """A listener there, or the refusal."""
+    return _bound(host, port)
+
+
+def served_beside(app: Starlette, listener: socket.socket) -> Callable[[], Awaitable[None]]:
+    """The application beside whatever else this process does, whose signals they stay; what ends it."""
+    import uvicorn
+
+    class Guest(uvicorn.Server):
+        def capture_signals(self) -> contextlib.AbstractContextManager[None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+            return contextlib.nullcontext()
+
+    server = Guest(uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1))
+    serving = asyncio.create_task(server.serve([listener]), name="kling-pages")
+
+    async def end() -> None:
+        server.should_exit = True
+        await serving
+
+    return end
+
+
 def run(
     settings: Settings,
     *,
@@ -147,6 +174,11 @@ def run(
         else:
             app = build(port)
         config = uvicorn.Config(app, http=_limited(), log_level="warning", timeout_graceful_shutdown=GRACE_S)
+        if settings.log_as_json:
+            # As everything else here: one handler writes it all.
+            config = uvicorn.Config(
+                app, http=_limited(), log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S
+            )
         count_repeats()
         server = uvicorn.Server(config)
         turns.share()

@@ -20,6 +20,7 @@ from typing import Literal
 
 from mcp_server.domain.task import Artifact, Task
 from mcp_server.errors import KlingError, LocalError
+from mcp_server.metrics import Reading
 from mcp_server.providers.local_media import Intake
 from mcp_server.tasks.control import TaskControl
 from mcp_server.tasks.dispatcher import Dispatcher
@@ -64,6 +65,21 @@ class TaskRunner:
         self.dispatcher = Dispatcher(runtime, submitter, poller, scheduler)
         self.leases = LeaseLoop(runtime, self.waiters, self.dispatcher)
         self.control = TaskControl(runtime, self.dispatcher, self.leases)
+        runtime.metrics.gauges.append(self._gauges)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the loops that look after tasks run, and came round lately."""
+        return self.leases.alive
+
+    def _gauges(self) -> list[Reading]:
+        sending = self.dispatcher.submitter.unanswered
+        return [
+            ("kling_tasks_followed", {}, len(self.dispatcher.scheduler)),
+            ("kling_orders_sending", {}, len(self.dispatcher.submitting)),
+            ("kling_orders_unanswered", {}, len(sending)),
+            ("kling_loop_age_seconds", {}, self.leases.age_s),
+        ]
 
     @property
     def store(self) -> TaskStore:

@@ -12,6 +12,7 @@ from mcp_server.clock import Clock
 from mcp_server.domain.catalog import Catalog, Provider
 from mcp_server.domain.task import Task
 from mcp_server.errors import LocalError
+from mcp_server.metrics import Metrics
 from mcp_server.providers.accounts import Account
 from mcp_server.providers.base import Wire
 from mcp_server.providers.transport import Transport
@@ -33,6 +34,8 @@ class TaskRuntime:
     failpoint: Callable[[str], None] = field(default_factory=Failpoints)
     """Passed by name; a crash drill kills the process at one."""
     usd_per_credit: Decimal | None = None
+    metrics: Metrics = field(default_factory=Metrics)
+    """What this process counts of its work."""
     listeners: list[Callable[[Task], None]] = field(default_factory=list[Callable[[Task], None]])
     """Told of every new state that this process records."""
 
@@ -61,5 +64,8 @@ class TaskRuntime:
 
     def changed(self, task: Task) -> None:
         """Tell the listeners that this process recorded a new state of the task."""
+        if task.finished:
+            self.metrics.count("kling_tasks_ended_total", provider=task.provider, state=task.state)
+            self.metrics.count("kling_ended_usd_total", float(task.reserved_usd), provider=task.provider)
         for listener in self.listeners:
             listener(task)

@@ -264,6 +264,7 @@ def _numbers(settings: Settings) -> Iterable[Finding]:
         lambda: settings.owner_budgets,
         lambda: settings.database_url,
         lambda: settings.public_url,
+        lambda: settings.log_as_json,
         lambda: settings.confirm_above_usd,
         lambda: settings.accept_unknown_price,
         lambda: settings.usd_per_credit,

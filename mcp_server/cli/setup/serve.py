@@ -82,14 +82,15 @@ def run(arguments: list[str]) -> int:
     if not wanted.http:
         stdio()
         return 0
-    from mcp_server.cli.formatting import harmless_log
+    from mcp_server.cli.logs import readable_log
     from mcp_server.server import http
     from mcp_server.settings import Settings
 
-    harmless_log()
+    settings = Settings.read()
+    readable_log(settings)
 
     http.run(
-        Settings.read(),
+        settings,
         host=wanted.host,
         port=wanted.port,
         announce=lambda line: print(line, file=sys.stderr, flush=True),

@@ -55,6 +55,7 @@ _OWN = (
     Variable(name="KLING_HTTP_TOKEN", what="Bearer token that serve --http asks for.", secret=True),
     Variable(name="KLING_HTTP_ISSUER", what="Whose signed tokens serve --http accepts."),
     Variable(name="KLING_HTTP_URL", what="Address under which clients reach serve --http."),
+    Variable(name="KLING_LOG", what="json makes the log of serve --http and worker one JSON object a line."),
     Variable(
         name="KLING_PUBLIC_URL",
         what="Address under which vendors reach serve --http, to post how a job ended; it is polled less then.",

@@ -115,7 +115,7 @@ def could_be_done(age: float, pace: Pace) -> bool:
     return age > pace.median * exp(-2.3 * pace.sigma)
 
 
-def stretch(crowd: int, pace: Pace, turns: int) -> float:
+def stretch(crowd: int, pace: Pace, turns: float) -> float:
     """How much longer to wait when this many jobs share a vendor: polls per second stay polite."""
     each_per_s = _constant(pace.sigma) ** 2 / (2 * pace.lag_s)
     return max(1.0, crowd * each_per_s / (POLLS_PER_TURN_S * turns))

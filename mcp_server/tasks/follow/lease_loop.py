@@ -13,6 +13,8 @@ from mcp_server.tasks.follow.waiters import Waiters, set_within
 from mcp_server.tasks.runtime import TaskRuntime
 from mcp_server.tasks.store.heartbeat import HEARTBEAT_S
 
+SILENT_S = 30.0
+"""A loop that did not come round for so long stands still."""
 _log = logging.getLogger("kling_video.tasks")
 
 
@@ -41,10 +43,22 @@ class LeaseLoop:
     dispatcher: Dispatcher
     loops: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]], init=False)
     others: list[LeaseHolder] = field(default_factory=list[LeaseHolder], init=False)
+    _round_at: float = field(default=float("-inf"), init=False)
+    """Monotonic time at which the loop last came round, whatever it could do then."""
     _moved: frozenset[str] | None = field(default=frozenset(), init=False)
     """Tasks that other processes changed since the last beat; None: any may have been."""
     _void: set[str] = field(default_factory=set[str], init=False)
     """Tasks this process has the lease of and does not work on, to be given back."""
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since the loop last came round; infinite where it never ran."""
+        return self.runtime.clock.monotonic() - self._round_at
+
+    @property
+    def alive(self) -> bool:
+        """Whether the loops run, and came round lately."""
+        return bool(self.loops) and not any(loop.done() for loop in self.loops) and self.age_s < SILENT_S
 
     def start(self) -> None:
         """Poll and keep the leases from now until `stop`; nothing where that is done already."""
@@ -66,6 +80,7 @@ class LeaseLoop:
         last = -HEARTBEAT_S
         while True:
             self.waiters.came.clear()
+            self._round_at = clock.monotonic()
             try:
                 for task_id in ownership.posted_about():
                     self.dispatcher.posted(task_id)

@@ -43,7 +43,8 @@ class PollPacing:
             return intervals.safety_gap(self.age(task), pace)
         if task.simulated:
             return intervals.gap(self.age(task), pace)
-        turns = self.runtime.provider(task).concurrency
+        # Of the calls a vendor sees at once every worker has its part, and looks for its own tasks with it.
+        turns = self.runtime.provider(task).concurrency / self.runtime.store.ownership.workers
         stretch = intervals.stretch(self.scheduler.share(lane_of(task)), pace, turns)
         return intervals.gap(self.age(task), pace, stretch=stretch)
 

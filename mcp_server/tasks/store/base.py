@@ -17,6 +17,7 @@ from decimal import Decimal
 from typing import Any, Literal, Protocol, TypedDict, Unpack
 
 from mcp_server.domain.task import Artifact, LocalMedium, Settlement, State, Task
+from mcp_server.metrics import Reading
 from mcp_server.providers.base import HttpCall
 
 _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -228,6 +229,10 @@ class TaskStore(Protocol):
         """
         ...
 
+    async def readings(self) -> list[Reading]:
+        """What there is to see of a record that many processes share; reading it proves that it can be used."""
+        ...
+
     async def stopped(self, why: str) -> None:
         """Note that this process's scheduler ended by a defect and begins again; `doctor` shows it."""
         ...
@@ -251,6 +256,11 @@ class Ownership(Protocol):
     @property
     def at_once(self) -> bool:
         """Whether an order is leased to the process that writes it down; else it goes to one that follows tasks."""
+        ...
+
+    @property
+    def workers(self) -> int:
+        """How many processes follow tasks of this record at the same vendors, as last seen; at least this one."""
         ...
 
     @property

@@ -12,11 +12,12 @@ from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Unpack
+from typing import ClassVar, Unpack
 
 from mcp_server.clock import Clock
 from mcp_server.domain.task import FINISHED, State, Task
 from mcp_server.errors import LocalError, UnknownTaskError
+from mcp_server.metrics import Reading
 from mcp_server.tasks.store import budgets, notices
 from mcp_server.tasks.store.admission import standing
 from mcp_server.tasks.store.base import Budget, Changes, Filter, Lease, NewTask, Spent, day_of
@@ -57,6 +58,8 @@ class EmptyRecordError(LocalError):
 class SqliteStore:
     """`TaskStore` and `Ownership` in a file; the file is made by the first thing written."""
 
+    limits: ClassVar[None] = None
+    """A vendor's account is this user's alone, and its calls are counted in this process."""
     path: Path
     clock: Clock = field(default_factory=Clock)
     process: str = field(default_factory=lambda: secrets.token_hex(8))
@@ -98,6 +101,11 @@ class SqliteStore:
     @property
     def at_once(self) -> bool:
         return True
+
+    @property
+    def workers(self) -> int:
+        """One: processes that share a file are one user's, and few."""
+        return 1
 
     async def posted(self, task_id: str, post_id: str) -> bool:
         """Heard by this process alone: with a file one process serves and follows, and what it forgets it polls."""
@@ -267,6 +275,11 @@ class SqliteStore:
                 db.executemany(free, [(task_id, self.process) for task_id in ids])
 
         await self._writer.do(write, "write")
+
+    async def readings(self) -> list[Reading]:
+        """Nothing: who looks after a file counts for itself."""
+        await self.find(Filter(limit=1))
+        return []
 
     async def stopped(self, why: str) -> None:
         def write(db: sqlite3.Connection) -> None:

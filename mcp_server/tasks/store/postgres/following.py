@@ -15,6 +15,7 @@ from mcp_server.tasks.store.moves import to_be_followed
 from mcp_server.tasks.store.postgres import jobs
 from mcp_server.tasks.store.postgres.connections import rows
 from mcp_server.tasks.store.postgres.engine import Engine
+from mcp_server.tasks.store.postgres.limits import SharedLimits
 from mcp_server.tasks.store.postgres.notices import Notices
 from mcp_server.tasks.store.postgres.store import PostgresStore
 from mcp_server.tasks.store.schema import OPEN
@@ -45,6 +46,9 @@ class Following:
     notices: Notices
     most: int = MOST
     woken: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    workers: int = field(default=1, init=False)
+    """How many live, as counted at the last sweep."""
+    limits: SharedLimits = field(init=False)
     mended: int = field(default=0, init=False)
     """Open tasks found without a job: any but 0 is a defect, told as an error."""
     _engine: Engine = field(init=False)
@@ -58,6 +62,7 @@ class Following:
     def __post_init__(self) -> None:
         store = self.store
         store.ownership, store.refused = self, self._refused
+        self.limits = SharedLimits(store.connections, store.process, lambda: self.workers, store.clock)
         self.notices.posted = self._hears_of
         store.films.worker = lambda: None if self._leaving else self._worker
         self._engine = Engine(store.connections, self._take, self._registered, self._room, store.clock)
@@ -124,6 +129,7 @@ class Following:
             await asyncio.gather(self._rounds, return_exceptions=True)
         await self._engine.stop()
         await self.notices.close()
+        await self.limits.close()
         try:
             await self._give_back(self._held)
         finally:
@@ -197,6 +203,7 @@ class Following:
                 await jobs.beat(connection, self._worker)
         async with self.store.connections.transaction() as connection:
             swept = await jobs.sweep(connection)
+            self.workers = max(1, await jobs.living(connection))
         if swept:
             _log.warning("%d tasks of silent workers wait for others", len(swept))
         if count % MEND_EVERY:
@@ -205,4 +212,5 @@ class Following:
             mended = await jobs.mend(connection)
         if mended:
             self.mended += len(mended)
+            self.store.metrics.count("kling_tasks_mended_total", len(mended))
             _log.error("%d open tasks had nobody to follow them; a defect: %s", len(mended), ", ".join(sorted(mended)))

@@ -158,6 +158,13 @@ async def beat(connection: Connection, worker: int) -> None:
     await run(connection, "UPDATE procrastinate_workers SET last_heartbeat = now() WHERE id = %s", [worker])
 
 
+async def living(connection: Connection) -> int:
+    """How many workers are not silent."""
+    query = "SELECT count(*) AS n FROM procrastinate_workers WHERE last_heartbeat >= now() - make_interval(secs => %s)"
+    found = await row(connection, query, [SILENCE_S])
+    return int(found["n"]) if found else 0
+
+
 async def _alone(connection: Connection, what: str) -> bool:
     query = "SELECT pg_try_advisory_xact_lock(hashtext('kling-video'), hashtext(%s)) AS got"
     found = await row(connection, query, [what])

@@ -22,6 +22,10 @@ class Orders:
     def at_once(self) -> bool:
         return False
 
+    @property
+    def workers(self) -> int:
+        return 1
+
     async def take_over(self) -> list[Lease]:
         return []
 

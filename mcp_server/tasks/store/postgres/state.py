@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mcp_server.metrics import Reading
 from mcp_server.tasks.store.postgres import jobs
-from mcp_server.tasks.store.postgres.connections import Connections, row
+from mcp_server.tasks.store.postgres.connections import Connections, row, rows
 from mcp_server.tasks.store.schema import OPEN
 
 
@@ -24,6 +25,22 @@ class RecordState:
     """Open tasks that nobody follows and nobody will: any but 0 is a defect."""
     skew_s: float
     """How far this machine's clock is ahead of the database's."""
+
+
+async def readings(connections: Connections, now: Callable[[], float]) -> list[Reading]:
+    """The same as metrics: what is open by state, who lives, what is left alone. Only unfinished rows are counted."""
+    async with connections.transaction() as connection:
+        states = await rows(connection, f"SELECT state, count(*) AS n FROM tasks WHERE {OPEN} GROUP BY state")  # noqa: S608
+        alone = await jobs.without_job(connection)
+        living = await jobs.living(connection)
+        clock = await row(connection, "SELECT extract(epoch FROM clock_timestamp())::float8 AS at")
+    assert clock is not None
+    return [
+        *(("kling_record_open_tasks", {"state": each["state"]}, each["n"]) for each in states),
+        ("kling_record_workers", {}, living),
+        ("kling_record_alone", {}, len(alone)),
+        ("kling_record_clock_skew_seconds", {}, now() - clock["at"]),
+    ]
 
 
 async def look(url: str, now: Callable[[], float]) -> RecordState:

@@ -14,6 +14,7 @@ from psycopg.errors import UniqueViolation
 from mcp_server.clock import Clock
 from mcp_server.domain.task import State, Task
 from mcp_server.errors import UnknownTaskError
+from mcp_server.metrics import Metrics, Reading
 from mcp_server.tasks.store.admission import TWIN_S, standing, twin_told
 from mcp_server.tasks.store.base import Budget, Changes, Filter, Lease, NewTask, Ownership, Spent, day_of
 from mcp_server.tasks.store.moves import (
@@ -26,9 +27,10 @@ from mcp_server.tasks.store.moves import (
     withdrawable,
 )
 from mcp_server.tasks.store.notices import Outbox
-from mcp_server.tasks.store.postgres import budgets, jobs, outbox
+from mcp_server.tasks.store.postgres import budgets, jobs, outbox, state
 from mcp_server.tasks.store.postgres.connections import Connection, Connections, row, rows, run
 from mcp_server.tasks.store.postgres.films import PostgresFilms
+from mcp_server.tasks.store.postgres.limits import SharedLimits
 from mcp_server.tasks.store.postgres.notices import POSTED, tell, visible
 from mcp_server.tasks.store.postgres.outbox import PostgresOutbox
 from mcp_server.tasks.store.postgres.ownership import Orders
@@ -60,6 +62,9 @@ class PostgresStore:
     ownership: Ownership = field(default_factory=Orders)
     refused: Callable[[Lease], None] = field(default=lambda _: None)
     """Hears of a lease that turned out to be worth nothing any more."""
+    limits: SharedLimits | None = None
+    """Of a worker: what all of them together may ask of a vendor."""
+    metrics: Metrics = field(default_factory=Metrics)
     channels: tuple[str, ...] = ()
     """On which an end that is written here shall be told."""
     films: PostgresFilms = field(init=False)
@@ -185,6 +190,9 @@ class PostgresStore:
                 await run(connection, _FORGET, [KEPT_S])
                 await tell(connection, task_id, POSTED)
         return bool(new)
+
+    async def readings(self) -> list[Reading]:
+        return await state.readings(self.connections, self.clock.now)
 
     async def stopped(self, why: str) -> None:
         async with self.connections.transaction() as connection:
