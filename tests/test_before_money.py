@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.mcp_world import Vendors, client, ordered
+from support.mcp_world import Vendors, client, ended, ordered
 from support.services import service
 
 from mcp_server.__main__ import main
@@ -168,7 +168,7 @@ async def test_a_clip_that_cannot_be_built_on_says_how_to_go_on_with_it(
 ) -> None:
     async with client(shops.server(), "legacy") as connected:
         first = (await ordered(connected, **made_by))["task_id"]
-        done = await connected.call_tool("get_task", {"task_id": first, "wait_s": 25})
+        done = await ended(connected, {"task_id": first, "wait_s": 25})
         assert done.structured_content["state"] == "succeeded"
         before = len(shops.submits())
         for tool in ("estimate_cost", "generate_video"):

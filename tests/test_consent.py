@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from mcp_types import ElicitResult
-from support.mcp_world import Vendors, client
+from support.mcp_world import Vendors, client, ended
 
 if sys.platform == "win32":
     pytest.skip("a pty is a Unix thing", allow_module_level=True)
@@ -135,7 +135,7 @@ async def earlier(shops: Vendors, order: Mapping[str, Any]) -> str:
     async with client(shops.server(), "legacy") as connected:
         made = await connected.call_tool("generate_video", {**order, "accept_unknown_price": True})
         task_id: str = made.structured_content["task_id"]
-        done = await connected.call_tool("get_task", {"task_id": task_id, "wait_s": 25})
+        done = await ended(connected, {"task_id": task_id, "wait_s": 25})
     assert done.structured_content["state"] == "succeeded"
     return task_id
 

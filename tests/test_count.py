@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.mcp_world import ERAS, Vendors, client, ordered
+from support.mcp_world import ERAS, Vendors, client, ended, ordered
 from support.orders import PIXEL
 
 from mcp_server.composition import build
@@ -35,7 +35,7 @@ async def test_three_variations_are_one_call_with_a_task_each_and_the_price_of_a
         priced = (await connected.call_tool("estimate_cost", THREE)).structured_content
         answer = await connected.call_tool("generate_video", THREE)
         made = answer.structured_content
-        done = await connected.call_tool("get_task", {"task_ids": ids(made), "wait_s": 25})
+        done = await ended(connected, {"task_ids": ids(made), "wait_s": 25})
 
     assert not answer.is_error
     assert (priced["chosen"]["cost"]["usd"], priced["count"], priced["total"]["usd"]) == ("0.42", 3, "1.26")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from mcp.client import Client
-from support.mcp_world import Vendors, client, ordered
+from support.mcp_world import Vendors, client, ended, ordered
 from support.services import service
 
 from mcp_server.domain.arguments import VideoArguments
@@ -24,7 +24,7 @@ NOBODYS = "kv-261121-000000000000"
 
 async def finished(connected: Client, **more: Any) -> dict[str, Any]:
     task_id = (await ordered(connected, **more))["task_id"]
-    done = (await connected.call_tool("get_task", {"task_id": task_id, "wait_s": 25})).structured_content
+    done = (await ended(connected, {"task_id": task_id, "wait_s": 25})).structured_content
     assert done["state"] == "succeeded"
     return done
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.mcp_world import Vendors, client, ordered
+from support.mcp_world import Vendors, client, ended, ordered
 
 from mcp_server.__main__ import main
 
@@ -173,7 +173,7 @@ async def test_stopping_what_was_refused_says_that_nothing_was_charged(shops: Ve
 async def test_a_simulation_carries_no_charge(shops: Vendors, command: Command) -> None:
     async with client(shops.server(), "legacy") as connected:
         answer = await ordered(connected, provider="sandbox", tier="4k")
-        done = await connected.call_tool("get_task", {"task_id": answer["task_id"], "wait_s": 25})
+        done = await ended(connected, {"task_id": answer["task_id"], "wait_s": 25})
 
     facts = done.structured_content
     assert facts["state"] == "succeeded"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from mcp.client import Client
-from support.mcp_world import Vendors, client, ordered, vendors
+from support.mcp_world import Vendors, client, ended, ordered, vendors
 from support.orders import ordinary
 from support.services import arguments
 
@@ -225,7 +225,7 @@ async def test_every_way_to_begin_a_shot_is_how_it_is_planned_and_filmed(tmp_pat
 
 
 async def got(connected: Client, film_id: str) -> dict[str, Any]:
-    return (await connected.call_tool("get_task", {"task_id": film_id, "wait_s": 20})).structured_content
+    return (await ended(connected, {"task_id": film_id, "wait_s": 20})).structured_content
 
 
 @pytest.mark.parametrize("value", VALUES["get_task", "until"])

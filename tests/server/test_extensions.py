@@ -25,7 +25,7 @@ from mcp_types import (
     TextContent,
 )
 from pydantic import ConfigDict
-from support.mcp_world import ERAS, ORDER, Vendors, client, ordered, vendors
+from support.mcp_world import ERAS, ORDER, Vendors, client, ended, ordered, vendors
 
 from mcp_server import places
 from mcp_server.catalog import REGISTRY
@@ -39,7 +39,7 @@ TASKS = "io.modelcontextprotocol/tasks"
 
 async def finished(connected: Any, **more: Any) -> dict[str, Any]:
     task_id = (await ordered(connected, **more))["task_id"]
-    return (await connected.call_tool("get_task", {"task_id": task_id, "wait_s": 25})).structured_content
+    return (await ended(connected, {"task_id": task_id, "wait_s": 25})).structured_content
 
 
 @both
@@ -60,7 +60,7 @@ async def test_a_clip_too_large_for_the_protocol_is_pointed_to(shops: Vendors, e
     monkeypatch.setattr("mcp_server.server.resources.BLOB_LIMIT", 10)
     async with client(shops.server(), era) as connected:
         task_id = (await ordered(connected))["task_id"]
-        done = await connected.call_tool("get_task", {"task_id": task_id, "wait_s": 25})
+        done = await ended(connected, {"task_id": task_id, "wait_s": 25})
         clip = await connected.read_resource(f"video://{task_id}")
 
     assert done.content[1].uri == Path(done.structured_content["video_path"]).as_uri()
@@ -287,7 +287,7 @@ async def test_a_client_that_knows_tasks_gets_one_with_our_id(shops: Vendors) ->
         await connected.call_tool("generate_video", {"prompt": "a boat", "provider": "runcomfy", "duration": 5})
         created = extension.created[0]
         task_id = created["taskId"]
-        ours = (await connected.call_tool("get_task", {"task_id": task_id, "wait_s": 25})).structured_content
+        ours = (await ended(connected, {"task_id": task_id, "wait_s": 25})).structured_content
         view = await ask(connected, "tasks/get", task_id)
         assert await ask(connected, "tasks/cancel", task_id)
         with pytest.raises(MCPError) as unknown:
@@ -317,7 +317,7 @@ async def test_a_failed_clip_is_completed_with_an_error(shops: Vendors) -> None:
     async with client(shops.server(), MODERN, extensions=[extension]) as connected:
         await connected.call_tool("generate_video", {"prompt": "a boat", "provider": "runcomfy", "duration": 5})
         task_id = extension.created[0]["taskId"]
-        await connected.call_tool("get_task", {"task_id": task_id, "wait_s": 25})
+        await ended(connected, {"task_id": task_id, "wait_s": 25})
         view = await ask(connected, "tasks/get", task_id)
 
     assert view["status"] == "completed"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from mcp_types import ImageContent
-from support.mcp_world import ERAS, Vendors, client, ordered
+from support.mcp_world import ERAS, Vendors, client, ended, ordered
 
 from mcp_server import catalog
 from mcp_server.media import WITHOUT
@@ -23,7 +23,7 @@ both = pytest.mark.parametrize("era", ERAS)
 async def test_a_finished_clip_comes_with_a_picture_of_its_frames_when_asked(shops: Vendors, era: str) -> None:
     async with client(shops.server(), era) as connected:
         task_id = (await ordered(connected))["task_id"]
-        plain = await connected.call_tool("get_task", {"task_id": task_id, "wait_s": 25})
+        plain = await ended(connected, {"task_id": task_id, "wait_s": 25})
         seen = await connected.call_tool("get_task", {"task_id": task_id, "preview": True})
 
     assert not [block for block in plain.content if isinstance(block, ImageContent)]
@@ -41,7 +41,7 @@ async def test_a_finished_clip_comes_with_a_picture_of_its_frames_when_asked(sho
 async def test_several_tasks_come_with_a_picture_each(shops: Vendors) -> None:
     async with client(shops.server(), ERAS[1]) as connected:
         ids = [(await ordered(connected, prompt=prompt))["task_id"] for prompt in ("a fox", "a whale")]
-        seen = await connected.call_tool("get_task", {"task_ids": ids, "wait_s": 25, "preview": True})
+        seen = await ended(connected, {"task_ids": ids, "wait_s": 25, "preview": True})
     assert len([block for block in seen.content if isinstance(block, ImageContent)]) == 2
 
 
@@ -51,7 +51,7 @@ async def test_without_the_extra_the_answer_says_so_once_and_a_preview_says_why_
     monkeypatch.setattr("mcp_server.media.available", lambda: False)
     async with client(shops.server(), ERAS[1]) as connected:
         task_id = (await ordered(connected))["task_id"]
-        first = await connected.call_tool("get_task", {"task_id": task_id, "wait_s": 25})
+        first = await ended(connected, {"task_id": task_id, "wait_s": 25})
         second = await connected.call_tool("get_task", {"task_id": task_id})
         asked = await connected.call_tool("get_task", {"task_id": task_id, "preview": True})
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from mcp.shared.exceptions import MCPError
 from mcp_types import ElicitResult
-from support.mcp_world import ERAS, ORDER, Vendors, client, ordered, vendors
+from support.mcp_world import ERAS, ORDER, Vendors, client, ended, ordered, vendors
 
 from mcp_server.composition import build
 from mcp_server.server.server import build_server
@@ -30,7 +30,7 @@ async def test_an_order_answers_with_an_id_and_becomes_a_file(shops: Vendors, er
         assert answer["estimated_cost"]["usd"] == "0.42"
         assert "get_task" in answer["next_step"]
 
-        done = await connected.call_tool("get_task", {"task_id": answer["task_id"], "wait_s": 25})
+        done = await ended(connected, {"task_id": answer["task_id"], "wait_s": 25})
 
         facts = done.structured_content
         assert facts["state"] == "succeeded"
@@ -52,7 +52,7 @@ async def test_progress_only_ever_rises(tmp_path: Path, era: str) -> None:
 
     async with vendors(tmp_path, seconds=1.5) as shops, client(shops.server(), era) as connected:
         task_id = (await ordered(connected))["task_id"]
-        await connected.call_tool("get_task", {"task_id": task_id, "wait_s": 25}, progress_callback=note)
+        await ended(connected, {"task_id": task_id, "wait_s": 25}, progress_callback=note)
 
     values = [progress for progress, _, _ in seen]
     assert len(values) >= 2
@@ -65,7 +65,7 @@ async def test_progress_only_ever_rises(tmp_path: Path, era: str) -> None:
 async def test_a_batch_is_waited_for_at_once(shops: Vendors, era: str) -> None:
     async with client(shops.server(), era) as connected:
         ids = [(await ordered(connected, prompt=f"boat {n}"))["task_id"] for n in range(3)]
-        done = await connected.call_tool("get_task", {"task_ids": [*ids, ids[0]], "wait_s": 25})
+        done = await ended(connected, {"task_ids": [*ids, ids[0]], "wait_s": 25})
 
         assert [task["task_id"] for task in done.structured_content["tasks"]] == ids
         assert {task["state"] for task in done.structured_content["tasks"]} == {"succeeded"}
@@ -80,7 +80,7 @@ async def test_a_copy_for_the_chat_lies_beside_the_clip_and_one_that_cannot_be_i
 ) -> None:
     async with client(shops.server(), era) as connected:
         task_id = (await ordered(connected))["task_id"]
-        unfit = await connected.call_tool("get_task", {"task_id": task_id, "wait_s": 25, "fit_mb": 0.001})
+        unfit = await ended(connected, {"task_id": task_id, "wait_s": 25, "fit_mb": 0.001})
         clip = Path(unfit.structured_content["video_path"])
         size = clip.stat().st_size
         small = await connected.call_tool("get_task", {"task_id": task_id, "fit_mb": size * 0.9 / 1e6})
@@ -102,7 +102,7 @@ async def test_a_copy_for_the_chat_lies_beside_the_clip_and_one_that_cannot_be_i
 async def test_until_any_comes_back_with_the_first(shops: Vendors, era: str) -> None:
     async with client(shops.server(), era) as connected:
         first = (await ordered(connected))["task_id"]
-        await connected.call_tool("get_task", {"task_id": first, "wait_s": 25})
+        await ended(connected, {"task_id": first, "wait_s": 25})
         shops.fault("runcomfy", "status_slow", "20", None)
         second = (await ordered(connected, prompt="later"))["task_id"]
 
@@ -319,7 +319,7 @@ async def test_without_a_key_it_is_a_rehearsal_and_says_so(tmp_path: Path, era: 
     )
     async with client(build_server(lambda: build(settings), settings=settings), era) as connected:
         answer = await ordered(connected, provider="sandbox")
-        done = await connected.call_tool("get_task", {"task_id": answer["task_id"], "wait_s": 25})
+        done = await ended(connected, {"task_id": answer["task_id"], "wait_s": 25})
 
     assert answer["simulated"] is True
     assert "simulation" in done.structured_content["next_step"]

@@ -12,6 +12,7 @@ from typing import Any
 from mcp.client import Client
 
 from mcp_server.composition import build
+from mcp_server.domain.task import FINISHED
 from mcp_server.sandbox.sandbox import Sandbox
 from mcp_server.sandbox.server import SandboxServer, variables
 from mcp_server.server.server import KlingServer, build_server
@@ -74,3 +75,13 @@ async def ordered(connected: Client, **more: Any) -> dict[str, Any]:
     answer = await connected.call_tool("generate_video", {**ORDER, **more})
     assert not answer.is_error, answer.content[0].text
     return answer.structured_content
+
+
+async def ended(connected: Client, look: dict[str, Any], **options: Any) -> Any:
+    """`get_task`'s answer when nothing goes on any more: a busy machine takes longer than one call may wait."""
+    for _ in range(8):
+        answer: Any = await connected.call_tool("get_task", look, **options)
+        facts = answer.structured_content
+        if all(one["state"] in FINISHED or one.get("error") for one in facts.get("tasks", [facts])):
+            break
+    return answer
