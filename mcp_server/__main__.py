@@ -15,6 +15,15 @@ _INTERRUPTED: Final = 130
 _PIPE_CLOSED: Final = 141
 _INVALID: Final = 22
 _LISTED: Final = '`kling-video --help` lists the commands; `kling-video "kling 4k: a neon city"` orders a clip'
+_ELSEWHERE: Final = {
+    "redo": "`kling-video again TASK` orders a clip again, `kling-video film FILM --redo SHOT` one shot of a film",
+    "sheet": "`kling-video task TASK --sheet` makes the contact sheet of a clip",
+    "balance": "`kling-video doctor` asks every vendor what is left",
+    "list": "`kling-video tasks` lists what was ordered, `kling-video models` what is sold",
+    "buy": "`kling-video generate` orders a clip",
+    "play": "`kling-video open TASK` shows a clip",
+}
+"""What people look for under other names than ours."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -59,6 +68,8 @@ def command(name: str) -> Callable[[list[str]], int]:
         from difflib import get_close_matches
 
         near = get_close_matches(name, COMMANDS, n=1)
+        if name in _ELSEWHERE:
+            raise ArgumentError(f"There is no command {name!r}", next_step=_ELSEWHERE[name])
         hint = f"Did you mean `kling-video {near[0]}`?" if near else _LISTED
         raise ArgumentError(f"There is no command {name!r}", next_step=hint)
     return COMMANDS[name].run

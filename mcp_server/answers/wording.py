@@ -28,6 +28,21 @@ _PHRASES = (
     ("Correct this and call again", "Correct this and try again"),
     ("the user wants to be asked above", "you are asked above"),
     ("Call `kling-video task", "Run `kling-video task"),
+    ("Go on with other work; later call", "It goes on by itself; later run"),
+    ("Deliver the file at video_path, and say how it differs from the order.", "`kling-video open` shows the clip."),
+    ("Deliver the file at video_path.", "`kling-video open` shows the clip."),
+    ("Deliver the film at video_path, and say which checks failed.", "`kling-video open` shows the film."),
+    ("Deliver the film at video_path.", "`kling-video open` shows the film."),
+    (
+        "Deliver the draft at video_path; when the user likes it,",
+        "`kling-video open` shows the draft; when you like it,",
+    ),
+    (", draft false and max_cost_usd", " --no-draft"),
+    ("Show the user the price (", "It would cost what is shown ("),
+    ("when they agree, call", "when you agree, run"),
+    ("Ask the user to look at the vendor's dashboard", "Look at the vendor's dashboard"),
+    ("records what they find", "records what you find"),
+    ("Read `error`; change what it names", "Change what the error names"),
 )
 """What is said to an agent, and how the same is said to a person."""
 _FLAGS = {"references": "reference", "shots": "shot", "options": "option"}

@@ -219,6 +219,20 @@ def test_on_a_narrow_terminal_ids_stay_whole(capsys, monkeypatch) -> None:
         ("list_models shows what there is", "`kling-video models` shows what there is"),
         ("Later call get_task with task_id kv-1 and wait_s up to 25.", "Later call `kling-video wait kv-1`."),
         ("Raise max_cost_usd", "Raise --max-cost-usd"),
+        (
+            "Go on with other work; later call get_task with task_id kv-1 and wait_s up to 25.",
+            "It goes on by itself; later run `kling-video task kv-1`.",
+        ),
+        ("Deliver the file at video_path. It is a simulation", "`kling-video open` shows the clip. It is a simulation"),
+        (
+            "Deliver the draft at video_path; when the user likes it, make_film with film_id kf-1, draft false and "
+            "max_cost_usd makes the final.",
+            "`kling-video open` shows the draft; when you like it, `kling-video film kf-1` --no-draft makes the final.",
+        ),
+        (
+            "Show the user the price ($1.00); when they agree, call make_film with film_id kf-1.",
+            "It would cost what is shown ($1.00); when you agree, run `kling-video film kf-1`.",
+        ),
         ("a prompt about my_get_task_list", "a prompt about my_get_task_list"),
     ],
 )

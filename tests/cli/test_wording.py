@@ -11,6 +11,7 @@ from support.drawn_clips import Drawn, draw
 from mcp_server import catalog
 from mcp_server.__main__ import main
 from mcp_server.answers.shapes import Spend
+from mcp_server.cli import COMMANDS
 from mcp_server.domain.file_format import BMP, JPEG, PNG, WEBP
 from mcp_server.domain.picture_size import picture_size
 from mcp_server.sandbox import faults
@@ -158,6 +159,34 @@ def test_spend_says_how_far_the_day_is(said, monkeypatch, found, sentence) -> No
     monkeypatch.setattr("mcp_server.cli.session.run", lambda _work: Spend(quoted_usd="0", settled_usd="0", **found))
     _, _, err = said("spend")
     assert [line for line in err.splitlines() if line.startswith("Today")] == [sentence] * bool(sentence)
+
+
+@pytest.mark.parametrize("name", ["redo", "sheet", "balance", "list", "buy", "play"])
+def test_a_command_that_people_look_for_is_named_as_it_is_here(said, name) -> None:
+    code, _, err = said(name)
+    assert code == 64
+    there = err.split("`kling-video ")[1].split()[0].rstrip("`")
+    assert there in COMMANDS and there != name
+
+
+def test_a_finished_clip_says_to_a_person_what_a_person_does(said) -> None:
+    said("generate", "--prompt", "a paper boat", "--yes")
+    _, out, _ = said("task", json.loads(said("tasks", "--json")[1])["tasks"][0]["task_id"])
+    assert "`kling-video open` shows the clip." in out
+    assert "Deliver" not in out and "video_path" not in out
+
+
+def test_a_line_of_a_batch_that_is_words_is_shown_what_a_line_is(said, tmp_path) -> None:
+    (tmp_path / "orders.txt").write_text("kling 4k: a cat\n")
+    code, _, err = said("batch", str(tmp_path / "orders.txt"))
+    assert code == 65
+    assert 'It is no JSON such as {"request": "kling 4k: a cat"}' in err
+
+
+def test_the_shells_that_can_complete_are_named_and_nothing_else(said) -> None:
+    code, _, err = said("completion", "tcsh")
+    assert code == 64
+    assert "bash, zsh, fish" in err and "tasks" not in err
 
 
 def test_numbers_that_count_something_are_one_or_more(said) -> None:

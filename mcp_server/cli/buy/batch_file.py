@@ -83,13 +83,16 @@ def _text(path: Path) -> str:
         raise RequestError(f"{path} cannot be read", why=str(why)) from error
 
 
+_LINE: Final = '{"request": "kling 4k: a cat"}'
+
+
 def _json_rows(text: str) -> Iterator[tuple[int, Any]]:
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             try:
                 yield number, json.loads(line)
             except ValueError as error:
-                yield number, RequestError("It is no JSON", why=str(error))
+                yield number, RequestError(f"It is no JSON such as {_LINE}", why=str(error))
 
 
 def _csv_rows(text: str) -> Iterator[tuple[int, Any]]:

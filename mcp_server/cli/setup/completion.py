@@ -12,11 +12,19 @@ from mcp_server.cli import COMMANDS, parser
 from mcp_server.domain.vocabulary import SANDBOX
 
 _ASK = " $(kling-video completion tasks 2>/dev/null)"
+SHELLS = ("bash", "zsh", "fish")
 TASKS = "tasks"
 """What the scripts ask for in the place of a shell."""
 _NEWEST = 50
 _TAKE_TASKS = ("task", "wait", "again", "cancel", "settle", "open")
 _TASK_FLAGS = ("--again", "--source-task")
+
+
+def _shell(text: str) -> str:
+    """A shell, or what its script asks for by itself."""
+    if text not in (*SHELLS, TASKS):
+        raise argparse.ArgumentTypeError(f"there are no completions for {text!r}, but for {', '.join(SHELLS)}")
+    return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +43,7 @@ def flags() -> parser.Parser:
         'bash, zsh: eval "$(kling-video completion bash)"; fish: kling-video completion fish | source',
         as_json=False,
     )
-    made.add_argument("shell", choices=("bash", "zsh", "fish", TASKS), metavar="bash|zsh|fish")
+    made.add_argument("shell", type=_shell, metavar="bash|zsh|fish")
     return made
 
 
