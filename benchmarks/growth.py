@@ -79,6 +79,7 @@ async def measured(path: Path, count: int) -> dict[str, float]:
         "search, a word nobody said": lambda: store.find(Filter(owner="", text="zeppelin")),
         "by the end of an id": lambda: store.find(Filter(owner="", ending=known[-6:], limit=5)),
         "get": lambda: store.get(known),
+        "spent, of all days": lambda: store.spent("2000-01-01"),
         "create": lambda: store.create(new_task(new_id(time.time())), Budget()),
     }
     for name, ask in questions.items():

@@ -21,7 +21,7 @@ class _Answer(BaseModel):
 
     def facts(self) -> dict[str, Any]:
         """As JSON, without what is unknown or empty."""
-        return _lean(self.model_dump(mode="json"))
+        return _lean(self.model_dump(mode="json", exclude_none=True))
 
 
 def _lean(value: Any) -> Any:

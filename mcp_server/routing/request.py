@@ -202,10 +202,11 @@ def _mode(given: Explicit, values: Mapping[str, Any], notes: list[str], catalog:
 
 def _only_mode(values: Mapping[str, Any], catalog: Catalog) -> Mode:
     """Text alone makes text-to-video, except where a model is named that can do one other thing only."""
+    model, provider = values.get("model"), values.get("provider")
+    if model is None:
+        return "text-to-video"
     modes: set[Mode] = {
-        offer.mode
-        for offer in catalog.offers
-        if values.get("model") == offer.model and values.get("provider") in (None, offer.provider)
+        offer.mode for offer in catalog.offers if offer.model == model and provider in (None, offer.provider)
     }
     return modes.pop() if len(modes) == 1 else "text-to-video"
 

@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -152,3 +153,13 @@ async def test_one_task_whose_step_fails_hinders_no_other(house: House) -> None:
     scheduler._turns = fails  # type: ignore[method-assign]
     assert await saved(house, runner, good.id)
     assert (await runner.store.get(bad.id)).state == "queued"
+
+
+async def test_a_row_that_cannot_be_followed_is_money_all_the_same(house: House) -> None:
+    await left_behind(house, UNREADABLE["a list"], UNREADABLE["a price that is none"])
+    store = house.runner().store
+
+    (spent,) = await store.spent("2000-01-01")
+
+    # What was quoted for the second cannot be read, and is in no sum; the first is.
+    assert (spent.tasks, spent.quoted_usd) == (2, Decimal("1.12"))

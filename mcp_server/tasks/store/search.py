@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
-from mcp_server.domain.task import Task
+from mcp_server.domain.task import FINISHED
 from mcp_server.tasks.store.base import Filter, Spent
+from mcp_server.tasks.store.schema import Row
 
+_NOTHING: Final = Decimal(0)
 SHORT_NAME = 6
 """Letters of an id that stand in a file's name."""
 SAMPLE = 40
@@ -68,13 +71,26 @@ def like(word: str) -> str:
     return f"%{_LIKE_SIGNS.sub(_ESCAPED, word)}%"
 
 
-def totals(tasks: Iterable[tuple[str, Task]]) -> list[Spent]:
-    """Purchases by day, provider and model, of tasks with their day."""
+def kinds(where: str, *, job_id: str, money: str, settled: str) -> str:
+    """The query of purchases that are alike in all that a sum asks, with their number: a long record has few kinds.
+
+    The three are how a database says what stands inside `became`.
+    """
+    return (
+        f"SELECT day, provider, model, state, sent_at IS NULL AS unsent, {job_id} IS NULL AS jobless, "  # noqa: S608
+        f"{money} AS money, {settled} AS settled_usd, quote_usd, reserved_usd, count(*) AS tasks "
+        f"FROM tasks WHERE {where} AND simulated = 0 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 ORDER BY 1"
+    )
+
+
+def totals(found: Iterable[Row]) -> list[Spent]:
+    """Purchases by day, provider and model, of their `kinds`; a sum that cannot be read is left out."""
     sums: dict[tuple[str, str, str], Spent] = {}
-    for day, task in tasks:
-        if bought(task):
-            key = (day, task.provider, task.model)
-            sums[key] = added(sums.get(key), task, day)
+    for kind in found:
+        if _bought(kind):
+            key = (kind["day"], kind["provider"], kind["model"])
+            with suppress(ArithmeticError, TypeError, ValueError):
+                sums[key] = _added(sums.get(key), kind)
     return list(sums.values())
 
 
@@ -84,33 +100,32 @@ def alike(took: Sequence[tuple[float, Any]], length: int | None) -> list[float]:
     return (same if len(same) >= 3 else [seconds for seconds, _ in took])[:SAMPLE]
 
 
-def added(so_far: Spent | None, task: Task, day: str) -> Spent:
-    """The sum with one more task."""
-    zero = Decimal(0)
+def _added(so_far: Spent | None, kind: Row) -> Spent:
+    """The sum with purchases of one more kind."""
     spent = so_far or Spent(
-        day=day, provider=task.provider, model=task.model, tasks=0,
-        quoted_usd=zero, settled_usd=zero, counted_usd=zero, unknown=0,
+        day=kind["day"], provider=kind["provider"], model=kind["model"], tasks=0,
+        quoted_usd=_NOTHING, settled_usd=_NOTHING, counted_usd=_NOTHING, unknown=0,
     )  # fmt: skip
-    settled = task.settlement.usd if task.settlement else None
+    tasks, unknown = int(kind["tasks"]), kind["settled_usd"] is None and _may_cost(kind)
     return replace(
         spent,
-        tasks=spent.tasks + 1,
-        quoted_usd=spent.quoted_usd + (task.quote_usd or zero),
-        settled_usd=spent.settled_usd + (settled or zero),
-        counted_usd=spent.counted_usd + task.reserved_usd,
-        unknown=spent.unknown + (settled is None and _may_cost(task)),
+        tasks=spent.tasks + tasks,
+        quoted_usd=spent.quoted_usd + tasks * Decimal(kind["quote_usd"] or 0),
+        settled_usd=spent.settled_usd + tasks * Decimal(kind["settled_usd"] or 0),
+        counted_usd=spent.counted_usd + tasks * Decimal(kind["reserved_usd"]),
+        unknown=spent.unknown + tasks * unknown,
     )
 
 
-def bought(task: Task) -> bool:
+def _bought(kind: Row) -> bool:
     """Whether it is or may be a purchase: one that was withdrawn or refused before any job was made is none."""
-    withdrawn = task.state == "cancelled" and task.sent_at is None
-    refused = task.state == "failed" and task.job_id is None and (task.error or {}).get("money") == "not_spent"
+    withdrawn = kind["state"] == "cancelled" and kind["unsent"]
+    refused = kind["state"] == "failed" and kind["jobless"] and kind["money"] == "not_spent"
     return not withdrawn and not refused
 
 
-def _may_cost(task: Task) -> bool:
-    """Whether a task without a settled sum costs something nobody knows."""
-    if not task.finished:
-        return task.quote_usd is None
-    return (task.error or {}).get("money") != "not_spent"
+def _may_cost(kind: Row) -> bool:
+    """Whether purchases without a settled sum cost something nobody knows."""
+    if kind["state"] not in FINISHED:
+        return kind["quote_usd"] is None
+    return kind["money"] != "not_spent"

@@ -28,7 +28,7 @@ from mcp_server.tasks.store.notices import Outbox, SqliteOutbox
 from mcp_server.tasks.store.posts import Posts
 from mcp_server.tasks.store.rows import apply, leased_by, note, read_task, readable, save, twins
 from mcp_server.tasks.store.schema import INSERT, MOVED, OPEN, NewerFileError, migrate, row_of, task_from, task_of
-from mcp_server.tasks.store.search import SAMPLE, SHORT_NAME, alike, totals, where_of
+from mcp_server.tasks.store.search import SAMPLE, SHORT_NAME, alike, kinds, totals, where_of
 from mcp_server.tasks.store.writer_thread import BUSY_MS, OpeningError, WriterThread, busy
 
 ASIDE = "set aside"
@@ -313,12 +313,13 @@ class SqliteStore:
         if not self._exists():
             return []
 
-        def read(db: sqlite3.Connection) -> list[Spent]:
-            query = "SELECT * FROM tasks WHERE day >= ? AND simulated = 0 AND (? IS NULL OR owner = ?) ORDER BY day, id"
-            rows = db.execute(query, [since_day, owner, owner])
-            return totals((row["day"], task) for row in rows for task in readable([row]))
-
-        return await self._writer.do(read, "read")
+        query = kinds(
+            "day >= ? AND (? IS NULL OR owner = ?) AND json_valid(became)",
+            job_id="json_extract(became, '$.job_id')",
+            money="json_extract(became, '$.error.money')",
+            settled="json_extract(became, '$.settlement.usd')",
+        )
+        return await self._writer.do(lambda db: totals(db.execute(query, [since_day, owner, owner])), "read")
 
     async def close(self) -> None:
         await self._writer.close()

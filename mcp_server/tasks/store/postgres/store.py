@@ -37,7 +37,7 @@ from mcp_server.tasks.store.postgres.ownership import Orders
 from mcp_server.tasks.store.posts import KEPT_S
 from mcp_server.tasks.store.rows import readable
 from mcp_server.tasks.store.schema import CHANGING, COLUMNS, OPEN, changing, row_of, task_from, task_of
-from mcp_server.tasks.store.search import SAMPLE, alike, totals, where_of
+from mcp_server.tasks.store.search import SAMPLE, alike, kinds, totals, where_of
 
 _log = logging.getLogger("kling_video.tasks")
 UNREADABLE_AGAIN_S: Final = 60.0
@@ -209,11 +209,14 @@ class PostgresStore:
         return alike(took, length)
 
     async def spent(self, since_day: str, owner: str | None = None) -> list[Spent]:
-        whose = "(%s::text IS NULL OR owner = %s)"
-        query = f"SELECT * FROM tasks WHERE day >= %s AND simulated = 0 AND {whose} ORDER BY day, id"  # noqa: S608
+        query = kinds(
+            "day >= %s AND (%s::text IS NULL OR owner = %s)",
+            job_id="became ->> 'job_id'",
+            money="became -> 'error' ->> 'money'",
+            settled="became -> 'settlement' ->> 'usd'",
+        )
         async with self.connections.transaction() as connection:
-            found = await rows(connection, query, [since_day, owner, owner])
-        return totals((each["day"], task) for each in found for task in readable([each]))
+            return totals(await rows(connection, query, [since_day, owner, owner]))
 
     async def close(self) -> None:
         await self.connections.close()
