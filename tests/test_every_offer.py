@@ -63,5 +63,5 @@ async def buy(buyer, offer: Offer) -> None:
     assert (task.plays, task.model, task.tier, task.mode) == (offer.provider, offer.model, offer.tier, offer.mode)
     saved = Path(task.video_path).read_bytes()
     assert hashlib.sha256(saved).hexdigest() == task.sha256
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         assert (await client.get(task.video_url)).content == saved

@@ -76,7 +76,7 @@ def test_an_agent_is_served_on_stdio(env: dict[str, str]) -> None:
         replies = [json.loads(server.stdout.readline()) for _ in range(2)]
         # Ctrl-Break, or a console that is closed.
         server.send_signal(21)
-        code = server.wait(timeout=30)
+        code = server.wait(timeout=120)
     finally:
         server.kill()
         server.wait()
@@ -95,7 +95,7 @@ def test_the_studio_is_served_and_ends(env: dict[str, str]) -> None:
         address = server.stderr.readline().decode("cp1252").split()[2].rstrip(",")
         assert httpx.get(address.replace("/mcp", "/health")).json()["status"] == "ok"
         server.send_signal(signal.SIGTERM)
-        server.wait(timeout=30)
+        server.wait(timeout=120)
     finally:
         server.kill()
         server.wait()

@@ -41,7 +41,7 @@ def house(tmp_path_factory):
             env=env,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
         assert done.returncode == 0, done.stderr
@@ -56,7 +56,9 @@ def house(tmp_path_factory):
         lines = [vendors.stdout.readline().strip().removeprefix("export ") for _ in range(2 * len(REGISTRY) + 1)]
         there = dict(line.split("=", 1) for line in lines)
         order = command("generate", "--prompt", SCENE, "--provider", "runcomfy", "--duration", "3")
-        assert subprocess.run(order, env={**env, **there}, capture_output=True, timeout=60, check=False).returncode == 0
+        assert (
+            subprocess.run(order, env={**env, **there}, capture_output=True, timeout=120, check=False).returncode == 0
+        )
     finally:
         vendors.terminate()
         vendors.wait()
@@ -65,7 +67,7 @@ def house(tmp_path_factory):
 
 
 def piped(env, *words: str) -> str:
-    done = subprocess.run(command(*words), env=env, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command(*words), env=env, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -124,7 +126,9 @@ def test_piped_there_is_one_line_a_task(house) -> None:
     ids=" ".join,
 )
 def test_json_keeps_to_its_schema(house, words) -> None:
-    done = subprocess.run(command(*words, "--json"), env=house, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        command(*words, "--json"), env=house, capture_output=True, text=True, timeout=120, check=False
+    )
     found = json.loads(done.stdout)
     assert ("error" in found) is bool(done.returncode)
     schema = json.loads((places.schemas() / "cli" / f"{words[0]}.json").read_text())

@@ -109,7 +109,7 @@ def script(tmp_path) -> Callable[..., subprocess.CompletedProcess[str]]:
         around = vendors.variables if vendors else {"KLING_SANDBOX_SECONDS": "0.4"}
         env = environment(tmp_path, **{**around, **variables})
         return subprocess.run(
-            command(*words), env=env, input=stdin, capture_output=True, text=True, timeout=60, check=False
+            command(*words), env=env, input=stdin, capture_output=True, text=True, timeout=120, check=False
         )
 
     return run

@@ -76,7 +76,7 @@ async def test_over_http_the_request_is_turned_away(tmp_path: Path, era: str) ->
     settings = Settings.read(home(tmp_path))
     port = free_port()
     app = build_app(settings, host="127.0.0.1", port=port, make=lambda: build(settings))
-    async with running(app, port) as address, httpx.AsyncClient() as http:
+    async with running(app, port) as address, httpx.AsyncClient(timeout=60) as http:
         web = Web(http, f"{address}/mcp", era)
         for name, arguments, _ in CALLS:
             headers, body = web.post("tools/call", {"name": name, "arguments": arguments})
@@ -130,7 +130,7 @@ def run(folder: Path, command: list[str], text: bytes = b"") -> subprocess.Compl
         env=environment,
         input=text,
         capture_output=True,
-        timeout=60,
+        timeout=120,
     )
 
 

@@ -56,7 +56,7 @@ def raced(makers: list[subprocess.Popen[str]]) -> list[dict[str, Any] | None]:
         each.stdin.flush()
     found: list[dict[str, Any] | None] = []
     for each in makers:
-        out, told = each.communicate(timeout=60)
+        out, told = each.communicate(timeout=120)
         assert each.returncode in (0, -signal.SIGKILL), told[-3000:]
         found.append(None if each.returncode else json.loads(out))
     return found
@@ -79,7 +79,7 @@ def test_of_two_films_one_day_pays_for_one_and_the_other_is_refused_whole(
     # Asked once more, while the money of the other film is held or spent: the same answer, and that film goes on.
     loser = titles[lost[0]]
     heir = maker(home, shops, PRICE, boards=[board(loser)])
-    out, told = heir.communicate(timeout=60)
+    out, told = heir.communicate(timeout=120)
     assert heir.returncode == 0, told[-3000:]
     found = json.loads(out)
 
@@ -102,7 +102,7 @@ def test_of_three_films_two_fit_to_the_cent(tmp_path: Path, shops: Vendors) -> N
     refused = [told for told in answers if told and told["refused"]]
     assert len(refused) == 1
     last = maker(home, shops, 2 * PRICE, until_s=0)
-    found = json.loads(last.communicate(timeout=60)[0])
+    found = json.loads(last.communicate(timeout=120)[0])
     held = sum(Decimal(film["reserved_usd"]) for film in found["films"])
     assert held + sum(Decimal(task["reserved_usd"]) for task in found["tasks"]) == 2 * PRICE
     assert len(found["films"]) == 2

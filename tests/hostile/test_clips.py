@@ -21,7 +21,7 @@ LOOK = (
 
 def looked(path: Path, change: str = "pass") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", LOOK.format(change=change), str(places.PACKAGE.parent), str(path)]
-    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="address space is bounded on Linux")

@@ -46,7 +46,7 @@ async def started(environment: dict[str, str], *words: str) -> asyncio.subproces
 
 
 async def until(met: object) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while not met():  # type: ignore[operator]
             await asyncio.sleep(0.01)
 
@@ -213,7 +213,7 @@ async def test_lines_are_counted_and_a_whole_request_is_served_again_and_again()
             await held[-1][0].read()
         for _, writer in held:
             writer.close()
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=60) as http:
             for _ in range(3):
                 await until_served(http, f"http://127.0.0.1:{port}/")
 

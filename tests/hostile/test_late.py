@@ -60,7 +60,7 @@ async def given_up(
 async def let_go(held: Held, sleeper: Service, task_id: str) -> None:
     sending = sleeper.runner.dispatcher.submitting[task_id]
     held.let_go.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await asyncio.wait([sending])
 
 

@@ -216,7 +216,7 @@ def test_a_bent_answer_buys_nothing_twice_and_ends_nothing_without_a_reason(vend
             stand_in.hurry.begin()
             sending = buyer.runner.dispatcher.submitting.get(task_id)
             if sending is not None:
-                await asyncio.wait([sending], timeout=20)
+                await asyncio.wait([sending], timeout=120)
             explained(await polled(stand_in, buyer, task_id, 3))
             try:
                 await buyer.cancel(task_id)

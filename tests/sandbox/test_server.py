@@ -71,7 +71,7 @@ async def test_it_starts_once_answers_and_stops_without_a_trace() -> None:
     assert urls == again and tuple(urls) == REGISTRY
     assert all(url.startswith("http://127.0.0.1:") for url in urls.values())
     assert signal.getsignal(signal.SIGINT) is before
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         health = await client.get(urls["runapi"].replace("/runapi", "/health"))
         assert health.json()["simulated"] is True and "server" not in health.headers
         await embedded.stop()
@@ -209,7 +209,7 @@ async def test_the_event_loop_goes_on_while_a_4k_clip_is_drawn() -> None:
         job = await bought(b, protocol, output_resolution="4k", duration_seconds=5)
         b.finish()
         address = await link(b, protocol, job)
-        drawing = asyncio.create_task(b.stranger.get(address, timeout=60))
+        drawing = asyncio.create_task(b.stranger.get(address, timeout=120))
         waits = []
         while not drawing.done():
             began = time.perf_counter()

@@ -35,7 +35,7 @@ async def served(shops: Vendors, **more: str) -> AsyncIterator[Web]:
     port = free_port()
     settings = shops.settings(KLING_PUBLIC_URL=f"http://127.0.0.1:{port}", **more)
     app = build_app(settings, host="127.0.0.1", port=port, make=lambda: build(settings))
-    async with running(app, port) as address, httpx.AsyncClient() as http:
+    async with running(app, port) as address, httpx.AsyncClient(timeout=60) as http:
         yield Web(http, f"{address}/mcp", LEGACY)
 
 
@@ -130,7 +130,7 @@ async def test_without_a_public_address_nothing_is_asked_and_nothing_is_heard(sh
     settings = shops.settings()
     port = free_port()
     app = build_app(settings, host="127.0.0.1", port=port, make=lambda: build(settings))
-    async with running(app, port) as address, httpx.AsyncClient() as http:
+    async with running(app, port) as address, httpx.AsyncClient(timeout=60) as http:
         await order(Web(http, f"{address}/mcp", LEGACY))
         (line,) = shops.submits()
         assert "callback_url" not in line["facts"]["body"]

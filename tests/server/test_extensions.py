@@ -211,7 +211,7 @@ async def test_names_complete(shops: Vendors, era: str) -> None:
 async def test_who_listens_is_told_when_a_task_moves(tmp_path: Path) -> None:
     async with vendors(tmp_path, seconds=1) as shops, client(shops.server(), MODERN) as connected:
         uri = f"task://{(await ordered(connected))['task_id']}"
-        async with asyncio.timeout(20), connected.listen(resource_subscriptions=[uri]) as updates:
+        async with asyncio.timeout(120), connected.listen(resource_subscriptions=[uri]) as updates:
             async for update in updates:
                 assert update.uri == uri
                 shown = json.loads((await connected.read_resource(uri)).contents[0].text)
@@ -231,7 +231,7 @@ async def test_who_subscribes_is_told_when_a_task_moves(tmp_path: Path) -> None:
             uri = f"task://{(await ordered(connected))['task_id']}"
             params = SubscribeRequestParams(uri=uri)
             await connected.session.send_request(SubscribeRequest(params=params), EmptyResult)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(120):
                 while True:
                     assert await told.get() == uri
                     shown = json.loads((await connected.read_resource(uri)).contents[0].text)

@@ -65,7 +65,7 @@ def run(lines: list[bytes], home: Path, *options: str, **more: str) -> subproces
     command = [sys.executable, *options, "-m", "mcp_server"]
     environment = {"PATH": os.environ["PATH"], "HOME": str(home), **more}
     return subprocess.run(
-        command, check=False, input=b"\n".join(lines) + b"\n", capture_output=True, timeout=60, env=environment
+        command, check=False, input=b"\n".join(lines) + b"\n", capture_output=True, timeout=120, env=environment
     )
 
 
@@ -244,7 +244,7 @@ async def test_a_line_may_come_in_pieces(tmp_path: Path) -> None:
 def test_a_last_line_without_an_end_is_answered(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mcp_server"]
     done = subprocess.run(
-        command, check=False, input=line(greeting()), capture_output=True, env={"HOME": str(tmp_path)}, timeout=60
+        command, check=False, input=line(greeting()), capture_output=True, env={"HOME": str(tmp_path)}, timeout=120
     )
 
     assert done.stdout == answered([line(greeting())])[1][0]

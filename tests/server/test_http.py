@@ -45,7 +45,7 @@ async def served(shops: Vendors, *, clock: Clock | None = None, **more: str) -> 
 
 @asynccontextmanager
 async def web(address: str, era: str, token: str = "") -> AsyncIterator[Web]:
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=60) as http:
         yield Web(http, f"{address}/mcp", era, token)
 
 
@@ -87,7 +87,7 @@ async def test_a_token_is_asked_for_and_compared(shops: Vendors, era: str) -> No
         ):
             async with web(address, era, token) as client:
                 assert (await client.send("tools/list")).status_code == status
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=60) as http:
             assert (await http.get(f"{address}/health")).status_code == 200
 
 
@@ -264,7 +264,7 @@ async def test_while_the_issuer_is_asked_for_a_strange_key_known_ones_open(shops
         time_.at += ASK_EVERY_S
         issuer.hold = asyncio.Event()
         stranger = asyncio.create_task(status(address, issuer.token(audience, kid="guess")))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while len(issuer.asked) < 3:
                 await asyncio.sleep(0.005)
             assert await status(address, good) == 200
@@ -334,7 +334,7 @@ async def test_a_connection_that_breaks_in_the_middle_of_an_order_loses_nothing(
     async with served(shops) as address:
         async with web(address, era) as client:
             order = asyncio.create_task(client.call("generate_video", ORDER))
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(120):
                 while not shops.submits():
                     await asyncio.sleep(0.01)
             order.cancel()
@@ -372,7 +372,7 @@ async def test_the_command_serves_and_ends_within_its_grace(shops: Vendors) -> N
         stderr=asyncio.subprocess.PIPE,
     )
     address = f"http://127.0.0.1:{port}"
-    async with httpx.AsyncClient() as http, asyncio.timeout(40):
+    async with httpx.AsyncClient(timeout=60) as http, asyncio.timeout(120):
         while True:
             try:
                 assert (await http.get(f"{address}/health")).status_code == 200
@@ -400,13 +400,13 @@ async def test_the_command_says_where_it_serves_and_a_taken_port_is_refused_in_w
             stderr=asyncio.subprocess.PIPE,
         )
 
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(120):
         first = await command(0)
         said = (await first.stderr.readline()).decode()
         port = int(said.removeprefix("MCP at http://127.0.0.1:").partition("/mcp")[0])
         second = await command(port)
         _, refused = await second.communicate()
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=60) as http:
             # It listens a moment after it said where.
             while True:
                 try:

@@ -57,7 +57,7 @@ async def test_a_purchase_is_seen_from_outside(shops: Vendors) -> None:
 
 
 async def test_numbers_are_for_who_brings_the_token(shops: Vendors) -> None:
-    async with served(shops, KLING_HTTP_TOKEN="let-me-in-or-not") as address, httpx.AsyncClient() as http:
+    async with served(shops, KLING_HTTP_TOKEN="let-me-in-or-not") as address, httpx.AsyncClient(timeout=60) as http:
         assert (await http.get(f"{address}/ready")).status_code == 200
         for given, status in (
             ("", 401),
@@ -77,7 +77,7 @@ async def test_what_cannot_be_used_is_said_and_nothing_more(shops: Vendors, monk
     monkeypatch.setattr("mcp_server.tasks.store.sqlite.SqliteStore.readings", away)
     blocked = Path(shops.environment["KLING_HOME"]).parent / "a-file"
     blocked.write_text("")
-    async with served(shops, KLING_OUTPUT_DIR=str(blocked / "clips")) as address, httpx.AsyncClient() as http:
+    async with served(shops, KLING_OUTPUT_DIR=str(blocked / "clips")) as address, httpx.AsyncClient(timeout=60) as http:
         answer = await http.get(f"{address}/ready")
         numbers = await http.get(f"{address}/metrics")
 

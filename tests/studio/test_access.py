@@ -30,7 +30,7 @@ async def made(opened: Studio, *, prompt: str = "a paper boat", owner: str = "")
 
 async def test_the_link_opens_it_once_and_the_next_one_is_said(opened: Studio) -> None:
     first = opened.link
-    async with httpx.AsyncClient() as mine, httpx.AsyncClient() as other:
+    async with httpx.AsyncClient(timeout=60) as mine, httpx.AsyncClient() as other:
         assert (await mine.get(first)).status_code == 200
         assert (await mine.get(f"{opened.address}/")).status_code == 200
         assert (await other.get(first)).status_code == 401
@@ -41,7 +41,7 @@ async def test_the_link_opens_it_once_and_the_next_one_is_said(opened: Studio) -
 
 
 async def test_the_cookie_is_out_of_scripts_and_other_sites_reach(opened: Studio) -> None:
-    async with httpx.AsyncClient() as mine:
+    async with httpx.AsyncClient(timeout=60) as mine:
         cookie = (await mine.get(opened.link)).headers["set-cookie"]
 
     assert "HttpOnly" in cookie

@@ -24,13 +24,13 @@ async def test_the_command_says_the_link_and_ends_with_a_signal(tmp_path: Path) 
     variables = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "KLING_HOME": str(tmp_path / "home")}
     command = (sys.executable, "-m", "mcp_server", "studio", "--no-open", "--port")
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         first = await asyncio.create_subprocess_exec(
             *command, "0", cwd=ROOT, env=variables, stderr=asyncio.subprocess.PIPE
         )
         assert first.stderr is not None
         link = re.findall(r"http\S+code=\S+", (await first.stderr.readline()).decode())[0]
-        async with httpx.AsyncClient(timeout=30) as http:
+        async with httpx.AsyncClient(timeout=120) as http:
             assert (await http.get(link)).status_code == 200
             assert "Make your first clip" in (await http.get(link.partition("enter")[0])).text
             assert (await http.post(f"{link.partition('/studio')[0]}/mcp")).status_code == 404, "no MCP on this port"
@@ -51,7 +51,7 @@ async def test_the_command_says_the_link_and_ends_with_a_signal(tmp_path: Path) 
 async def test_it_stands_beside_mcp_and_asks_for_its_own_link(tmp_path: Path) -> None:
     port, given, clock = free_port(), settings(tmp_path), hurried()
     app = build_app(given, host="127.0.0.1", port=port, make=lambda: build(given, clock=clock), clock=clock)
-    async with running(app, port) as address, httpx.AsyncClient(timeout=30) as http:
+    async with running(app, port) as address, httpx.AsyncClient(timeout=120) as http:
         listed = await Web(http, f"{address}/mcp", MODERN).send("tools/list")
         assert (await http.get(f"{address}/studio/")).status_code == 401
         assert (await http.get(re.findall(r"http\S+code=\S+", app.state.studio)[0])).status_code == 200

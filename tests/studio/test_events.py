@@ -16,7 +16,7 @@ from mcp_server.domain.arguments import VideoArguments
 @asynccontextmanager
 async def listening(visitor: Browser, **asked: str) -> AsyncGenerator[AsyncGenerator[dict[str, Any]]]:
     """The facts a page hears."""
-    async with visitor.http.stream("GET", f"{visitor.studio.address}/events", params=asked, timeout=20) as answer:
+    async with visitor.http.stream("GET", f"{visitor.studio.address}/events", params=asked, timeout=120) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
 
         async def facts() -> AsyncGenerator[dict[str, Any]]:
@@ -63,6 +63,6 @@ async def test_a_page_that_is_gone_leaves_nothing_behind(opened: Studio, visitor
     for _ in range(5):
         async with listening(visitor, **{"as": "card", "ids": task.task_id}) as facts:
             await anext(facts)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(waiters):
             await asyncio.sleep(0)

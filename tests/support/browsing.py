@@ -71,7 +71,7 @@ async def studio(settings: Settings, *, clock: Clock | None = None) -> AsyncGene
 
 @asynccontextmanager
 async def browser(opened: Studio, *, entered: bool = True) -> AsyncGenerator[Browser]:
-    async with httpx.AsyncClient(timeout=30) as http:
+    async with httpx.AsyncClient(timeout=120) as http:
         if entered:
             assert (await http.get(opened.link)).status_code == 200
         yield Browser(http, opened)

@@ -28,7 +28,7 @@ def main(command: list[str]) -> int:
         server.stdin.flush()
         replies = {reply["id"]: reply["result"] for reply in (json.loads(server.stdout.readline()) for _ in range(2))}
         server.stdin.close()
-        code = server.wait(timeout=20)
+        code = server.wait(timeout=120)
     found = {tool["name"] for tool in replies[2]["tools"]}
     print(f"{replies[1]['serverInfo']['name']} {replies[1]['serverInfo']['version']}: {', '.join(sorted(found))}")
     assert found == TOOLS, found

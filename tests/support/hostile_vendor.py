@@ -205,7 +205,7 @@ async def ordered(buyer: Service, *, until: str | tuple[str, ...] = (), wait_s: 
 
 async def became(buyer: Service, task_id: str, until: str | tuple[str, ...] = ()) -> TaskAnswer:
     states = (until,) if isinstance(until, str) else until
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(60):
         while True:
             (task,) = await buyer.get([task_id], wait_s=0)
             if task.state in (states or ("succeeded", "failed", "cancelled", "uncertain")):

@@ -53,7 +53,7 @@ class Pipe:
         self.process.stdin.write(json.dumps(message).encode() + b"\n")
 
     async def answer(self, number: int) -> dict[str, Any]:
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(120):
             while True:
                 line = await self.process.stdout.readline()
                 if not line:
@@ -66,7 +66,7 @@ class Pipe:
 
     async def until(self, method: str) -> None:
         """Read on until the server says this."""
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(120):
             while method.encode() not in await self.process.stdout.readline():
                 pass
 
@@ -131,7 +131,7 @@ class Web:
 
     async def send(self, method: str, params: dict[str, Any] | None = None) -> httpx.Response:
         headers, body = self.post(method, params or {})
-        return await self.http.post(self.address, headers=headers, json=body, timeout=40)
+        return await self.http.post(self.address, headers=headers, json=body, timeout=120)
 
     async def call(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         reply = await self.send("tools/call", {"name": name, "arguments": arguments})

@@ -101,7 +101,10 @@ async def served(store: Path | str = ":memory:", *, clock: Clock | None = None, 
     embedded = SandboxServer(sandbox)
     urls = await embedded.start()
     host = urls["runapi"].removesuffix("/runapi")
-    async with httpx.AsyncClient(headers=opened(sandbox), event_hooks=HOOKS) as client, httpx.AsyncClient() as stranger:
+    async with (
+        httpx.AsyncClient(headers=opened(sandbox), event_hooks=HOOKS, timeout=60) as client,
+        httpx.AsyncClient(timeout=60) as stranger,
+    ):
         yield Bench(sandbox, clock, host, client, stranger)
     await embedded.stop()
     sandbox.close()

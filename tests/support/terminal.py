@@ -15,7 +15,7 @@ import time
 from fcntl import ioctl
 from pathlib import Path
 
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 _PAINT = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07]*\x07|\r")
 
 

@@ -31,7 +31,7 @@ OPEN = "SELECT count(*) AS one FROM tasks WHERE finished_at IS NULL"
 
 async def order(address: str, count: int) -> list[str]:
     """So many clips, each from a call of its own."""
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=60) as http:
         client = Web(http, f"{address}/mcp", LEGACY)
         answers = [
             (await client.call("generate_video", {**ORDER, "idempotency_key": f"clip {number}"}))["structuredContent"]
@@ -41,7 +41,7 @@ async def order(address: str, count: int) -> list[str]:
 
 
 async def arrived(address: str, ids: list[str]) -> list[dict[str, Any]]:
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=60) as http:
         client = Web(http, f"{address}/mcp", LEGACY)
         end = time.monotonic() + 60
         while True:

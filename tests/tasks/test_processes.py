@@ -57,7 +57,7 @@ def test_what_a_killed_process_held_is_done_by_the_others(tmp_path: Path) -> Non
         victim.send_signal(signal.SIGKILL)
         victim.communicate()
         began = time.monotonic()
-        out, error = heir.communicate(timeout=60)
+        out, error = heir.communicate(timeout=120)
 
     assert error == ""
     assert json.loads(out)["states"] == ["succeeded"] * 5

@@ -221,7 +221,7 @@ def test_a_budget_holds_while_processes_order_and_release(tmp_path: Path) -> Non
     )
     env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
     running = [subprocess.Popen([sys.executable, "-c", code, owner], env=env) for owner in ("ann", "ann", "bob", "cem")]
-    assert [process.wait(timeout=60) for process in running] == [0] * 4
+    assert [process.wait(timeout=120) for process in running] == [0] * 4
 
     with closing(sqlite3.connect(tmp_path / "tasks.db")) as db:
         orders = [(owner, Decimal(usd)) for owner, usd in db.execute("SELECT owner, reserved_usd FROM tasks")]

@@ -50,7 +50,7 @@ async def process(database: str) -> AsyncIterator[Callable[..., PostgresStore]]:
 async def works(store: PostgresStore) -> PostgresStore:
     """Once it has its place among the workers."""
     await store.ownership.take_over()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while store.films.worker() is None:
             await asyncio.sleep(0.01)
     return store
