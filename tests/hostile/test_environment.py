@@ -61,7 +61,7 @@ async def test_an_answer_that_was_about_to_come_is_not_lost(shops: Vendors, stop
     # What comes twice, as from a shell and from a session that both end, changes nothing.
     if stop is not signal.SIGINT:
         buying.send_signal(stop)
-    _, told = await asyncio.wait_for(buying.communicate(), 30)
+    _, told = await asyncio.wait_for(buying.communicate(), 120)
     assert buying.returncode == (130 if stop is signal.SIGINT else 128 + stop), told.decode()
     (task,) = await tasks(shops)
     assert task["state"] not in ("submitting", "uncertain")
@@ -122,7 +122,7 @@ def test_every_owner_s_limit_is_named_once_and_a_database_is_no_word_of_its_own(
 @pytest.mark.parametrize("words", [(), ("serve", "--http", "--port", "0")])
 async def test_no_server_starts_with_half_a_budget(tmp_path: Path, words: tuple[str, ...]) -> None:
     server = await started({"HOME": str(tmp_path), "KLING_DAILY_BUDGET_USD": "${X:-5}"}, *words)
-    _, told = await asyncio.wait_for(server.communicate(), 30)
+    _, told = await asyncio.wait_for(server.communicate(), 120)
     assert server.returncode == 64
     assert "KLING_DAILY_BUDGET_USD='${X:-5}' is not an amount of money" in told.decode()
 

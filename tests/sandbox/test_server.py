@@ -50,9 +50,9 @@ def process(store: Path, seconds: float = 60) -> Iterator[tuple[subprocess.Popen
 
 
 def wait_for(address: str) -> None:
-    for _ in range(200):
+    for _ in range(3_000):
         try:
-            assert httpx.get(address).json()["ok"] is True
+            assert httpx.get(address, timeout=60).json()["ok"] is True
         except httpx.ConnectError:
             time.sleep(0.02)
         else:
@@ -127,7 +127,7 @@ def test_a_job_goes_on_after_its_process_was_killed(tmp_path: Path) -> None:
     with process(store) as (_, variables):
         base = variables["KLING3API_BASE_URL"]
         wait_for(base.replace("/kling3api", "/health"))
-        for _ in range(200):
+        for _ in range(3_000):
             data = httpx.get(f"{base}/api/status", params={"task_id": job}, headers=SIGNED_IN).json()["data"]
             if data["status"] == "SUCCESS":
                 break

@@ -387,7 +387,7 @@ async def test_the_command_serves_and_ends_within_its_grace(shops: Vendors) -> N
                 line async for line in stream.aiter_lines() if line.startswith("data: {")
             )
             process.send_signal(signal.SIGTERM)
-            assert await asyncio.wait_for(process.wait(), 6) in (0, -signal.SIGTERM)
+            assert await asyncio.wait_for(process.wait(), 30) in (0, -signal.SIGTERM)
 
 
 async def test_the_command_says_where_it_serves_and_a_taken_port_is_refused_in_words(shops: Vendors) -> None:

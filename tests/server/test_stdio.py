@@ -32,7 +32,7 @@ async def test_every_version_is_served_and_nothing_else_is_on_the_wire(tmp_path:
             assert first["serverInfo"]["name"] == "kling-video"
             assert "get_task" in first["instructions"]
         server.process.stdin.close()
-        assert await asyncio.wait_for(server.process.wait(), 5) == 0
+        assert await asyncio.wait_for(server.process.wait(), 30) == 0
         assert await server.process.stdout.read() == b""
         assert (await server.process.stderr.read()) == b""
 
@@ -45,7 +45,7 @@ async def test_a_signal_ends_it_soon_and_cleanly(tmp_path: Path, stop: signal.Si
     async with pipe({"HOME": str(tmp_path)}) as server:
         await server.ask("tools/list")
         server.process.send_signal(stop)
-        assert await asyncio.wait_for(server.process.wait(), 3) == 0
+        assert await asyncio.wait_for(server.process.wait(), 30) == 0
         assert await server.process.stderr.read() == b""
 
 
@@ -95,7 +95,7 @@ async def test_a_client_that_goes_in_the_middle_of_an_order_loses_nothing(shops:
             server.process.stdin.close()
         else:
             server.process.terminate()
-        assert await asyncio.wait_for(server.process.wait(), 15) == 0
+        assert await asyncio.wait_for(server.process.wait(), 30) == 0
 
     await arrives(shops, era)
 
