@@ -138,12 +138,12 @@ async def books(home: FilmHome) -> Reckoning:
     doubtful = {task["id"] for task in found["tasks"] if task["state"] == "uncertain"}
     for wanted in home.boards:
         mine = [film for film in films if film["board"]["title"] == wanted["title"]]
-        made.wrong += [f"{wanted['title']}: {wrong}" for wrong in _wrong(mine, doubtful)]
+        made.wrong += [f"{wanted['title']}: {wrong}" for wrong in misfits(mine, doubtful)]
     made.counts.update({"films": len(home.boards), "joined": len(joined), "kills": home.kills})
     return made
 
 
-def _wrong(films: list[dict[str, Any]], doubtful: set[str]) -> Iterator[str]:
+def misfits(films: list[dict[str, Any]], doubtful: set[str]) -> Iterator[str]:
     """What is wrong with the films one board became: asked for again when it is made, another one of the same purchases."""
     if not films:
         yield "it became no film"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.drawn_clips import Drawn
-from support.small_disk import SmallDisk
+from support.small_disk import SmallDisk, SuddenEnd
 from support.watched_films import watch
 
 from mcp_server.errors import ClipError, LocalError, RequestError
@@ -239,6 +239,16 @@ async def test_a_full_disk_is_no_clips_fault(drawn, tmp_path, monkeypatch) -> No
     assert not isinstance(caught.value, ClipError)
     assert caught.value.details == {"disk_full": True}
     assert list((tmp_path / "films").iterdir()) == []
+
+
+async def test_a_joining_process_that_is_killed_leaves_no_half_file(drawn, tmp_path, monkeypatch) -> None:
+    films = tmp_path / "films"
+    monkeypatch.setenv("PYTHONPATH", SuddenEnd(tmp_path / "end", films).path)
+    clips = tuple(Clip(shot=name, path=str(drawn(SHOT))) for name in ("a", "b"))
+    with pytest.raises(LocalError, match="broke off") as caught:
+        await isolated.join(CutList(clips=clips, target=str(films / "film.mp4")))
+    assert "-9" in caught.value.why
+    assert list(films.iterdir()) == []
 
 
 def test_a_film_whose_sheet_has_no_room_stands_without_one(film, monkeypatch) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from drill.books import Ordered, Turns, reckoned
+from drill.killed_films import misfits
 
 BOAT = Ordered("a boat", "runcomfy")
 ROW = {
@@ -51,6 +52,30 @@ def test_what_is_right_is_not(change: dict[str, Any]) -> None:
     found = reckoned([BOAT], **(GOOD | change))
     assert found.wrong == []
     assert found.counts["double"] == found.counts["lost"] == 0
+
+
+FILM: dict[str, Any] = {
+    "id": "kf-1", "state": "succeeded", "error": None, "reserved_usd": "0", "shots": [{"task_id": "kv-1"}], "joined": {},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("films", "doubtful", "says"),
+    [
+        ([], set(), "became no film"),
+        ([FILM, FILM | {"state": "joining"}], set(), "is joining"),
+        ([FILM | {"state": "failed", "error": "no"}], set(), "is failed: no"),
+        ([FILM | {"state": "uncertain"}], set(), "is uncertain"),
+        ([FILM], {"kv-1"}, "is succeeded"),
+        ([FILM | {"reserved_usd": "0.5"}], set(), "holds 0.5 USD"),
+        ([FILM | {"joined": {"failed_checks": ["short"]}}], set(), "joined, short"),
+        ([FILM, FILM], set(), ""),
+        ([FILM | {"state": "uncertain"}], {"kv-1"}, ""),
+    ],
+)
+def test_what_is_wrong_with_a_film_is_named(films: list[dict[str, Any]], doubtful: set[str], says: str) -> None:
+    found = " ".join(misfits(films, doubtful))
+    assert says in found and bool(found) is bool(says)
 
 
 def test_turns_are_given_out_once_and_not_after_the_time_is_up() -> None:
