@@ -7,17 +7,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mcp_server.clock import Clock
 from mcp_server.errors import LocalError
 from mcp_server.metrics import Metrics
 from mcp_server.service import Service
-from mcp_server.settings import Settings
+from mcp_server.settings import Settings, is_object
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mcp_server.domain.catalog import Catalog
+    from mcp_server.domain.task import Task
     from mcp_server.films.films import Films
+    from mcp_server.object_store import ObjectStore
     from mcp_server.ordering.plan import Planner
     from mcp_server.providers.accounts import Account
     from mcp_server.sandbox.server import SandboxServer
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from mcp_server.tasks.runner import TaskRunner
     from mcp_server.tasks.store.postgres.store import PostgresStore
     from mcp_server.tasks.store.sqlite import SqliteStore
+    from mcp_server.tasks.submit.kept_media import KeptMedia
 
 _BUYING: Final = (
     "films.filming",
@@ -39,6 +44,7 @@ _BUYING: Final = (
     "tasks.notify.notifier",
     "tasks.runner",
     "tasks.store.sqlite",
+    "tasks.submit.kept_media",
 )
 """What the first order or look at the record imports. One that is missing here is imported then, and costs time."""
 
@@ -58,8 +64,10 @@ def build(settings: Settings | None = None, *, clock: Clock | None = None, worke
     return Service(
         settings=parts.settings,
         load_catalog=parts.load,
+        open_objects=parts.objects,
         open_runner=parts.runner,
         open_films=parts.films,
+        kept_media=parts.kept_media,
         account=parts.account,
         now=parts.clock.now,
         closing=parts.close,
@@ -74,6 +82,7 @@ class _Parts:
     metrics: Metrics = field(default_factory=Metrics)
     _sandbox: SandboxServer | None = field(default=None, init=False)
     _catalog: Catalog | None = field(default=None, init=False)
+    _objects: ObjectStore | None = field(default=None, init=False)
     _store: SqliteStore | PostgresStore | None = field(default=None, init=False)
 
     def load(self) -> Catalog:
@@ -83,11 +92,19 @@ class _Parts:
             self._catalog = catalog.load()
         return self._catalog
 
+    def objects(self) -> ObjectStore:
+        from mcp_server.object_store import ObjectStore
+
+        if self._objects is None:
+            self._objects = ObjectStore(self.settings.home / "cache", now=self.clock.now)
+        return self._objects
+
     def runner(self) -> TaskRunner:
         from mcp_server.media import isolated
         from mcp_server.ordering import vendor_schema
         from mcp_server.providers.local_media import Intake
         from mcp_server.providers.transport import Transport
+        from mcp_server.tasks.download.saver import Saver
         from mcp_server.tasks.failpoints import Failpoints
         from mcp_server.tasks.notify.notifier import Notifier
         from mcp_server.tasks.runner import TaskRunner
@@ -115,8 +132,9 @@ class _Parts:
         )
         return TaskRunner(
             runtime,
-            Intake(transport, check=vendor_schema.check_body),
+            Intake(transport, check=vendor_schema.check_body, local=self.objects().local),
             Budget(daily_usd=self.settings.daily_budget_usd, owners=self.settings.owner_budgets),
+            saver=Saver(runtime, objects=self.objects()),
             examine=isolated.in_turns(),
             notifier=Notifier(store.outbox, store.get, ways, self.clock) if ways else None,
         )
@@ -145,7 +163,6 @@ class _Parts:
 
             ways["command"] = CommandWay(words=settings.notify_command, environment=settings.without_secrets)
         if settings.notify_url:
-            from mcp_server.answers.tasks import task_answer
             from mcp_server.providers.posts import post
             from mcp_server.tasks.notify.ways import PostWay
 
@@ -153,10 +170,22 @@ class _Parts:
                 url=settings.notify_url,
                 secret=settings.notify_secret,
                 send=post,
-                describe=lambda task: task_answer(task).facts(),
+                describe=self._described,
                 clock=self.clock,
             )
         return ways
+
+    async def _described(self, task: Task) -> Mapping[str, Any]:
+        """A task as posts tell of it, its clip by a link where it is in the object store."""
+        from mcp_server.answers.tasks import linked, task_answer
+
+        answer = task_answer(task)
+        if task.artifact is None or not is_object(task.artifact.path):
+            return answer.facts()
+        try:
+            return linked(answer, await self.objects().link(task.artifact.path)).facts()
+        except LocalError as error:
+            return linked(answer, None, error.story).facts()
 
     def films(self, runner: TaskRunner, planner: Planner) -> Films:
         from mcp_server.films import joining
@@ -165,10 +194,15 @@ class _Parts:
         from mcp_server.films.order import ShotOrders
 
         assert self._store is not None
-        orders = ShotOrders(planner, runner.runtime, self.settings.home / "media")
-        driver = FilmDriver(runner, self._store.films, orders, joining.joined)
+        orders = ShotOrders(planner, runner.runtime, self.kept_media())
+        driver = FilmDriver(runner, self._store.films, orders, joining.Joiner(self.objects()).joined)
         runner.leases.others.append(driver)
-        return Films(self.settings, planner, runner, self._store.films, driver)
+        return Films(self.settings, planner, runner, self._store.films, driver, self.objects())
+
+    def kept_media(self) -> KeptMedia:
+        from mcp_server.tasks.submit.kept_media import KeptMedia
+
+        return KeptMedia(self.objects(), self.settings.kept_media, files=self.settings.made_elsewhere)
 
     async def account(self, provider: str, simulated: bool) -> Account:  # noqa: FBT001 - two answers, one question
         """How to reach a provider; the sandbox begins to play when it is first asked for."""

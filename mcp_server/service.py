@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cached_property, partial
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,17 +27,16 @@ from mcp_server.answers.shapes import (
     TaskList,
 )
 from mcp_server.answers.spend import spend
-from mcp_server.answers.tasks import offer_line, order_answer, task_answer
+from mcp_server.answers.tasks import linked, offer_line, order_answer, task_answer
 from mcp_server.domain.film import film_states
 from mcp_server.domain.task import names_film
 from mcp_server.domain.vocabulary import SANDBOX
-from mcp_server.errors import KlingError, RequestError, sentence
+from mcp_server.errors import KlingError, LocalError, RequestError, sentence
 from mcp_server.ordering import limits
 from mcp_server.ordering.plan import Plan, Planner
+from mcp_server.settings import is_object
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from mcp_server.domain.arguments import VideoArguments
     from mcp_server.domain.catalog import Catalog, Provider
     from mcp_server.domain.task import StateWord, Task
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from mcp_server.media.fitted_copy import FittedCopy
     from mcp_server.media.progress import Progress
     from mcp_server.metrics import Reading
+    from mcp_server.object_store import Link, ObjectStore
     from mcp_server.ordering.draft import Draft
     from mcp_server.ordering.earlier import Earlier
     from mcp_server.providers.accounts import Account
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from mcp_server.tasks.callbacks import CallbackReceiver
     from mcp_server.tasks.runner import TaskRunner
     from mcp_server.tasks.store.base import Filter, NewTask
+    from mcp_server.tasks.submit.kept_media import KeptMedia
 
 
 READ_S = 3.0
@@ -67,13 +69,16 @@ class Service:
     settings: Settings
     load_catalog: Callable[[], Catalog]
     open_runner: Callable[[], TaskRunner]
-    """Called at the first use that needs the store."""
+    """Called at the first use that needs the record."""
+    open_objects: Callable[[], ObjectStore]
+    """Called at the first use of a clip that is not in a folder."""
+    kept_media: Callable[[], KeptMedia]
     open_films: Callable[[TaskRunner, Planner], Films]
     account: Callable[[str, bool], Awaitable[Account]]
     now: Callable[[], float]
     closing: Callable[[], Awaitable[None]]
     """What else has to end, after the runner."""
-    _written_to: dict[Path, float] = field(default_factory=dict["Path", float], init=False)
+    _written_to: dict[str, float] = field(default_factory=dict[str, float], init=False)
     """When a folder for clips was last seen to take a file."""
     _is_loaded: bool = field(default=False, init=False)
     """Whether words and schemas are: then a plan takes a few milliseconds."""
@@ -117,6 +122,10 @@ class Service:
             return secret_of(facts, self.settings)
 
         return CallbackReceiver(self.runner.runtime, secret, SANDBOX_CALLBACK_SECRET)
+
+    @cached_property
+    def objects(self) -> ObjectStore:
+        return self.open_objects()
 
     @cached_property
     def copies(self) -> Copies:
@@ -172,9 +181,9 @@ class Service:
         limits.own_files(arguments, owner)
         before = earlier.Earlier()
         if earlier.named(arguments):
-            before = await earlier.found(arguments, self.runner.store, owner, making=buying)
+            before = await earlier.found(arguments, self.runner.store, owner, making=buying, objects=self.objects)
         if buying:
-            await self._writable(self.settings.folder(arguments.output_dir))
+            await self._writable(self.settings.destination(arguments.output_dir))
         plan = await self._planned(arguments, before, buying=buying)
         # Files in words, too; what stands for a task of one's own was looked up here.
         unsaid = {name: () if name == "references" else None for name in before.media}
@@ -244,8 +253,8 @@ class Service:
         if plan.simulated:
             # Settings the sandbox cannot play with are refused here, not as an order that failed.
             await self.account(plan.offer.provider, True)
-        folder = self.settings.folder(plan.arguments.output_dir)
-        order = await self._kept(draft.new_tasks(output_dir=folder, owner=owner, agreed=agreed))
+        place = self.settings.destination(plan.arguments.output_dir)
+        order = await self._kept(draft.new_tasks(output_dir=place, owner=owner, agreed=agreed))
         if not still():
             raise limits.StoppedError("It was stopped before it was ordered")
         tasks, created = await self.runner.buy_all(order, wait_s=wait_s)
@@ -455,38 +464,49 @@ class Service:
         from mcp_server.media import isolated
 
         if names_film(task_id):
-            return await self.films.sheet(task_id, owner=owner)
+            return Path(await self._here(await self.films.sheet(task_id, owner=owner)))
         task = await self.runner.store.get(task_id, owner)
-        return await isolated.sheet(_file(task), task.request.get("shots", ()))
+        return await isolated.sheet(await self._here(_file(task)), task.request.get("shots", ()))
 
     async def poster(self, task_id: str, *, owner: str = "") -> Path:
         """A small picture of a finished clip, kept in the home: whoever shows many clips need not load them."""
         from mcp_server.media import isolated
 
         task = await self.runner.store.get(task_id, owner)
-        return await isolated.poster(_file(task), self.settings.home / "posters" / f"{task.id}.jpg")
+        made = self.settings.home / "posters" / f"{task.id}.jpg"
+        return made if made.exists() else await isolated.poster(await self._here(_file(task)), made)
 
     async def last_frame(self, task_id: str, *, owner: str = "") -> Path:
         """The last frame of a finished clip or film as PNG, to go on from."""
         from mcp_server.media import isolated
 
-        return await isolated.last_frame(await self._clip(task_id, owner))
+        return await isolated.last_frame(str(await self.file(task_id, owner=owner)))
 
     async def fitted(
         self, task_id: str, megabytes: float, *, owner: str = "", wait_s: float | None = None
     ) -> FittedCopy | Progress:
         """A copy of a finished clip or film in at most so many million bytes; after `wait_s` how far it is."""
-        return await self.copies.get(await self._clip(task_id, owner), megabytes, wait_s=wait_s)
+        return await self.copies.get(str(await self.file(task_id, owner=owner)), megabytes, wait_s=wait_s)
 
-    async def _clip(self, any_id: str, owner: str) -> str:
-        """The file of a task or a film; RequestError while there is none."""
+    async def file(self, any_id: str, *, owner: str = "") -> Path:
+        """The file of a task or a film on this machine, fetched where it lies elsewhere; RequestError without one."""
         if names_film(any_id):
-            return str(await self.films.file(any_id, owner=owner))
-        return _file(await self.runner.store.get(any_id, owner))
+            return Path(await self._here(await self.films.file(any_id, owner=owner)))
+        return Path(await self._here(_file(await self.runner.store.get(any_id, owner))))
+
+    async def handed(self, file: Path) -> str:
+        """Where a caller gets at a file that was made of a clip: its path, or a link where clips are in a store."""
+        if self.settings.bucket is None:
+            return str(file)
+        address = await self.objects.put_made(file, f"{self.settings.bucket}/clips")
+        return (await self.objects.link(address)).url
+
+    async def _here(self, place: str) -> str:
+        return str(await self.objects.local(place))
 
     async def move(self, task_id: str, output_dir: str) -> TaskAnswer:
         """An unfinished task's clip goes to another folder, which is made and written to once before."""
-        folder = self.settings.folder(output_dir)
+        folder = self.settings.destination(output_dir)
         await self._writable(folder)
         return await self._answer(await self.runner.control.move(task_id, folder))
 
@@ -562,20 +582,19 @@ class Service:
         planned = partial(self.planner.plan, arguments, day=self.today, earlier=before, buying=buying)
         return await asyncio.to_thread(planned) if arguments.big else planned()
 
-    async def _writable(self, folder: Path) -> None:
+    async def _writable(self, place: str) -> None:
+        """Nothing, or the refusal of a folder no clip could be saved in; an object store is a worker's to look at."""
         from mcp_server.tasks.download.files import writable
 
-        if monotonic() - self._written_to.get(folder, float("-inf")) > WRITTEN_TO_S:
-            await asyncio.to_thread(writable, folder)
-            self._written_to[folder] = monotonic()
+        if not is_object(place) and monotonic() - self._written_to.get(place, float("-inf")) > WRITTEN_TO_S:
+            await asyncio.to_thread(writable, Path(place))
+            self._written_to[place] = monotonic()
 
     async def _kept(self, order: Sequence[NewTask]) -> Sequence[NewTask]:
         if not order[0].local_media:
             return order
-        from mcp_server.tasks.submit.kept_media import kept
-
         # Variations differ in their ids and keys alone.
-        first = await asyncio.to_thread(kept, order[0], self.settings.home / "media")
+        first = await self.kept_media().kept(order[0])
         return [replace(new, request=first.request, local_media=first.local_media) for new in order]
 
     async def _ordered(self, tasks: Sequence[Task], *, known: bool) -> OrderAnswer:
@@ -584,7 +603,17 @@ class Service:
     async def _answer(self, task: Task, *, bought_now: bool = False, known: bool = False) -> TaskAnswer:
         poll_after_s = None if task.finished else await self.runner.pacing.poll_after_s(task)
         expected_s = None if task.finished else await self.runner.pacing.expected_s(task)
-        return task_answer(task, bought_now=bought_now, known=known, poll_after_s=poll_after_s, expected_s=expected_s)
+        answer = task_answer(task, bought_now=bought_now, known=known, poll_after_s=poll_after_s, expected_s=expected_s)
+        if task.artifact is None or not is_object(task.artifact.path):
+            return answer
+        return linked(answer, *await self._link(task.artifact.path))
+
+    async def _link(self, place: str) -> tuple[Link | None, str]:
+        """A link to what lies in the object store, or why there is none now."""
+        try:
+            return await self.objects.link(place), ""
+        except LocalError as error:
+            return None, error.story
 
     def _told_once(self, answer: TaskAnswer) -> TaskAnswer:
         """With the first finished clip: that nobody can look into clips here, where that is so."""

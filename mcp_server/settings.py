@@ -25,7 +25,7 @@ MONEY: Final = (
     "KLING3API_USD_PER_CREDIT",
 )
 ACCESS: Final = ("KLING_HTTP_TOKEN", "KLING_HTTP_ISSUER", "KLING_HTTP_URL")
-SHARED: Final = ("KLING_DATABASE_URL",)
+SHARED: Final = ("KLING_DATABASE_URL", "KLING_STORE_URL")
 _GUARDS: Final = frozenset((*MONEY, *ACCESS, *SHARED))
 """What guards money or the door: of these, anything half expanded is refused, for unset would mean no limit, or a
 record of its own."""
@@ -34,8 +34,16 @@ _TOKEN_NAMES = ("token", "api_key", "access_token")
 """What vendors' own clients call a key in their files."""
 TOKEN_LEAST: Final = 16
 _SECRET_NAME: Final = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|DATABASE_URL")
+OBJECTS: Final = ("s3", "gs", "az")
+"""Schemes of addresses in an object store."""
 _LOOPBACK: Final = re.compile(r"http://(?:127\.0\.0\.1|localhost|\[::1\])(?::\d{1,5})?(?:/|$)")
 _YES_OR_NO = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+
+
+def is_object(address: str) -> bool:
+    """Whether it lies in an object store and not in a folder."""
+    scheme, found, _ = address.partition("://")
+    return bool(found) and scheme in OBJECTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +109,7 @@ class Settings:
             self.usd_per_credit,
         )
         _ = self.notify_command, self.notify_url and self.notify_secret
-        _ = self.database_url, self.worker_providers, self.public_url, self.log_as_json
+        _ = self.database_url, self.worker_providers, self.public_url, self.store_url, self.log_as_json
 
     def get(self, name: str) -> str | None:
         """A variable, or None when it is unset."""
@@ -119,12 +127,65 @@ class Settings:
 
     @property
     def output_dir(self) -> Path:
-        """Where clips go."""
+        """Where clips go, as far as they go into a folder."""
+        store = self.store_url
+        if store is not None and not is_object(store):
+            from urllib.parse import unquote
+
+            return Path(unquote(store.removeprefix("file://").removeprefix("localhost")))
         return _path(self.get("KLING_OUTPUT_DIR"), self.user_home) or self.user_home / "kling-videos"
 
     def folder(self, name: str | None) -> Path:
         """The folder a caller named for a clip; the default one when none was."""
         return _path(name if name and name.strip() else None, self.user_home) or self.output_dir
+
+    @property
+    def store_url(self) -> str | None:
+        """Where all machines keep clips, and what was ordered with: a bucket, or a folder that all of them reach."""
+        text = self.get("KLING_STORE_URL")
+        if text is None:
+            return None
+        from urllib.parse import urlsplit
+
+        found = urlsplit(text)
+        folder = found.scheme == "file" and found.netloc in ("", "localhost") and len(found.path) > 1
+        bucket = is_object(text) and found.netloc and "@" not in found.netloc
+        if not (folder or bucket) or found.query or found.fragment:
+            raise ArgumentError(
+                "KLING_STORE_URL is no address of a store for clips",
+                next_step="Write it as s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX or "
+                "file:///FOLDER, or unset it for folders; the keys stand in variables of their own",
+            )
+        return text.rstrip("/")
+
+    @property
+    def bucket(self) -> str | None:
+        """The object store all clips go to; None where they go to folders."""
+        store = self.store_url
+        return store if store is not None and is_object(store) else None
+
+    def destination(self, name: str | None) -> str:
+        """Where a caller's clip goes: the folder named, else the default one, else the object store; ArgumentError."""
+        if self.bucket is None:
+            return str(self.folder(name))
+        if name and name.strip():
+            raise ArgumentError(
+                "No folder can be named here: clips go to the object store of this service",
+                next_step="Leave output_dir out; get_task gives a link to the clip",
+            )
+        return self.bucket
+
+    @property
+    def kept_media(self) -> str:
+        """Where the bytes of an order are kept: beside the clips where other machines work on it, else at home."""
+        if self.bucket is not None:
+            return f"{self.bucket}/media"
+        return str(self.output_dir / ".media" if self.made_elsewhere else self.home / "media")
+
+    @property
+    def made_elsewhere(self) -> bool:
+        """Whether what is ordered here may be made on another machine."""
+        return self.database_url is not None
 
     @property
     def database(self) -> Path:

@@ -11,6 +11,7 @@ from mcp_server.answers.shapes import Cost, FilmAnswer, ShotAnswer
 from mcp_server.answers.tasks import stamp
 from mcp_server.domain.money import money, plain
 from mcp_server.errors import sentence
+from mcp_server.settings import is_object
 
 if TYPE_CHECKING:
     from mcp_server.domain.film import Film, FilmShot, ShotStanding
@@ -54,8 +55,8 @@ def film_answer(film: Film, standing: Sequence[ShotStanding]) -> FilmAnswer:
         shots=[_shot(each) for each in standing],
         progress=film.progress,
         remaining_s=film.remaining_s,
-        video_path=joined.get("path"),
-        sheet_path=joined.get("sheet") or None,
+        video_path=joined.get("path") if not is_object(joined.get("path", "")) else None,
+        sheet_path=joined.get("sheet") or None if not is_object(joined.get("sheet", "")) else None,
         bytes=joined.get("bytes"),
         sha256=joined.get("sha256"),
         duration=joined.get("duration"),
@@ -95,7 +96,7 @@ def _shot(each: ShotStanding) -> ShotAnswer:
         mode=shot.mode,
         cost=Cost.model_validate(dict(shot.quote)) if shot.quote else None,
         progress=task.progress if task is not None else None,
-        video_path=str(each.path) if each.path is not None else None,
+        video_path=each.path if each.path is not None and not is_object(each.path) else None,
         differences=list(task.artifact.differences) if task is not None and task.artifact is not None else [],
         warnings=list(shot.warnings),
         why=each.why,

@@ -169,6 +169,11 @@ class TaskAnswer(_Answer):
     def id(self) -> str:
         return self.task_id
 
+    @property
+    def place(self) -> str | None:
+        """Where the finished clip is: its path, or the link to it where clips are in an object store."""
+        return self.video_path or (self.video_url if self.state == "succeeded" else None)
+
 
 class OrderAnswer(TaskAnswer):
     """One task, or several in `tasks`: what stands beside them is what they share, and the price of all."""
@@ -234,6 +239,8 @@ class FilmAnswer(_Answer):
     progress: int | None = None
     remaining_s: float | None = None
     video_path: str | None = None
+    video_url: str | None = None
+    expires_at: str | None = None
     sheet_path: str | None = None
     bytes: int | None = None
     sha256: str | None = None
@@ -255,6 +262,11 @@ class FilmAnswer(_Answer):
     @property
     def id(self) -> str:
         return self.film_id
+
+    @property
+    def place(self) -> str | None:
+        """Where the joined file is: its path, or the link to it where films are in an object store."""
+        return self.video_path or self.video_url
 
     @property
     def providers(self) -> frozenset[str]:

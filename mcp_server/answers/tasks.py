@@ -22,11 +22,13 @@ from mcp_server.domain.money import money, plain
 from mcp_server.domain.vocabulary import SANDBOX
 from mcp_server.errors import sentence
 from mcp_server.media.progress import Progress
+from mcp_server.settings import is_object
 
 if TYPE_CHECKING:
     from mcp_server.domain.quote import Quote
     from mcp_server.domain.task import Artifact, Task
     from mcp_server.media.fitted_copy import FittedCopy
+    from mcp_server.object_store import Link
 
 Ordered = TypeVar("Ordered", bound=TaskAnswer | FilmAnswer)
 _SAID_ONCE: Final[Mapping[str, Any]] = {"prompt": "", "route": "", "ordered": {}, "warnings": []}
@@ -150,6 +152,25 @@ def fitted_answer(found: Ordered, made: FittedCopy | Progress, megabytes: float)
     return found.model_copy(update={"fitted_copy": copy, "next_step": f"{found.next_step} {hand_over}".strip()})
 
 
+def linked(answer: Ordered, link: Link | None, why: str = "") -> Ordered:
+    """The answer for a clip or film in an object store: a link in the place of a path, or why there is none now."""
+    if link is None:
+        next_step = "Call get_task again in a moment: the clip is in the object store."
+        told = sentence(f"No link to the clip can be made now: {why}")
+        return answer.model_copy(update={"note": f"{answer.note} {told}".strip(), "next_step": next_step})
+    next_step = answer.next_step.replace("the file at video_path", "the clip by the link at video_url")
+    next_step = next_step.replace("at video_path", "by the link at video_url")
+    if answer.state == "succeeded":
+        next_step += " The link works until expires_at; get_task gives a fresh one."
+    return answer.model_copy(
+        update={
+            "video_url": link.url,
+            "expires_at": stamp(link.expires_at),
+            "next_step": next_step,
+        }
+    )
+
+
 def order_answer(tasks: Sequence[TaskAnswer]) -> OrderAnswer:
     """The tasks of one order as one answer; several share what is said once, and tell what became of each."""
     first = tasks[0]
@@ -181,7 +202,7 @@ def order_answer(tasks: Sequence[TaskAnswer]) -> OrderAnswer:
 
 def _file(artifact: Artifact) -> dict[str, Any]:
     return {
-        "video_path": artifact.path,
+        "video_path": None if is_object(artifact.path) else artifact.path,
         "bytes": artifact.bytes,
         "sha256": artifact.sha256,
         "delivered": dict(artifact.delivered),

@@ -22,6 +22,7 @@ from pydantic_core import PydanticKnownError
 
 from mcp_server.domain.pasted_call import WORDS_MAX, told, unpacked
 from mcp_server.domain.vocabulary import Mode, Tier
+from mcp_server.settings import is_object
 
 # `anyOf null` confuses several clients; an argument that was not given is simply absent.
 type_none = SkipJsonSchema[None]
@@ -179,6 +180,10 @@ class VideoArguments(_Strict):
     def repeats_words(self) -> bool:
         """Whether the words in `request` are those of an earlier order."""
         return "request" in self._carried
+
+    def keeps(self, name: str, text: str) -> bool:
+        """Whether this is what an earlier order was made with, kept in the object store: nobody else may name that."""
+        return name in self._carried and is_object(text)
 
     @property
     def agreed_usd(self) -> float | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, Final, Literal, Protocol, TypeVar, get_args
 
 from mcp_server.domain.task import StateWord, Task
@@ -185,8 +184,8 @@ class ShotStanding:
         return self.shot.within
 
     @property
-    def path(self) -> Path | None:
-        """Its clip, where it is there."""
+    def path(self) -> str | None:
+        """Its clip, where it is there: a path, or an address in the object store."""
         if self.shot.clip:
-            return Path(self.shot.clip)
-        return Path(self.task.artifact.path) if self.task is not None and self.task.artifact is not None else None
+            return self.shot.clip
+        return self.task.artifact.path if self.task is not None and self.task.artifact is not None else None

@@ -13,17 +13,19 @@ from mcp_server.ordering import earlier, limits
 from mcp_server.providers.media_inputs import kind_of, located
 
 if TYPE_CHECKING:
+    from mcp_server.object_store import ObjectStore
     from mcp_server.tasks.store.base import TaskStore
 
 
-async def resolved(board: Board, store: TaskStore, owner: str) -> tuple[Board, tuple[str, ...]]:
+async def resolved(board: Board, store: TaskStore, owner: str, objects: ObjectStore) -> tuple[Board, tuple[str, ...]]:
     """The board with files in the place of task ids, and which of those tasks are simulations."""
     simulations: list[str] = []
 
     async def file(medium: str | None, place: Literal["image", "video"]) -> str | None:
         if medium is None or not names_task(medium):
             return medium
-        found = await earlier.found(VideoArguments.model_validate({place: medium}), store, owner, making=True)
+        named = VideoArguments.model_validate({place: medium})
+        found = await earlier.found(named, store, owner, making=True, objects=objects)
         simulations.extend(found.simulated)
         return str(found.media[place])
 

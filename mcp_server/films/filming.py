@@ -12,12 +12,14 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mcp_server.domain.film import Film, FilmState, ShotStanding
 from mcp_server.errors import ClipError, KlingError, LocalError
 from mcp_server.films.order import ShotOrders
 from mcp_server.films.standing import GOING, standings
+from mcp_server.settings import is_object
 from mcp_server.tasks.follow.waiters import set_within
 from mcp_server.tasks.store.base import Lease, LeaseLostError, NewTask
 from mcp_server.tasks.store.film_store import FilmLease, FilmStore
@@ -203,7 +205,7 @@ class FilmDriver:
     async def _joined(self, lease: FilmLease, film: Film) -> Film:
         """The film's file, joined and checked; where it cannot be, the film stays and says why."""
         standing = await self.standing(film)
-        if gone := [each for each in standing if each.path is None or not each.path.is_file()]:
+        if gone := [each for each in standing if each.path is None or not _there(each.path)]:
             return await self._failed_to_join(lease, _gone(film, gone))
         failpoint = self.runner.runtime.failpoint
         failpoint("film.before_join")
@@ -280,6 +282,11 @@ def _to_join(film: Film, error: KlingError) -> str:
         elsewhere = f"make_film with film_id {film.id}, output_dir and max_cost_usd puts it into another folder"
         return f"Let that folder be written to; then {_joins(film)}. Or {elsewhere}"
     return "; then ".join(filter(None, (error.next_step, _joins(film))))
+
+
+def _there(place: str) -> bool:
+    """Whether it is there; an object that is not shows when it is fetched."""
+    return is_object(place) or Path(place).is_file()
 
 
 def _gone(film: Film, missing: Sequence[ShotStanding]) -> LocalError:

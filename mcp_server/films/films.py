@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from mcp_server import media
 from mcp_server.answers.films import film_answer, unkept_step, whole
+from mcp_server.answers.tasks import linked
 from mcp_server.domain.film import FILM_UNDER_WAY
 from mcp_server.errors import ArgumentError, KlingError, LocalError, RequestError
 from mcp_server.films import board_media
@@ -22,6 +23,8 @@ from mcp_server.films.order import standing
 from mcp_server.films.plan import FilmPlan, FilmPlanner
 from mcp_server.films.shots import digest
 from mcp_server.ordering import limits
+from mcp_server.providers.media_inputs import SLOTS, kind_of, located
+from mcp_server.settings import is_object
 from mcp_server.tasks.follow.waiters import set_within
 from mcp_server.tasks.store.base import new_id
 from mcp_server.tasks.store.film_store import FilmFilter, FilmUnderWayError
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from mcp_server.answers.shapes import Cost, FilmAnswer
     from mcp_server.domain.film import Film, FilmState, ShotStanding
     from mcp_server.films.filming import FilmDriver
+    from mcp_server.object_store import ObjectStore
     from mcp_server.ordering.plan import Planner
     from mcp_server.settings import Settings
     from mcp_server.tasks.runner import TaskRunner
@@ -92,6 +96,7 @@ class Films:
     runner: TaskRunner
     records: FilmStore
     driver: FilmDriver
+    objects: ObjectStore
 
     async def make(self, order: FilmOrder, *, owner: str = "", buying: bool = False) -> FilmAnswer:
         """The film planned, and with `buying` bought as far as it is not: within the limit named, or not at all.
@@ -112,7 +117,7 @@ class Films:
         checked(board)
         board_media.own_files(board, order.output_dir, owner)
         draft = bool(before and before.draft) if order.draft is None else order.draft
-        resolved, simulations = await board_media.resolved(board, self.runner.store, owner)
+        resolved, simulations = await board_media.resolved(board, self.runner.store, owner, self.objects)
         day = datetime.fromtimestamp(self.runner.runtime.clock.now(), UTC).date()
         plan = await asyncio.to_thread(FilmPlanner(self.planner).plan, resolved, day=day, draft=draft)
         if simulations and not plan.simulated:
@@ -136,7 +141,7 @@ class Films:
         if (going := await self._made_now(draft)) is not None:
             return going
         self.runner.runtime.failpoint("film.before_record")
-        film = await self.records.plan(replace(draft.film, state="planned"))
+        film = await self.records.plan(replace(await self._reachable(draft.film), state="planned"))
         self.runner.runtime.failpoint("film.recorded")
         return await self.answer(film)
 
@@ -170,10 +175,12 @@ class Films:
             )
         from mcp_server.tasks.download.files import writable
 
-        await asyncio.to_thread(writable, self.settings.folder(draft.film.output_dir))
+        if not is_object(draft.film.output_dir):
+            await asyncio.to_thread(writable, Path(draft.film.output_dir))
+        film = await self._reachable(draft.film)
         await self.runner.start()
         self.runner.runtime.failpoint("film.before_record")
-        lease = await self.records.start(replace(draft.film, allow_unknown_price=agreed), self.runner.budget)
+        lease = await self.records.start(replace(film, allow_unknown_price=agreed), self.runner.budget)
         self.runner.runtime.failpoint("film.started")
         if self.records.at_once:
             self.driver.drive(lease)
@@ -272,17 +279,23 @@ class Films:
         """The films whose id ends so."""
         return await self.records.find(FilmFilter(ending=ending, owner=owner, limit=5))
 
-    async def file(self, film_id: str, *, owner: str = "") -> Path:
-        """The joined file; RequestError while there is none."""
+    async def file(self, film_id: str, *, owner: str = "") -> str:
+        """Where the joined file lies; RequestError while there is none."""
         return _there(await self.records.get(film_id, owner), "path")
 
-    async def sheet(self, film_id: str, *, owner: str = "") -> Path:
-        """The contact sheet of the joined film: a row for each shot, and the frames around each seam."""
+    async def sheet(self, film_id: str, *, owner: str = "") -> str:
+        """Where the contact sheet of the joined film lies: a row for each shot, and the frames around each seam."""
         return _there(await self.records.get(film_id, owner), "sheet")
 
     async def answer(self, film: Film) -> FilmAnswer:
         """The film as callers read it."""
-        return film_answer(film, await self.driver.standing(film))
+        answer, place = film_answer(film, await self.driver.standing(film)), (film.joined or {}).get("path", "")
+        if film.state != "succeeded" or not is_object(place):
+            return answer
+        try:
+            return linked(answer, await self.objects.link(place))
+        except LocalError as error:
+            return linked(answer, None, error.story)
 
     async def close(self) -> None:
         """Give every film to the other processes."""
@@ -294,6 +307,33 @@ class Films:
             return None
         film = await self.records.get(order.film_id, owner)
         return await self.answer(film) if film.under_way else None
+
+    async def _reachable(self, film: Film) -> Film:
+        """The film with what its shots are made of where every machine that may make them gets at it."""
+        if not self.settings.made_elsewhere:
+            return film
+        media = self.driver.orders.media
+        if film.board.get("sound") and self.settings.bucket is not None:
+            raise RequestError(
+                "A sound of this machine cannot be laid under a film that another machine joins",
+                next_step="Leave `sound` out, and lay it under the finished film",
+            )
+
+        async def kept(said: Any) -> Any:
+            if isinstance(said, list):
+                return [await kept(each) for each in cast("list[Any]", said)]
+            path = located(said) if isinstance(said, str) and kind_of(said) == "file" else None
+            return await media.keep(path) if path is not None and path.is_file() else said
+
+        shots = [
+            replace(
+                shot,
+                clip=await kept(shot.clip) if shot.clip else "",
+                arguments={name: await kept(said) if name in SLOTS else said for name, said in shot.arguments.items()},
+            )
+            for shot in film.shots
+        ]
+        return replace(film, shots=tuple(shots))
 
     async def _made_now(self, draft: FilmDraft) -> FilmAnswer | None:
         """The film as it stands, where the very same one is being made: nothing is bought again."""
@@ -332,7 +372,7 @@ class Films:
         shots = await standing(
             plan.shots, self.records, title=board.title, owner=owner, simulated=plan.simulated, redo=order.redo
         )
-        folder = order.output_dir or (before.output_dir if before else None)
+        earlier = before.output_dir if before is not None and order.output_dir is None else ""
         now = self.runner.runtime.clock.now()
         return Film(
             id=before.id if before else new_id(now, "kf"),
@@ -344,7 +384,7 @@ class Films:
             digest=face,
             simulated=plan.simulated,
             draft=plan.draft,
-            output_dir=str(self.settings.folder(folder)),
+            output_dir=earlier or self.settings.destination(order.output_dir),
             shots=shots,
             quote=plan.quote.facts(),
             final_quote=plan.final_quote.facts() if plan.final_quote else None,
@@ -353,11 +393,11 @@ class Films:
         )
 
 
-def _there(film: Film, what: Literal["path", "sheet"]) -> Path:
+def _there(film: Film, what: Literal["path", "sheet"]) -> str:
     path = (film.joined or {}).get(what) if film.state == "succeeded" else None
     if not path:
         raise RequestError(f"Film {film.id} is {film.state}: it has no file yet", money="unknown")
-    return Path(path)
+    return str(path)
 
 
 def _known_shots(redo: Sequence[str], plan: FilmPlan) -> None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from mcp_server.domain.arguments import VideoArguments
 from mcp_server.domain.film import clips_of
 from mcp_server.errors import BudgetError, RequestError
+from mcp_server.providers.media_inputs import SLOTS
+from mcp_server.settings import is_object
 from mcp_server.tasks.store.base import NewTask, new_id
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from mcp_server.ordering.plan import Plan, Planner
     from mcp_server.tasks.runtime import TaskRuntime
     from mcp_server.tasks.store.film_store import FilmStore
+    from mcp_server.tasks.submit.kept_media import KeptMedia
 
 TAKES_MAX: Final = 100
 """Nobody redoes a shot so often; where every one of them is there, something repeats itself."""
@@ -36,7 +38,7 @@ def key(title: str, shot: FilmShot, *, simulated: bool) -> str:
 def usable(task: Task) -> bool:
     """Whether the purchase stands for its shot: it has a clip, will have one, or nobody knows."""
     if task.state == "succeeded":
-        return task.artifact is not None and Path(task.artifact.path).is_file()
+        return task.artifact is not None and (is_object(task.artifact.path) or Path(task.artifact.path).is_file())
     return task.state not in ("failed", "cancelled") and not (task.stopped_following and not task.finished)
 
 
@@ -85,31 +87,36 @@ class ShotOrders:
 
     planner: Planner
     runtime: TaskRuntime
-    media: Path
-    """Where what came inside an order is kept."""
+    media: KeptMedia
 
-    async def new_task(self, film: Film, shot: FilmShot, before: Path | None) -> NewTask:
+    async def new_task(self, film: Film, shot: FilmShot, before: str | None) -> NewTask:
         """The purchase of the shot, which goes on from the clip before where it continues; nothing is sent.
 
         An error where it would not be what was planned and agreed to.
         """
         from mcp_server.media import isolated
         from mcp_server.ordering import draft
-        from mcp_server.tasks.submit.kept_media import kept
 
         given: dict[str, Any] = {
             **shot.arguments,
             "idempotency_key": key(film.title, shot, simulated=film.simulated),
         }
         if shot.continues and before is not None:
-            given["image"] = str(await isolated.last_frame(str(before)))
+            given["image"] = str(await isolated.last_frame(str(await self.media.objects.local(before))))
+        given = {name: await self._here(said) if name in SLOTS else said for name, said in given.items()}
         now = self.runtime.clock.now()
         plan = self.planner.plan(VideoArguments.model_validate(given), day=datetime.fromtimestamp(now, UTC).date())
         _as_planned(film, shot, plan)
         facts = self.runtime.catalog.providers[plan.offer.provider]
         made = await draft.draft(plan, facts, task_ids=[new_id(now)], buying=True)
-        (new,) = made.new_tasks(output_dir=Path(film.output_dir), owner=film.owner, agreed=film.allow_unknown_price)
-        return await asyncio.to_thread(kept, new, self.media) if new.local_media else new
+        (new,) = made.new_tasks(output_dir=film.output_dir, owner=film.owner, agreed=film.allow_unknown_price)
+        return await self.media.kept(new) if new.local_media else new
+
+    async def _here(self, said: Any) -> Any:
+        """What is kept in the object store as a file of this machine."""
+        if isinstance(said, list):
+            return [await self._here(each) for each in cast("list[Any]", said)]
+        return str(await self.media.objects.local(said)) if isinstance(said, str) and is_object(said) else said
 
 
 def _as_planned(film: Film, shot: FilmShot, plan: Plan) -> None:

@@ -16,8 +16,6 @@ from mcp_server.routing.words import ANY_FILE
 from mcp_server.tasks.store.base import NewTask
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from mcp_server.answers.shapes import Cost
     from mcp_server.domain.catalog import Provider
     from mcp_server.domain.quote import Quote
@@ -52,14 +50,14 @@ class Draft:
         """What all of it can cost at most; None when nobody knows."""
         return self.plan.most_usd
 
-    def new_tasks(self, *, output_dir: Path, owner: str, agreed: bool) -> tuple[NewTask, ...]:
+    def new_tasks(self, *, output_dir: str, owner: str, agreed: bool) -> tuple[NewTask, ...]:
         """Everything the record keeps of the order: a row for each clip, under a key of its own."""
         first = self._new_task(output_dir=output_dir, owner=owner, agreed=agreed)
         keys = self.plan.arguments.keys or (None,) * (1 + len(self.variations))
         others = zip(self.variations, keys[1:], strict=True)
         return first, *(replace(first, id=task_id, call=call, idempotency_key=key) for (task_id, call), key in others)
 
-    def _new_task(self, *, output_dir: Path, owner: str, agreed: bool) -> NewTask:
+    def _new_task(self, *, output_dir: str, owner: str, agreed: bool) -> NewTask:
         plan, arguments = self.plan, self.plan.arguments
         checked, offer, quote = plan.checked, plan.offer, plan.quote
         return NewTask(
@@ -85,7 +83,7 @@ class Draft:
             allow_unknown_price=agreed,
             idempotency_key=arguments.idempotency_key,
             owner=owner,
-            output_dir=str(output_dir),
+            output_dir=output_dir,
             ordered=_ordered(checked),
             local_media=self.local_media,
         )

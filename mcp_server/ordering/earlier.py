@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 from mcp_server.domain.task import is_task_id, names_task
 from mcp_server.errors import LocalError, RequestError
 from mcp_server.ordering import limits
+from mcp_server.settings import is_object
 
 if TYPE_CHECKING:
     from mcp_server.domain.arguments import VideoArguments
     from mcp_server.domain.task import Task
+    from mcp_server.object_store import ObjectStore
     from mcp_server.tasks.store.base import TaskStore
 
 PLACES: Final = ("image", "end_image", "references", "video")
@@ -43,30 +45,42 @@ class Earlier:
 
 
 def named(arguments: VideoArguments) -> bool:
-    """Whether any argument may name a task of the record."""
-    return bool(arguments.source_task or arguments.again or any(names_task(text) for text in _texts(arguments)))
+    """Whether any argument may name a task of the record, or what an earlier order was made with."""
+    return bool(
+        arguments.source_task
+        or arguments.again
+        or any(names_task(text) or is_object(text) for text in _texts(arguments))
+    )
 
 
-async def found(arguments: VideoArguments, store: TaskStore, owner: str, *, making: bool) -> Earlier:
+async def found(
+    arguments: VideoArguments, store: TaskStore, owner: str, *, making: bool, objects: ObjectStore
+) -> Earlier:
     """Everything these arguments name in the record, or the refusal of what cannot be used; `making` takes frames."""
     media: dict[str, Any] = {}
     simulated: list[str] = []
 
+    async def here(place: str) -> Path:
+        return await objects.local(place) if making or not is_object(place) else objects.place(place)
+
     async def used(place: str, text: str) -> str:
         if not names_task(text):
-            return text
+            return str(await here(text)) if arguments.keeps(place, text) else text
         task = await store.get(text.strip(), owner)
-        path = _clip(task, place)
+        path = await here(_clip(task, place))
         if task.simulated:
             simulated.append(task.id)
         return str(path if place == "video" else await _frame(task, path, place, making=making))
 
-    for name in PLACES:
+    def looked_up(name: str, text: str) -> bool:
+        return names_task(text) or arguments.keeps(name, text)
+
+    for name in (*PLACES, "audio_file"):
         given: str | list[str] | None = getattr(arguments, name)
         if isinstance(given, list):
-            if any(map(names_task, given)):
+            if any(looked_up(name, text) for text in given):
                 media[name] = [await used(name, text) for text in given]
-        elif given is not None and names_task(given):
+        elif given is not None and looked_up(name, given) and (name in PLACES or is_object(given)):
             media[name] = await used(name, given)
     return Earlier(
         source=await _source(arguments, store, owner), media=media, simulated=tuple(dict.fromkeys(simulated))
@@ -74,12 +88,12 @@ async def found(arguments: VideoArguments, store: TaskStore, owner: str, *, maki
 
 
 def _texts(arguments: VideoArguments) -> list[str]:
-    given = [getattr(arguments, name) for name in PLACES if name != "references"]
+    given = [getattr(arguments, name) for name in (*PLACES, "audio_file") if name != "references"]
     return [*filter(None, given), *(arguments.references or ())]
 
 
-def _clip(task: Task, place: str) -> Path:
-    """The task's file, which is there."""
+def _clip(task: Task, place: str) -> str:
+    """Where the task's file is; in an object store it is until it is fetched in vain."""
     if task.state != "succeeded" or task.artifact is None:
         raise RequestError(
             f"Task {task.id} is {task.state}: there is no clip of it for `{place}`",
@@ -87,8 +101,8 @@ def _clip(task: Task, place: str) -> Path:
             if not task.finished
             else "Name a task that succeeded, or give a file or an address",
         )
-    path = Path(task.artifact.path)
-    if not path.is_file():
+    path = task.artifact.path
+    if not is_object(path) and not Path(path).is_file():
         raise RequestError(
             f"The clip of task {task.id} is not there any more: {path}",
             why=f"it was moved or deleted, and `{place}` is made of it",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -18,6 +18,7 @@ from mcp_server.providers import media_inputs, uploads
 from mcp_server.providers.destinations import Resolve, UnfitError, checked, header_unfit, look_up
 from mcp_server.providers.media_addresses import unfit
 from mcp_server.providers.media_inputs import Kind, Material
+from mcp_server.settings import is_object
 
 if TYPE_CHECKING:
     from mcp_server.providers.accounts import Account
@@ -50,21 +51,35 @@ class Intake:
     check: Callable[[str, str, Any], None]
     """Provider, schema and body → nothing, or a RequestError when the vendor's documents do not allow it."""
     resolve: Resolve = look_up
+    local: Callable[[str], Awaitable[Path]] | None = None
+    """Brings what is kept in an object store to this machine."""
     _room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE), init=False)
 
     async def hand_over(self, account: Account, task: Task, medium: LocalMedium) -> str:
         """The address under which the vendor keeps it, for nothing; empty where its bytes go into the order itself."""
+        # What goes into the order itself is brought here, too: a store that fails is asked again, the order waits.
+        at = await self._at(medium)
         if "upload" not in account.facts.media_inputs:
             return ""
         async with self._room:
-            return await self._uploaded(await asyncio.to_thread(_again, task, medium), account)
+            return await self._uploaded(await asyncio.to_thread(_again, task, medium, at), account)
 
     async def body(self, task: Task) -> Any:
         """What the paid call says, with every medium in its place: as checked as what was recorded."""
-        return await asyncio.to_thread(self._body, task)
+        places = {medium.place: await self._at(medium) for medium in task.local_media if not medium.address}
+        return await asyncio.to_thread(self._body, task, places)
 
-    def _body(self, task: Task) -> Any:
-        real = {medium.placeholder: medium.address or _enclosed(task, medium) for medium in task.local_media}
+    async def _at(self, medium: LocalMedium) -> Path | None:
+        """Where its bytes are on this machine now; None while the order itself holds them."""
+        if self.local is not None and is_object(medium.path):
+            return await self.local(medium.path)
+        return Path(medium.path) if medium.path else None
+
+    def _body(self, task: Task, at: Mapping[str, Path | None]) -> Any:
+        real = {
+            medium.placeholder: medium.address or _enclosed(task, medium, at[medium.place])
+            for medium in task.local_media
+        }
         body = _filled(task.call["json"], real)
         # What was sent before must be repeated as it was.
         if task.sent_at is None:
@@ -126,15 +141,14 @@ def _placeholder(material: Material, facts: Provider, key: str) -> str:
     return f"{_PREFIX}{material.format.media_type};base64,{enclosed}" if "data" in facts.media_inputs else enclosed
 
 
-def _enclosed(task: Task, medium: LocalMedium) -> str:
+def _enclosed(task: Task, medium: LocalMedium, path: Path | None) -> str:
     """The medium's bytes as text: with what they are before them, or bare where the vendor wants it so."""
-    uri = _again(task, medium).data_uri
+    uri = _again(task, medium, path).data_uri
     return uri if medium.placeholder.startswith(_PREFIX) else uri.partition(",")[2]
 
 
-def _again(task: Task, medium: LocalMedium) -> Material:
+def _again(task: Task, medium: LocalMedium, path: Path | None) -> Material:
     """The medium as it was ordered; RequestError when it is not that any more."""
-    path = Path(medium.path) if medium.path else None
     try:
         content = media_inputs.enclosed_bytes(media_inputs.said(task.request, medium.place)) if path is None else None
         if path is not None:

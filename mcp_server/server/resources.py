@@ -102,14 +102,10 @@ def add_resources(server: MCPServer[Any], services: LazyService) -> None:
     )
     async def video(task_id: str) -> str | bytes:  # pyright: ignore[reportUnusedFunction]
         found = await _found(services, task_id)
-        if not found.video_path:
+        if not found.place:
             raise ResourceNotFoundError(f"Task {task_id} is {found.state}; it has no clip to read")
-        if found.bytes is not None and found.bytes > BLOB_LIMIT:
-            places = {
-                "video_path": found.video_path,
-                "video_url": getattr(found, "video_url", None),
-                "bytes": found.bytes,
-            }
+        if not found.video_path or (found.bytes is not None and found.bytes > BLOB_LIMIT):
+            places = {"video_path": found.video_path, "video_url": found.video_url, "bytes": found.bytes}
             return _json({key: value for key, value in places.items() if value is not None})
         try:
             return await anyio.to_thread.run_sync(Path(found.video_path).read_bytes)

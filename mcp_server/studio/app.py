@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -12,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route, Router
 
-from mcp_server.errors import KlingError
+from mcp_server.errors import KlingError, LocalError
 from mcp_server.studio import clips, events, films, orders, spend
 from mcp_server.studio.pages import HEADERS, STATIC, Handler, Visit, page, refusal, static, status_of
 from mcp_server.studio.sessions import PATH, SAFE, Sessions
@@ -56,7 +57,7 @@ class _Doors:
                 form = found
             visit = Visit(request, session, await self.ready(), self.decoding, form)
             try:
-                return await handler(visit)
+                return await _played(await handler(visit), visit.service)
             except KlingError as error:
                 return refusal(error, visit, status_of(error))
 
@@ -104,6 +105,16 @@ class _Doors:
             self.sessions.cookie, cookie, path=PATH, httponly=True, samesite="strict", secure=self.sessions.secure
         )
         return response
+
+
+async def _played(response: Response, service: Service) -> Response:
+    """The page allowed to play clips from the object store they are in, where they are in one."""
+    name = "Content-Security-Policy"
+    if (bucket := service.settings.bucket) is not None and name not in response.headers:
+        with contextlib.suppress(LocalError):
+            origin = await service.objects.origin(bucket)
+            response.headers[name] = HEADERS[name].replace("media-src 'self'", f"media-src 'self' {origin}")
+    return response
 
 
 def create_app(sessions: Sessions, ready: Callable[[], Awaitable[Service]]) -> ASGIApp:

@@ -72,13 +72,14 @@ async def clip(visit: Visit) -> Response:
 
 async def video(visit: Visit) -> Response:
     """The file, or the part of it that is asked for."""
-    return files.video(await _file_of(await one(visit)), visit)
+    task = await one(visit)
+    return files.elsewhere(task) or files.video(await _file_of(task), visit)
 
 
 async def poster(visit: Visit) -> Response:
     """A small picture of it."""
     task = await one(visit)
-    await _file_of(task)
+    await _made(task)
     async with visit.decoding:
         return files.picture(await visit.service.poster(task.task_id, owner=visit.owner))
 
@@ -86,7 +87,7 @@ async def poster(visit: Visit) -> Response:
 async def sheet(visit: Visit) -> Response:
     """Its contact sheet."""
     task = await one(visit)
-    await _file_of(task)
+    await _made(task)
     async with visit.decoding:
         return files.picture(await visit.service.sheet(task.task_id, owner=visit.owner))
 
@@ -119,6 +120,12 @@ async def one(visit: Visit) -> TaskAnswer:
 def back(task_id: str) -> Response:
     """To the clip's page."""
     return RedirectResponse(f"{PATH}/clips/{task_id}", 303)
+
+
+async def _made(task: TaskAnswer) -> None:
+    """Nothing, or the refusal of a clip that there is none of."""
+    if files.elsewhere(task) is None:
+        await _file_of(task)
 
 
 async def _file_of(task: TaskAnswer) -> Path:

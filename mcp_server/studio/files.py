@@ -6,13 +6,14 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from starlette.responses import FileResponse
+from starlette.responses import FileResponse, RedirectResponse
 
 from mcp_server.errors import UnknownTaskError
 
 if TYPE_CHECKING:
     from starlette.responses import Response
 
+    from mcp_server.answers.shapes import OrderedAnswer
     from mcp_server.studio.pages import Visit
 
 WORDS_MAX: Final = 200
@@ -20,6 +21,11 @@ WORDS_MAX: Final = 200
 _DAY: Final = "private, max-age=86400"
 _POLICY: Final = "default-src 'none'; sandbox"
 """What is opened by itself in a tab is a picture or a clip, and nothing that acts."""
+
+
+def elsewhere(found: OrderedAnswer) -> Response | None:
+    """To the clip in the object store, by a link of this moment; None where it is a file of this machine."""
+    return RedirectResponse(found.place, 302) if found.place and not found.video_path else None
 
 
 async def there(path: str | None, owner_id: str) -> Path:

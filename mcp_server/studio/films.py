@@ -85,13 +85,15 @@ async def film(visit: Visit) -> Response:
 async def video(visit: Visit) -> Response:
     """The joined film, or the part of it that is asked for."""
     answer = await visit.service.films.answer(await one(visit))
-    path = await files.there(answer.video_path, answer.film_id)
-    return files.video(path, visit)
+    return files.elsewhere(answer) or files.video(await files.there(answer.video_path, answer.film_id), visit)
 
 
 async def sheet(visit: Visit) -> Response:
     """Its contact sheet, a row for each shot."""
-    answer = await visit.service.films.answer(await one(visit))
+    found = await one(visit)
+    answer = await visit.service.films.answer(found)
+    if files.elsewhere(answer):
+        return files.picture(await visit.service.sheet(found.id, owner=visit.owner))
     return files.picture(await files.there(answer.sheet_path, answer.film_id))
 
 
@@ -172,7 +174,7 @@ def _shot(shot: ShotAnswer, prompt: str, shape: str) -> ShotCard:
         prompt=prompt,
         state=view.state_words(shot.state, shot.progress),
         look=view.look_of(shot.state),
-        playable=bool(shot.task_id and shot.video_path),
+        playable=bool(shot.task_id and shot.made),
         shape=shape,
     )
 

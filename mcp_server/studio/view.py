@@ -74,7 +74,7 @@ def card(task: TaskAnswer) -> Card:
         state=state_words(task.state, task.progress),
         look=look_of(task.state),
         busy=task.finished_at is None,
-        playable=task.video_path is not None,
+        playable=task.place is not None,
         shape=shape_of(task.ordered, task.delivered),
         seller=seller_of(task),
         facts=" · ".join(filter(None, facts)),

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, Final
 
 from mcp_server.domain.catalog import Provider
@@ -69,7 +68,7 @@ class TaskControl:
         await self.leases.take_over()
         return task
 
-    async def move(self, task_id: str, folder: Path, owner: str | None = None) -> Task:
+    async def move(self, task_id: str, folder: str, owner: str | None = None) -> Task:
         """Save its clip in another folder, which was seen to be writable; tried at once."""
         await self.runtime.store.get(task_id, owner)
         self.leases.start()
@@ -77,7 +76,7 @@ class TaskControl:
             task_id,
             ("queued", "running", "saving"),
             f"to be saved in {folder}, as asked",
-            output_dir=str(folder),
+            output_dir=folder,
             stopped_following=False,
             note="",
         )

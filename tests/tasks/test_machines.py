@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import signal
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ import pytest
 from support.databases import cluster, database  # noqa: F401 - fixtures
 from support.machines import ROOT, Machines, machines
 from support.mcp_wire import LEGACY, Web
+from support.orders import PIXEL
+from support.s3 import S3, s3  # noqa: F401 - a fixture
 
 ORDER = {
     "prompt": "a paper boat in the rain",
@@ -137,3 +141,51 @@ def test_doctor_looks_at_the_shared_record(tmp_path: Path, database: str) -> Non
         fleet.worker("worker")
         fleet.until("mended and made", STATES, "succeeded")
         assert "a defect" in fleet.running[-1].said()
+
+
+def test_clips_and_pictures_go_through_the_object_store_and_a_worker_killed_before_its_row_changes_nothing(
+    tmp_path: Path,
+    database: str,  # noqa: F811
+    s3: S3,  # noqa: F811
+) -> None:
+    name = s3.bucket()
+    store = {**s3.variables, "KLING_STORE_URL": f"s3://{name}/videos"}
+    with machines(tmp_path, database, seconds=0.5) as fleet:
+        _, address = fleet.server(keys=False, KLING_WORKER_PROVIDERS="runapi", **store)
+        picture = f"data:image/png;base64,{b64encode(PIXEL).decode()}"
+
+        async def ordered() -> str:
+            async with httpx.AsyncClient() as http:
+                answer = await Web(http, f"{address}/mcp", LEGACY).call("generate_video", {**ORDER, "image": picture})
+                return answer["structuredContent"]["task_id"]
+
+        first = asyncio.run(ordered())
+        media = f"videos/media/{hashlib.sha256(PIXEL).hexdigest()}/{hashlib.sha256(PIXEL).hexdigest()}.png"
+        assert s3.objects(name) == {media: PIXEL}, "there before the order is written down, whoever will hand it over"
+        victim = fleet.worker("victim", KLING_CRASH_AT="save.named", **store)
+        assert victim.process.wait(60) == -signal.SIGKILL
+        fleet.worker("heir", **store)
+        (task,) = asyncio.run(arrived(address, [first]))
+
+        assert task["state"] == "succeeded" and "video_path" not in task, task
+        clips = {key: data for key, data in s3.objects(name).items() if key != media}
+        assert len(clips) == fleet.orders() == 1, "the clip is there once"
+        (key,) = clips
+        assert f"/{key}?" in task["video_url"]
+        assert httpx.get(task["video_url"]).content == clips[key]
+        assert task["sha256"] == hashlib.sha256(clips[key]).hexdigest() == key.split("/")[2]
+
+
+def test_without_a_store_what_came_with_an_order_lies_beside_the_clips_for_whoever_makes_it(
+    tmp_path: Path,
+    database: str,  # noqa: F811
+) -> None:
+    picture = tmp_path / "cat.png"
+    picture.write_bytes(PIXEL)
+    with machines(tmp_path, database) as fleet:
+        order = ("generate", "--yes", "--no-wait", "--json", "--provider", "runapi", "--prompt", "a boat")
+        command(fleet, *order, "--image", str(picture))
+        picture.unlink()
+        fleet.worker("worker")
+        fleet.until("made", STATES, "succeeded")
+        assert [each.read_bytes() for each in (fleet.clips / ".media").iterdir()] == [PIXEL]

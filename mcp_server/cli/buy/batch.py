@@ -228,7 +228,7 @@ class Batch:
             return
         for task in tasks:
             error = str((task.error or {}).get("what", ""))
-            self.screen.line(f"{number}  {task.task_id}  {task.state}  {task.video_path or error}")
+            self.screen.line(f"{number}  {task.task_id}  {task.state}  {task.place or error}")
 
     def _left(self) -> None:
         left = len(self.lines) - len(self._ordered)

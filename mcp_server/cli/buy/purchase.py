@@ -188,8 +188,8 @@ class Purchase:
     def _stopped(self, task: TaskAnswer, whose: str) -> None:
         self.screen.note(f"{whose}{task.note}")
         self.screen.note(f"{whose}{what_it_cost(task)}")
-        if task.state == "succeeded" and task.video_path:
-            self.screen.line(task.video_path)
+        if task.state == "succeeded" and task.place:
+            self.screen.line(task.place)
         elif task.finished_at is None:
             self.screen.note(f"It goes on without you: kling-video wait {task.task_id}")
 
@@ -274,8 +274,8 @@ def tell(screen: Screen, task: OrderedAnswer) -> int:
     if task.state != "succeeded":
         screen.note(ending(task), "bold red")
         return formatting.exit_code(task)
-    if task.video_path:
-        screen.line(task.video_path)
+    if task.place:
+        screen.line(task.place)
     parts = [formatting.size(task.bytes), "simulated, nothing charged" if task.simulated else formatting.paid(task)]
     screen.note(f"Ready: {' · '.join(filter(None, parts))}", "green")
     for difference in task.differences:

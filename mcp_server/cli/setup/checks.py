@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sqlite3
 import stat
@@ -18,6 +19,7 @@ from mcp_server.cli.setup.clients import Registration, registrations
 from mcp_server.domain.catalog import Price, Provider
 from mcp_server.errors import ArgumentError, LocalError
 from mcp_server.media import available
+from mcp_server.object_store import ObjectStore
 from mcp_server.settings import Settings
 
 SKEW_S: Final = 5.0
@@ -57,7 +59,9 @@ def bad(about: str, name: str, what: str, next_step: str, exit_code: int = Local
 
 def files(settings: Settings) -> Iterable[Finding]:
     """Whether clips, record and keys can be kept where they shall be."""
-    yield _writable("clips", settings.output_dir, "KLING_OUTPUT_DIR")
+    with contextlib.suppress(ArgumentError):
+        if settings.bucket is None:
+            yield _writable("clips", settings.output_dir, "KLING_OUTPUT_DIR")
     yield _writable("state", settings.home, "KLING_HOME")
     if settings.credentials_file.exists():
         yield _key_file(settings)
@@ -97,6 +101,22 @@ async def shared(settings: Settings, now: Callable[[], float]) -> AsyncGenerator
         yield bad("record", "workers", "no worker lives, and tasks are open", "Run `kling-video worker`")
     else:
         yield Finding(about="record", name="workers", level="good", what=f"{found.workers} alive")
+
+
+async def store(settings: Settings, objects: ObjectStore) -> AsyncGenerator[Finding]:
+    """Whether clips can be kept in the object store, where they go into one."""
+    try:
+        bucket = settings.bucket
+    except ArgumentError:
+        return
+    if bucket is None:
+        return
+    try:
+        await objects.check(bucket)
+    except LocalError as error:
+        yield bad("files", "store", f"{error.what}: {error.why}", error.next_step, error.exit_code)
+    else:
+        yield Finding(about="files", name="store", level="good", what=f"{bucket} (written, read, never overwritten)")
 
 
 def unpriced(settings: Settings, facts: Provider, prices: Iterable[Price]) -> str:
@@ -265,6 +285,7 @@ def _numbers(settings: Settings) -> Iterable[Finding]:
         lambda: settings.database_url,
         lambda: settings.public_url,
         lambda: settings.log_as_json,
+        lambda: settings.store_url,
         lambda: settings.confirm_above_usd,
         lambda: settings.accept_unknown_price,
         lambda: settings.usd_per_credit,

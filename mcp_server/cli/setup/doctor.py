@@ -63,6 +63,7 @@ async def _look(service: Service, *, offline: bool) -> list[Finding]:
     transport = Transport(now=time.time)
     try:
         shared = [finding async for finding in checks.shared(service.settings, service.now)]
+        shared += [finding async for finding in checks.store(service.settings, service.objects)]
         keys = await asyncio.gather(*(_key(service, transport, facts, offline=offline) for facts in providers))
         sandbox = await _sandbox(service, transport, next(facts for facts in providers if facts.rehearsable))
     finally:

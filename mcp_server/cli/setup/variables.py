@@ -66,6 +66,10 @@ _OWN = (
         secret=True,
     ),
     Variable(
+        name="KLING_STORE_URL",
+        what="Where many machines keep clips, as s3://BUCKET/PREFIX, gs://…, az://… or file:///FOLDER.",
+    ),
+    Variable(
         name="KLING_WORKER_PROVIDERS",
         what="Vendors the workers of KLING_DATABASE_URL have keys for (runapi,fal), for processes that only order.",
     ),

@@ -64,6 +64,9 @@ async def _work(settings: Settings, host: str, port: int | None) -> None:
     try:
         # A record that is away or has no tables is said now, not in a log.
         await service.runner.store.find(Filter(limit=1))
+        if settings.bucket is not None:
+            # Nor does a worker buy what it could not keep.
+            await service.objects.check(settings.bucket)
         await service.start()
         showing = None if port is None else _shown(settings, service, host, port)
         print("Working", file=sys.stderr, flush=True)

@@ -116,8 +116,8 @@ def tell(screen: Screen, film: FilmAnswer) -> int:
             screen.note(line)
         screen.note(_ending(film), "bold red")
         return formatting.exit_code(film)
-    if film.video_path:
-        screen.line(film.video_path)
+    if film.place:
+        screen.line(film.place)
     length = f"{film.duration:g} s" if film.duration is not None else ""
     cost = "simulated, nothing charged" if film.simulated else formatting.cost(film.total)
     parts = [length, f"{len(film.shots)} shots", formatting.size(film.bytes), cost]
@@ -145,7 +145,7 @@ def pairs(film: FilmAnswer) -> list[tuple[str, str]]:
         ("title", film.title),
         ("state", says(film)),
         ("price", price(film)),
-        ("file", film.video_path or ""),
+        ("file", film.place or ""),
         ("sheet", film.sheet_path or ""),
         ("length", f"{film.duration:g} s" if film.duration is not None else ""),
         ("size", formatting.size(film.bytes)),

@@ -27,15 +27,16 @@ def run(argv: list[str]) -> int:
     """Open it; its path is printed in any case."""
     given = flags().parse_args(argv)
 
-    async def look(service: Service) -> list[OrderedAnswer]:
-        return await service.get_any([await service.named(given.task)])
+    async def look(service: Service) -> tuple[OrderedAnswer, Path | None]:
+        (task,) = await service.get_any([await service.named(given.task)])
+        here = task.place is not None and task.video_path is None
+        return task, await service.file(task.id) if here else Path(task.video_path) if task.video_path else None
 
-    (task,) = session.run(look)
-    if task.video_path is None:
+    task, path = session.run(look)
+    if path is None:
         raise RequestError(
             f"{task.id} is {task.state}: there is no file to open", next_step=task.next_step, money="unknown"
         )
-    path = Path(task.video_path)
     url = None if isinstance(task, FilmAnswer) else task.video_url
     if not path.exists():
         raise RequestError(

@@ -76,7 +76,7 @@ def _rows(task: TaskAnswer) -> list[tuple[str, str]]:
         ("delivered", _order(task.delivered)),
         ("quoted", f"{formatting.cost(cost.estimated)}  {formatting.reckoning(cost.estimated)}" if cost else ""),
         ("charged", "nothing: a simulation" if task.simulated else formatting.settled(cost.settled) if cost else ""),
-        ("file", task.video_path or ""),
+        ("file", task.place or ""),
         ("size", formatting.size(task.bytes)),
         ("sha256", task.sha256 or ""),
         ("copy", task.fitted_copy.path if task.fitted_copy else ""),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from base64 import b64encode
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
@@ -13,6 +15,7 @@ from mcp_types import CallToolResult, ImageContent
 from mcp_server.answers.shapes import FilmAnswer
 from mcp_server.answers.tasks import fitted_answer
 from mcp_server.errors import KlingError, LocalError, NoOfferError
+from mcp_server.media.fitted_copy import FittedCopy
 from mcp_server.server.tools.replies import clip_links, reply, task_reply
 
 if TYPE_CHECKING:
@@ -90,7 +93,7 @@ async def previewed(
                 pictures.append(ImageContent(type="image", data=b64encode(data).decode(), mime_type="image/jpeg"))
                 last = await service.last_frame(each.id, owner=owner)
                 # No field of its own: every tool that answers with tasks would announce it.
-                note = f"{note} The last frame: {last}".strip()
+                note = f"{note} The last frame: {await service.handed(last)}".strip()
             except (LocalError, OSError) as error:
                 note = f"{note} No preview: {error}".strip()
         shown.append(each.model_copy(update={"note": note}))
@@ -107,6 +110,8 @@ async def fitted(service: Service, found: list[OrderedAnswer], megabytes: float,
             made = await service.fitted(each.id, megabytes, owner=owner, wait_s=COPY_S)
         except KlingError as error:
             return each.model_copy(update={"note": f"{each.note} No copy: {error.story}".strip()})
+        if isinstance(made, FittedCopy):
+            made = replace(made, path=await service.handed(Path(made.path)))
         return fitted_answer(each, made, megabytes)
 
     return list(await asyncio.gather(*map(copied, found)))

@@ -63,12 +63,14 @@ def clip_links(found: Sequence[OrderedAnswer]) -> list[ContentBlock]:
             annotations=Annotations(audience=["user"], priority=1.0),
         )
         for each in found
-        if each.state == "succeeded" and each.video_path
+        if each.state == "succeeded" and each.place
     ]
 
 
 def clip_uri(found: OrderedAnswer) -> str:
-    """Where the clip can be read: through us while it is small, else where it lies."""
+    """Where the clip can be read: through us while it is small, else where it lies; a link is a link already."""
+    if not found.video_path and found.place:
+        return found.place
     if found.bytes is None or found.bytes <= BLOB_LIMIT or not found.video_path:
         return f"video://{found.id}"
     return Path(found.video_path).as_uri()

@@ -6,16 +6,18 @@ import asyncio
 import contextlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urljoin
 
 from mcp_server.domain.file_format import CLIPS, ENOUGH, sniff
 from mcp_server.domain.task import Artifact, Task
-from mcp_server.errors import KlingError
+from mcp_server.errors import KlingError, LocalError
+from mcp_server.object_store import ObjectStore
 from mcp_server.providers.accounts import Account
 from mcp_server.providers.destinations import Resolve, look_up
 from mcp_server.providers.transport import LostAnswerError
+from mcp_server.settings import is_object
 from mcp_server.tasks.download.container import unfinished
 from mcp_server.tasks.download.files import (
     NotAVideoError,
@@ -64,6 +66,8 @@ class Saver:
     runtime: TaskRuntime
     resolve: Resolve = look_up
     size_limit: int = SIZE_LIMIT
+    objects: ObjectStore | None = None
+    """Where clips go that were ordered into an object store."""
 
     async def save(
         self, lease: Lease, account: Account, *, as_it_is: bool = False, instead_of: Artifact | None = None
@@ -79,7 +83,8 @@ class Saver:
         if not await runtime.store.still_leased(lease):
             # This process slept, and whoever went on may be done: nothing is begun that nobody would tidy up.
             raise LeaseLostError(task.id)
-        folder, part = await asyncio.to_thread(begun, task.output_dir, task.id, lease.number)
+        in_store = is_object(task.output_dir)
+        folder, part = await asyncio.to_thread(begun, str(self._folder(task)), task.id, lease.number)
         incoming = _Incoming(part, whole_of(folder, task.id), self.size_limit, runtime.failpoint, as_it_is=as_it_is)
         try:
             runtime.failpoint("save.before_fetch")
@@ -95,8 +100,10 @@ class Saver:
                 if part.sha256.hexdigest() == instead_of.sha256:
                     return instead_of
                 await asyncio.to_thread(_taken_back, instead_of)
-            path = await asyncio.to_thread(named, part, folder, task, incoming.suffix)
-            runtime.failpoint("save.named")
+            place = _named_in(folder, task) if in_store else folder
+            path = await asyncio.to_thread(named, part, place, task, incoming.suffix)
+            if not in_store:
+                runtime.failpoint("save.named")
         except OSError as error:
             raise in_words(error, folder, task.id) from error
         return Artifact(
@@ -108,9 +115,39 @@ class Saver:
             differences=(f"the file is not whole: {incoming.broken}",) if incoming.broken else (),
         )
 
+    async def stored(self, lease: Lease, artifact: Artifact) -> Artifact:
+        """The saved file where it was ordered to: in its folder it is already; else in the object store, from now on.
+
+        Dying between that and the row is harmless: whoever saves it again writes the same bytes to the same name.
+        """
+        task = lease.task
+        if not is_object(task.output_dir) or is_object(artifact.path):
+            return artifact
+        file = Path(artifact.path)
+        objects, root = self._objects(task), f"{task.output_dir}/clips"
+        try:
+            address = await objects.put(
+                file, root, sha256=artifact.sha256, name=file.name, media_type=artifact.media_type
+            )
+        except LocalError as error:
+            error.money = "charged"
+            raise
+        self.runtime.failpoint("save.named")
+        await objects.keep(file, address)
+        return replace(artifact, path=address)
+
     async def tidy(self, task: Task) -> None:
         """Remove what only mattered while the file had no name; a crash from here on fetches it once more."""
-        await asyncio.to_thread(remove_parts, Path(task.output_dir), task.id)
+        await asyncio.to_thread(remove_parts, self._folder(task), task.id)
+
+    def _folder(self, task: Task) -> Path:
+        """Where its file is whole first."""
+        return self._objects(task).work if is_object(task.output_dir) else Path(task.output_dir)
+
+    def _objects(self, task: Task) -> ObjectStore:
+        if self.objects is None:
+            raise LocalError(f"Its clip goes to {task.output_dir}, and this process saves to folders", money="charged")
+        return self.objects
 
     async def _left(self, task: Task) -> None:
         """What was fetched for another process's task: it goes on with that, unless it is done and has tidied up."""
@@ -234,6 +271,13 @@ def _span(headers: Mapping[str, str]) -> _Span | None:
 def _length(headers: Mapping[str, str]) -> int | None:
     value = headers.get("content-length", "")
     return int(value) if re.fullmatch(r"\d{1,15}", value, re.ASCII) else None
+
+
+def _named_in(work: Path, task: Task) -> Path:
+    """A hidden folder beside the task's parts: there the file has the name it will have in the store."""
+    place = work / f".{task.id}.named"
+    place.mkdir(exist_ok=True)
+    return place
 
 
 def _taken_back(artifact: Artifact) -> None:

@@ -30,7 +30,11 @@ class ClipFetch:
     """Looks into a saved file before the task is called done; must not raise."""
 
     async def clip(self, followed: Followed) -> Artifact:
-        """The file, after a second try where the first does not play; IncompleteClipError where it breaks off."""
+        """The file, where it was ordered to; IncompleteClipError where it breaks off."""
+        return await self.saver.stored(followed.lease, await self._saved(followed))
+
+    async def _saved(self, followed: Followed) -> Artifact:
+        """The file on this machine, after a second try where the first does not play."""
         task, now = followed.task, self.runtime.clock.monotonic()
         account = await self.runtime.account_of(task)
         # The same bytes for so long are all there is: they are kept, with what is wrong.

@@ -92,13 +92,13 @@ class PostWay:
     secret: bytes
     send: Callable[[str, bytes, Mapping[str, str]], Awaitable[int | str]]
     """Address, body and headers → the HTTP status, or why there is none."""
-    describe: Callable[[Task], Mapping[str, Any]]
+    describe: Callable[[Task], Awaitable[Mapping[str, Any]]]
     clock: Clock
     hold_s: float = HOLD_S
 
     async def tell(self, task: Task, notice: Notice) -> tuple[str, float | None]:
         """Taken, given up, or when to try again."""
-        body = json.dumps(self._message(task, notice), ensure_ascii=False, separators=(",", ":")).encode()
+        body = json.dumps(await self._message(task, notice), ensure_ascii=False, separators=(",", ":")).encode()
         found = await self.send(self.url, body, self._headers(notice, body))
         if isinstance(found, int) and 200 <= found < 300:
             return f"HTTP {found}", None
@@ -107,10 +107,14 @@ class PostWay:
             return f"given up: {said}", None
         return said, PAUSES_S[notice.attempts - 1]
 
-    def _message(self, task: Task, notice: Notice) -> dict[str, Any]:
+    async def _message(self, task: Task, notice: Notice) -> dict[str, Any]:
         at = datetime.fromtimestamp(notice.at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         # The state of this end: the task may have gone on since.
-        return {"type": f"task.{notice.state}", "timestamp": at, "data": {**self.describe(task), "state": notice.state}}
+        return {
+            "type": f"task.{notice.state}",
+            "timestamp": at,
+            "data": {**await self.describe(task), "state": notice.state},
+        }
 
     def _headers(self, notice: Notice, body: bytes) -> dict[str, str]:
         name, now = f"msg_{notice.task_id}_{notice.id}", str(int(self.clock.now()))

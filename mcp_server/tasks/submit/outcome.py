@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from mcp_server.domain.task import Job, Task
-from mcp_server.errors import KlingError, NotSignedInError, ProviderError, UncertainError
+from mcp_server.errors import KlingError, LocalError, NotSignedInError, ProviderError, UncertainError
 from mcp_server.providers.base import HttpCall
 from mcp_server.providers.transport import LATER_S, LostAnswerError, UnreachableError
 
@@ -114,7 +114,8 @@ def hand_over_again_s(error: KlingError, tries: int) -> float | None:
     if isinstance(error, ProviderError):
         status = error.http_status or 0
         return max(pause, min(error.retry_after_s or 0.0, LATER_S)) if status in {408, 429} or status >= 500 else None
-    return pause if isinstance(error, (UnreachableError, LostAnswerError)) else None
+    # A store of ours that cannot be reached may be back in a moment, too.
+    return pause if isinstance(error, (UnreachableError, LostAnswerError, LocalError)) else None
 
 
 def call_of(task: Task) -> HttpCall:
