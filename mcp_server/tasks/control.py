@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -10,9 +11,10 @@ from typing import Any, Final
 
 from mcp_server.domain.catalog import Provider
 from mcp_server.domain.task import Job, State, Task, plausible_job
-from mcp_server.errors import KlingError, ProviderError, RequestError, UncertainError
+from mcp_server.errors import KlingError, NotSignedInError, ProviderError, RequestError, UncertainError
 from mcp_server.tasks.dispatcher import Dispatcher
 from mcp_server.tasks.follow.lease_loop import LeaseLoop
+from mcp_server.tasks.follow.waiters import Waiters, set_within
 from mcp_server.tasks.runtime import TaskRuntime
 from mcp_server.tasks.settlement import counted, reservation, settled, unmade
 from mcp_server.tasks.store.base import Filter
@@ -28,6 +30,8 @@ class CancelOutcome:
     """A sentence for the person."""
 
 
+WISH_S: Final = 8.0
+"""So long a worker may take to ask a vendor for somebody who cannot."""
 _OVER: Final[Mapping[State, str]] = {
     "succeeded": "There is nothing to stop: the clip is made and saved",
     "failed": "There is nothing to stop: it has failed",
@@ -44,10 +48,21 @@ class TaskControl:
     runtime: TaskRuntime
     dispatcher: Dispatcher
     leases: LeaseLoop
+    waiters: Waiters
 
     async def cancel(self, task_id: str, owner: str | None = None) -> CancelOutcome:
         """Stop it where it can be stopped, and say so where it cannot; goes on although the caller is cut off."""
         return await asyncio.shield(self.dispatcher.spawn(self._cancel(task_id, owner)))
+
+    async def answer_wish(self, task_id: str) -> None:
+        """Stop a task for somebody who has no key of its vendor, and say what came of it."""
+        try:
+            outcome = await self._cancel(task_id, None, for_another=True)
+            done, words = outcome.done, outcome.words
+        except KlingError as error:
+            done, words = False, error.story
+        with contextlib.suppress(KlingError):
+            await self.runtime.store.answer_wish(task_id, words, done=done)
 
     async def stop_following(self, task_id: str, owner: str | None = None) -> Task:
         """Poll its job no more; the vendor goes on, and bills it."""
@@ -167,7 +182,7 @@ class TaskControl:
             return f"{facts.name} could not be asked whether it knows this job: {error.what}"
         return ""
 
-    async def _cancel(self, task_id: str, owner: str | None) -> CancelOutcome:
+    async def _cancel(self, task_id: str, owner: str | None, *, for_another: bool = False) -> CancelOutcome:
         task = await self.runtime.store.get(task_id, owner)
         if task.finished:
             return CancelOutcome(task, task.state == "cancelled", _OVER[task.state])
@@ -180,7 +195,28 @@ class TaskControl:
             task = await self.runtime.store.get(task_id)
             if task.state == "submitting":
                 return CancelOutcome(task, False, "The order is on its way to the vendor; ask again in a moment")
-        return await self._ask_vendor(task)
+        return await self._ask_vendor(task, for_another=for_another)
+
+    async def _wished(self, task: Task, facts: Provider) -> CancelOutcome:
+        """What the worker that follows the task made of the wish to stop it; within a while, or not yet."""
+        store, clock = self.runtime.store, self.runtime.clock
+        end, changed = clock.monotonic() + WISH_S, self.waiters.join([task.id])
+        try:
+            while True:
+                changed.clear()
+                answer, left = await store.wish_answer(task.id), end - clock.monotonic()
+                if answer is not None or left <= 0:
+                    break
+                await set_within(changed, left, clock.sleep)
+        finally:
+            self.waiters.leave([task.id], changed)
+        task = await store.get(task.id)
+        if answer is not None:
+            return CancelOutcome(task, answer[0], answer[1])
+        if task.finished:
+            return CancelOutcome(task, task.state == "cancelled", _OVER[task.state])
+        words = f"A worker was told to ask {facts.name}, and has not answered; until it did, it goes on and is billed"
+        return CancelOutcome(task, False, words)
 
     async def _free(self, task: Task, job_id: str, owner: str | None) -> None:
         """Nothing, or the refusal of a job that is not this order's: it would be paid once and counted twice."""
@@ -201,7 +237,7 @@ class TaskControl:
                 next_step="Whoever keeps this server settles it with `kling-video settle`",
             )
 
-    async def _ask_vendor(self, task: Task) -> CancelOutcome:
+    async def _ask_vendor(self, task: Task, *, for_another: bool) -> CancelOutcome:
         facts = self.runtime.provider(task)
         wire = self.runtime.wire(facts)
         call = wire.cancel(Job(id=task.job_id or "", status=task.status, links=task.job_links))
@@ -213,6 +249,11 @@ class TaskControl:
             async with self.runtime.transport.slot(account):
                 reply = await self.runtime.transport.send(account, call)
             answer = wire.read_cancel(reply)
+        except NotSignedInError as error:
+            # No key here: a worker has one.
+            if not for_another and await self.runtime.store.wish_stopped(task.id):
+                return await self._wished(task, facts)
+            raise _unheard(error, task, facts) from None
         except KlingError as error:
             raise _unheard(error, task, facts) from None
         self.runtime.failpoint("cancel.answered")

@@ -64,7 +64,8 @@ class TaskRunner:
         submitter = Submitter(runtime, LocalMediaHandover(runtime, self.intake))
         self.dispatcher = Dispatcher(runtime, submitter, poller, scheduler)
         self.leases = LeaseLoop(runtime, self.waiters, self.dispatcher)
-        self.control = TaskControl(runtime, self.dispatcher, self.leases)
+        self.control = TaskControl(runtime, self.dispatcher, self.leases, self.waiters)
+        self.leases.stop_wished = self.control.answer_wish
         runtime.metrics.gauges.append(self._gauges)
 
     @property

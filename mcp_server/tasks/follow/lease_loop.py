@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from mcp_server.errors import KlingError
 from mcp_server.tasks.dispatcher import Dispatcher
@@ -42,6 +43,8 @@ class LeaseLoop:
     waiters: Waiters
     dispatcher: Dispatcher
     loops: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]], init=False)
+    stop_wished: Callable[[str], Coroutine[Any, Any, None]] | None = None
+    """Stops a task at its vendor, for whoever wished it and could not."""
     others: list[LeaseHolder] = field(default_factory=list[LeaseHolder], init=False)
     _round_at: float = field(default=float("-inf"), init=False)
     """Monotonic time at which the loop last came round, whatever it could do then."""
@@ -84,6 +87,7 @@ class LeaseLoop:
             try:
                 for task_id in ownership.posted_about():
                     self.dispatcher.posted(task_id)
+                self._stop_wished()
                 due = clock.monotonic() - last >= HEARTBEAT_S
                 if self.waiters or due:
                     self._note(await self.waiters.check())
@@ -115,6 +119,11 @@ class LeaseLoop:
             self._void.clear()
         for other in self.others:
             await other.take_over()
+
+    def _stop_wished(self) -> None:
+        for task_id in self.runtime.store.ownership.wished_stopped():
+            if self.stop_wished is not None:
+                self.dispatcher.spawn(self.stop_wished(task_id))
 
     def _note(self, moved: frozenset[str] | None) -> None:
         self._moved = None if moved is None or self._moved is None else self._moved | moved

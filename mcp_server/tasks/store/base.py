@@ -229,6 +229,18 @@ class TaskStore(Protocol):
         """
         ...
 
+    async def wish_stopped(self, task_id: str) -> bool:
+        """Ask whoever follows the task to stop it at its vendor; False where nobody could but this process."""
+        ...
+
+    async def wish_answer(self, task_id: str) -> tuple[bool, str] | None:
+        """What came of the wish: whether it is stopped, and a sentence; None while nobody has answered."""
+        ...
+
+    async def answer_wish(self, task_id: str, words: str, *, done: bool) -> None:
+        """Say what came of it, to whoever wished."""
+        ...
+
     async def readings(self) -> list[Reading]:
         """What there is to see of a record that many processes share; reading it proves that it can be used."""
         ...
@@ -282,6 +294,10 @@ class Ownership(Protocol):
 
     def posted_about(self) -> frozenset[str]:
         """Tasks that a vendor posted about since this was last asked; `woken` is set with each."""
+        ...
+
+    def wished_stopped(self) -> frozenset[str]:
+        """Tasks of this process that somebody without their vendor's key wants stopped; each is told once."""
         ...
 
     async def heartbeat(self) -> bool:

@@ -119,6 +119,19 @@ class SqliteStore:
         found, self._posted = frozenset(self._posted), set()
         return found
 
+    def wished_stopped(self) -> frozenset[str]:
+        """None: every process of one user has the same keys, and asks the vendor itself."""
+        return frozenset()
+
+    async def wish_stopped(self, task_id: str) -> bool:  # noqa: ARG002 - as in the protocol
+        return False
+
+    async def wish_answer(self, task_id: str) -> tuple[bool, str] | None:  # noqa: ARG002 - as in the protocol
+        return None
+
+    async def answer_wish(self, task_id: str, words: str, *, done: bool) -> None:
+        """Nothing: nobody wished."""
+
     async def create(self, new: NewTask, budget: Budget) -> tuple[Lease, bool]:
         (lease,), created = await self.create_all([new], budget)
         return lease, created

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from decimal import Decimal
@@ -13,8 +14,10 @@ import pytest
 from support.postgres import Cluster
 from support.stub_vendor import new_task
 
+from mcp_server.clock import Clock
 from mcp_server.errors import BudgetError, LocalError
-from mcp_server.tasks.store.base import Budget
+from mcp_server.tasks.notify.notifier import Notifier
+from mcp_server.tasks.store.base import Budget, Filter
 from mcp_server.tasks.store.postgres import jobs, migrate
 from mcp_server.tasks.store.postgres.connections import Connections, rows
 from mcp_server.tasks.store.postgres.store import PostgresStore
@@ -144,7 +147,7 @@ async def test_a_database_without_our_tables_or_of_a_later_version_says_what_to_
     await bare.create(new_task(), Budget())
     await bare.close()
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("UPDATE kling_schema SET version = 99")
+        connection.execute("UPDATE kling_schema SET version = 99, least = 99")
     for ask in (migrate.migrate(url), PostgresStore(Connections(url)).get("kv-1")):
         with pytest.raises(LocalError, match="later version"):
             await ask
@@ -161,3 +164,73 @@ async def test_a_database_that_is_away_says_so_and_nothing_was_bought(monkeypatc
         await store.create(new_task(), Budget())
     assert away.value.money == "not_spent" and "kling@" not in str(away.value)
     await store.close()
+
+
+async def test_a_version_before_works_with_what_the_next_one_only_added(
+    store: PostgresStore, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, _ = await store.create(new_task(prompt="before"), Budget())
+    ours = migrate.steps()
+    added = "ALTER TABLE tasks ADD COLUMN colour text; CREATE TABLE moods (id text); INSERT INTO moods VALUES ('x')"
+    with monkeypatch.context() as next_version:
+        next_version.setattr(migrate, "steps", lambda: [*ours, added])
+        next_version.setattr(migrate, "LEAST", len(ours))
+        assert await migrate.migrate(database) == (len(ours), len(ours) + 1)
+        newer = PostgresStore(Connections(database))
+        theirs, _ = await newer.create(new_task(prompt="theirs"), Budget())
+    older = PostgresStore(Connections(database))
+    for each in (before, theirs):
+        ((job,),) = await asked(older, f"SELECT follow_job FROM tasks WHERE id = '{each.task.id}'")
+        lease = await (older if each is theirs else newer).take(each.task.id, job)
+        assert lease is not None and await (older if each is theirs else newer).sending(lease, 1.0)
+    assert {task.prompt for task in await older.find(Filter())} == {"before", "theirs"}
+    mine, created = await older.create(new_task(prompt="mine"), Budget())
+    assert created and (await newer.get(mine.task.id)).prompt == "mine"
+    with pytest.raises(LocalError, match="later version"):
+        await migrate.migrate(database)
+
+    with monkeypatch.context() as breaking:
+        breaking.setattr(migrate, "steps", lambda: [*ours, added, "ALTER TABLE moods RENAME TO tempers"])
+        breaking.setattr(migrate, "LEAST", len(ours) + 2)
+        await migrate.migrate(database)
+    refused = PostgresStore(Connections(database))
+    with pytest.raises(LocalError, match="later version"):
+        await refused.find(Filter())
+    for each in (newer, older, refused):
+        await each.close()
+
+
+async def test_an_end_is_told_once_however_many_workers_tell(store: PostgresStore, database: str) -> None:
+    clock = Clock()
+    writer = PostgresStore(Connections(database), clock, channels=("url",))
+    ends = []
+    for number in range(6):
+        lease, _ = await writer.create(new_task(prompt=f"clip {number}"), Budget())
+        ((job,),) = await asked(store, f"SELECT follow_job FROM tasks WHERE id = '{lease.task.id}'")
+        taken = await writer.take(lease.task.id, job)
+        await writer.change(taken, state="failed", reserved_usd=Decimal(0))
+        ends.append(lease.task.id)
+    told: list[tuple[str, str]] = []
+
+    class Way:
+        hold_s = 30.0
+
+        def __init__(self, worker: str) -> None:
+            self.worker = worker
+
+        async def tell(self, task: Any, notice: Any) -> tuple[str, float | None]:
+            await asyncio.sleep(0)
+            told.append((task.id, self.worker))
+            return "told", None
+
+    stores = [PostgresStore(Connections(database), clock) for _ in range(2)]
+    workers = [Notifier(each.outbox, each.get, {"url": Way(str(n))}, clock) for n, each in enumerate(stores)]
+    for each in workers:
+        each.start()
+    async with asyncio.timeout(20):
+        while len(told) < len(ends):
+            await asyncio.sleep(0.01)
+    await asyncio.gather(*(each.close() for each in workers))
+    assert sorted(task_id for task_id, _ in told) == sorted(ends)
+    for each in (writer, *stores):
+        await each.close()

@@ -16,7 +16,7 @@ from mcp_server.tasks.store.postgres import jobs
 from mcp_server.tasks.store.postgres.connections import rows
 from mcp_server.tasks.store.postgres.engine import Engine
 from mcp_server.tasks.store.postgres.limits import SharedLimits
-from mcp_server.tasks.store.postgres.notices import Notices
+from mcp_server.tasks.store.postgres.notices import POSTED, Notices
 from mcp_server.tasks.store.postgres.store import PostgresStore
 from mcp_server.tasks.store.schema import OPEN
 
@@ -55,6 +55,7 @@ class Following:
     _held: dict[str, _Held] = field(default_factory=dict[str, _Held], init=False)
     _taken: list[Lease] = field(default_factory=list[Lease], init=False)
     _posted: set[str] = field(default_factory=set[str], init=False)
+    _wished: set[str] = field(default_factory=set[str], init=False)
     _worker: int | None = field(default=None, init=False)
     _rounds: asyncio.Task[None] | None = field(default=None, init=False)
     _leaving: bool = field(default=False, init=False)
@@ -63,7 +64,7 @@ class Following:
         store = self.store
         store.ownership, store.refused = self, self._refused
         self.limits = SharedLimits(store.connections, store.process, lambda: self.workers, store.clock)
-        self.notices.posted = self._hears_of
+        self.notices.called = self._hears_of
         store.films.worker = lambda: None if self._leaving else self._worker
         self._engine = Engine(store.connections, self._take, self._registered, self._room, store.clock)
 
@@ -102,6 +103,10 @@ class Following:
         found, self._posted = frozenset(self._posted), set()
         return found
 
+    def wished_stopped(self) -> frozenset[str]:
+        found, self._wished = frozenset(self._wished), set()
+        return found
+
     async def heartbeat(self) -> bool:
         """The engine beats; whose tasks are another's now is heard by notice and seen at every write."""
         return True
@@ -137,12 +142,14 @@ class Following:
                 await jobs.leave(connection, self._worker)
 
     async def _take(self, task_id: str, job: int) -> asyncio.Event | None:
-        lease = await self.store.take(task_id, job)
+        lease, wished = await self.store.take_with_wish(task_id, job)
         if lease is None:
             return None
         self._let_go(task_id)
         held = self._held[task_id] = _Held(lease.number, job)
         self._taken.append(lease)
+        if wished:
+            self._wished.add(task_id)
         self.woken.set()
         return held.over
 
@@ -155,9 +162,9 @@ class Following:
         # Nothing was heard while the connection was gone.
         self.notices.doubt()
 
-    def _hears_of(self, task_id: str) -> None:
+    def _hears_of(self, task_id: str, what: str = POSTED) -> None:
         if task_id in self._held:
-            self._posted.add(task_id)
+            (self._posted if what == POSTED else self._wished).add(task_id)
             self.woken.set()
 
     def _room(self) -> int:

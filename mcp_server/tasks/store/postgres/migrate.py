@@ -15,6 +15,9 @@ from mcp_server.tasks.store.postgres.connections import Connection, libpq, row, 
 
 ENGINE: Final = "3.10"
 """The engine's version whose tables `jobs` touches; its later ones are refused until they were tried."""
+LEAST: Final = 1
+"""The oldest version of this program that works with the tables as this one makes them; a migration that does more than
+add raises it."""
 _LOCK: Final = 0x6B6C696E67
 """The advisory lock of whoever migrates."""
 
@@ -27,11 +30,14 @@ def steps() -> list[str]:
 
 
 async def check(connection: Connection) -> None:
-    """Nothing, or LocalError where the tables are not those this version works with."""
+    """Nothing, or LocalError where the tables are not those this version works with.
+
+    A later version's are, as long as it only added to them: so both run while one takes the other's place.
+    """
     if await _present(connection, "kling_schema") is None:
         raise unmigrated()
     now, engine, known = await _version(connection), await _engine(connection), len(steps())
-    if now > known:
+    if now > known and await _least(connection) > known:
         raise newer(now)
     if now < known:
         raise LocalError(
@@ -62,7 +68,8 @@ async def migrate(url: str) -> tuple[int, int]:
                 await connection.execute(SchemaManager.get_schema().encode())
             for step in known[before:]:
                 await connection.execute(step.encode())
-            await run(connection, "UPDATE kling_schema SET version = %s", [len(known)])
+            await run(connection, "ALTER TABLE kling_schema ADD COLUMN IF NOT EXISTS least integer")
+            await run(connection, "UPDATE kling_schema SET version = %s, least = %s", [len(known), LEAST])
             return before, len(known)
     except psycopg.Error as error:
         raise unreachable(error, "not_spent") from error
@@ -96,6 +103,15 @@ async def _present(connection: Connection, table: str) -> dict[str, object] | No
 async def _version(connection: Connection) -> int:
     found = await row(connection, "SELECT version FROM kling_schema")
     return int(found["version"]) if found is not None else 0
+
+
+async def _least(connection: Connection) -> int:
+    """The oldest program the tables are for; where it was never said, the one that made them."""
+    found = await row(connection, "SELECT * FROM kling_schema")
+    if found is None:
+        return 0
+    least = found.get("least")
+    return int(found["version"] if least is None else least)
 
 
 async def _engine(connection: Connection) -> str:

@@ -19,6 +19,8 @@ EVERYTHING: Final = "*"
 """Instead of a task's id: any of them may have changed."""
 POSTED: Final = "posted"
 """Instead of the process that changed it: its vendor posted about the task, and nothing has changed yet."""
+WISHED: Final = "wished"
+"""The same: somebody wants it stopped."""
 AGAIN_S: Final = 1.0
 _log = logging.getLogger("kling_video.tasks")
 
@@ -46,8 +48,8 @@ class Notices:
 
     url: str = field(repr=False)
     process: str
-    posted: Callable[[str], None] = field(default=lambda _: None)
-    """Told of every task that a vendor posted about, to whichever server."""
+    called: Callable[[str, str], None] = field(default=lambda _task, _what: None)
+    """Told of every task that a vendor posted about, or somebody wants stopped, and which of the two it is."""
     _moved: set[str] = field(default_factory=set[str], init=False)
     _deaf: bool = field(default=True, init=False)
     """Something was not heard, or more changed than is named one by one."""
@@ -90,7 +92,7 @@ class Notices:
                 task_id, _, process = notice.payload.partition(" ")
                 if task_id == EVERYTHING:
                     self._deaf = True
-                elif process == POSTED:
-                    self.posted(task_id)
+                elif process in (POSTED, WISHED):
+                    self.called(task_id, process)
                 elif process != self.process:
                     self._moved.add(task_id)

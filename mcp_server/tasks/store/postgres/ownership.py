@@ -38,6 +38,9 @@ class Orders:
     def posted_about(self) -> frozenset[str]:
         return frozenset()
 
+    def wished_stopped(self) -> frozenset[str]:
+        return frozenset()
+
     async def heartbeat(self) -> bool:
         return True
 

@@ -31,7 +31,7 @@ from mcp_server.tasks.store.postgres import budgets, jobs, outbox, state
 from mcp_server.tasks.store.postgres.connections import Connection, Connections, row, rows, run
 from mcp_server.tasks.store.postgres.films import PostgresFilms
 from mcp_server.tasks.store.postgres.limits import SharedLimits
-from mcp_server.tasks.store.postgres.notices import POSTED, tell, visible
+from mcp_server.tasks.store.postgres.notices import POSTED, WISHED, tell, visible
 from mcp_server.tasks.store.postgres.outbox import PostgresOutbox
 from mcp_server.tasks.store.postgres.ownership import Orders
 from mcp_server.tasks.store.posts import KEPT_S
@@ -165,21 +165,48 @@ class PostgresStore:
 
     async def take(self, task_id: str, job: int) -> Lease | None:
         """The task, leased to this process, if it is still to be followed and this is the job that counts."""
+        return (await self.take_with_wish(task_id, job))[0]
+
+    async def take_with_wish(self, task_id: str, job: int) -> tuple[Lease | None, bool]:
+        """The same, and whether somebody waits for it to be stopped."""
         async with self.connections.transaction() as connection:
             found = await row(
                 connection,
                 f"UPDATE tasks SET holder = %s, claim = claim + 1 WHERE id = %s AND follow_job = %s AND {OPEN} "  # noqa: S608
-                "RETURNING *",
+                "RETURNING *, EXISTS (SELECT FROM wishes WHERE task_id = tasks.id AND answered IS NULL) AS wished",
                 [self.process, task_id, job],
             )
             if found is None:
                 await jobs.end_stray(connection, [job])
-                return None
+                return None, False
             lease = next((Lease(task, found["claim"]) for task in readable([found])), None)
             if lease is None:
                 # One that cannot be read here is left to a version that can; `doctor` names it.
                 await jobs.replace(connection, [task_id], holder=self.process, after_s=UNREADABLE_AGAIN_S)
-        return lease
+        return lease, bool(found["wished"])
+
+    async def wish_stopped(self, task_id: str) -> bool:
+        async with self.connections.transaction() as connection:
+            await run(
+                connection,
+                "INSERT INTO wishes (task_id) VALUES (%s) ON CONFLICT (task_id) "
+                "DO UPDATE SET at = now(), answered = NULL, done = NULL, words = NULL",
+                [task_id],
+            )
+            await tell(connection, task_id, WISHED)
+        return True
+
+    async def wish_answer(self, task_id: str) -> tuple[bool, str] | None:
+        async with self.connections.transaction() as connection:
+            query = "SELECT done, words FROM wishes WHERE task_id = %s AND answered IS NOT NULL"
+            found = await row(connection, query, [task_id])
+        return None if found is None else (bool(found["done"]), str(found["words"]))
+
+    async def answer_wish(self, task_id: str, words: str, *, done: bool) -> None:
+        async with self.connections.transaction() as connection:
+            query = "UPDATE wishes SET answered = now(), done = %s, words = %s WHERE task_id = %s"
+            await run(connection, query, [done, words, task_id])
+            await tell(connection, task_id)
 
     async def posted(self, task_id: str, post_id: str) -> bool:
         async with self.connections.transaction() as connection:
