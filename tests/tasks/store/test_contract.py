@@ -54,6 +54,10 @@ async def test_a_key_stands_for_one_order_and_another_s_key_is_his_own(record: A
         await store.create(new_task(idempotency_key="k", prompt="another"), Budget())
     other, made = await store.create(new_task(idempotency_key="k", owner="ann"), Budget())
     assert made and other.task.id != first.task.id
+    unpriced = new_task(idempotency_key="k", reserve_usd=None)
+    for order in (new_task(idempotency_key="k"), unpriced):
+        stands, made = await store.create(order, Budget(daily_usd=CENTS))
+        assert (made, stands.task.id) == (False, first.task.id), "what stands costs no more, whatever the day has left"
 
 
 async def test_processes_that_order_under_one_key_at_once_buy_once(record: Any) -> None:

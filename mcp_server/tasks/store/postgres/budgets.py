@@ -9,13 +9,14 @@ sees what was committed while it waited.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
 from mcp_server.tasks.store.admission import passes, price_known
 from mcp_server.tasks.store.base import Budget, NewTask
 from mcp_server.tasks.store.budgets import payers
-from mcp_server.tasks.store.postgres.connections import Connection, row, run
+from mcp_server.tasks.store.postgres.connections import Answer, Connection, ask, run
 
 FILMS: Final = "films"
 """Instead of a day."""
@@ -23,6 +24,8 @@ _COUNT: Final = (
     "INSERT INTO budgets AS b (payer, day, used_usd) VALUES (%s, %s, %s) ON CONFLICT (payer, day) "
     "DO UPDATE SET used_usd = b.used_usd + excluded.used_usd RETURNING used_usd"
 )
+
+_HELD: Final = "SELECT used_usd FROM budgets WHERE payer = %s AND day = %s"
 
 
 def reservations(order: Sequence[NewTask], budget: Budget) -> list[Decimal]:
@@ -34,16 +37,34 @@ def reservations(order: Sequence[NewTask], budget: Budget) -> list[Decimal]:
     return [Decimal(0) if new.simulated else new.reserve_usd or Decimal(0) for new in order]
 
 
-async def take(connection: Connection, owner: str, day: str, together: Decimal, budget: Budget) -> None:
-    """Count an order in, the last thing before the commit; BudgetError when it passes a limit, and nothing is kept."""
-    if together:
-        await _within(connection, owner, day, together, budget, counted=together)
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """An order, or a film, on its way into the rows of its payers."""
+
+    together: Decimal
+    counted: Decimal
+    """What of it stands in the day's rows by now."""
+    asked: Sequence[tuple[Decimal, str | None, Answer, Answer]]
+    """Each limit, whose it is, and the rows it is held against."""
+
+    async def within(self) -> None:
+        """Nothing, or BudgetError when it passes a limit: then nothing is to be kept."""
+        for limit, told, day, films in self.asked:
+            counts = [found["used_usd"] for cursor in (day, films) for found in await cursor.fetchall()]
+            used = sum(counts, -self.counted)
+            if used + self.together > limit:
+                raise passes(used, self.together, limit, told)
+
+
+async def count(connection: Connection, owner: str, day: str, together: Decimal, budget: Budget) -> Counting:
+    """Count an order in, the last thing before the commit; in a pipeline it goes with what stands before it."""
+    return await _counting(connection, owner, day, together, budget, counted=together)
 
 
 async def hold(connection: Connection, owner: str, day: str, together: Decimal, budget: Budget) -> None:
     """Count in what a film holds back from now on; BudgetError when it passes a limit, and nothing is kept."""
     if together:
-        await _within(connection, owner, day, together, budget, counted=Decimal(0))
+        await (await _counting(connection, owner, day, together, budget, counted=Decimal(0))).within()
         await _held(connection, owner, together)
 
 
@@ -60,18 +81,16 @@ async def release(connection: Connection, owner: str, less: Decimal) -> None:
         await _held(connection, owner, -less)
 
 
-async def _within(
+async def _counting(
     connection: Connection, owner: str, day: str, together: Decimal, budget: Budget, *, counted: Decimal
-) -> None:
+) -> Counting:
     mine, house = payers(owner)
-    for payer, limit, told in ((mine, budget.of(owner), owner), (house, budget.daily_usd, None)):
-        taken = await row(connection, _COUNT, [payer, day, counted])
-        if limit is None or taken is None:
-            continue
-        films = await row(connection, "SELECT used_usd FROM budgets WHERE payer = %s AND day = %s", [payer, FILMS])
-        used = taken["used_usd"] - counted + (films["used_usd"] if films else Decimal(0))
-        if used + together > limit:
-            raise passes(used, together, limit, told)
+    asked: list[tuple[Decimal, str | None, Answer, Answer]] = []
+    for payer, limit, told in ((mine, budget.of(owner), owner), (house, budget.daily_usd, None)) if together else ():
+        taken = await ask(connection, _COUNT, [payer, day, counted])
+        if limit is not None:
+            asked.append((limit, told, taken, await ask(connection, _HELD, [payer, FILMS])))
+    return Counting(together, counted, asked)
 
 
 async def _held(connection: Connection, owner: str, more: Decimal) -> None:

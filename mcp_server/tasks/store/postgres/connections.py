@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg.rows import dict_row
@@ -16,12 +18,16 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 from mcp_server.errors import LocalError, Money
 
 Connection = psycopg.AsyncConnection[dict[str, Any]]
+Answer = psycopg.AsyncCursor[dict[str, Any]]
 PATIENCE_S: Final = 10.0
 """How long one caller waits for a connection; the pool goes on trying."""
 MOST: Final = 16
+RESTED_S: Final = 1.0
+"""A connection that rested so long is asked whether it lives before it is used."""
 OPTIONS: Final = "-c statement_timeout=30000 -c idle_in_transaction_session_timeout=60000 -c timezone=UTC"
 """A statement that hangs on a lost network ends; so does a transaction whose process stands still with locks held."""
 _KEEPALIVE: Final = {"keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+_USED: Final[WeakKeyDictionary[Connection, float]] = WeakKeyDictionary()
 _NEXT: Final = "See that the database KLING_DATABASE_URL names is reachable; this goes on by itself once it is"
 
 
@@ -115,6 +121,11 @@ class Connections:
         self._pool = pool
 
 
+async def ask(connection: Connection, query: str, values: Sequence[Any] | dict[str, Any] = ()) -> Answer:
+    """A statement on its way; in a pipeline its answer is waited for when it is fetched."""
+    return await connection.execute(query.encode(), values or None)
+
+
 async def rows(connection: Connection, query: str, values: Sequence[Any] | dict[str, Any] = ()) -> list[dict[str, Any]]:
     """What the query answers."""
     return await (await connection.execute(query.encode(), values or None)).fetchall()
@@ -131,7 +142,11 @@ async def run(connection: Connection, query: str, values: Sequence[Any] | dict[s
 
 
 async def _lives(connection: Connection) -> None:
-    await AsyncConnectionPool.check_connection(connection)  # pyright: ignore[reportArgumentType] - of any rows
+    # What was used a moment ago lives as far as anybody can know: the question costs as much as a small transaction.
+    now = time.monotonic()
+    if now - _USED.get(connection, -RESTED_S) >= RESTED_S:
+        await AsyncConnectionPool.check_connection(connection)  # pyright: ignore[reportArgumentType] - of any rows
+    _USED[connection] = now
 
 
 async def _configure(connection: Connection) -> None:

@@ -10,7 +10,7 @@ for they are the engine's.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Final
+from typing import Any, Final
 
 from mcp_server.tasks.store.postgres.connections import Connection, row, rows, run
 from mcp_server.tasks.store.postgres.notices import EVERYTHING, tell
@@ -25,7 +25,7 @@ COLUMNS: Final = {
     "procrastinate_workers": ("id", "last_heartbeat"),
 }
 """What this module reads and writes of the engine's tables."""
-_PUT: Final = """
+PUT: Final = """
     INSERT INTO procrastinate_jobs (queue_name, task_name, args, scheduled_at)
     SELECT %(queue)s, %(name)s, jsonb_build_object('task_id', id), now() + make_interval(secs => %(after_s)s)
     FROM unnest(%(ids)s::text[]) AS id
@@ -44,9 +44,14 @@ _STRAY: Final = f"NOT EXISTS (SELECT FROM tasks WHERE follow_job = job.id AND {O
 """Of a job: no task counts on it."""
 
 
+def new(task_id: str) -> dict[str, Any]:
+    """What `PUT` is given for one task."""
+    return {"queue": QUEUE, "name": NAME, "ids": [task_id], "after_s": 0.0}
+
+
 async def put(connection: Connection, task_id: str) -> int:
     """A new job for a task; its number, for the task's row."""
-    found = await row(connection, _PUT, {"queue": QUEUE, "name": NAME, "ids": [task_id], "after_s": 0.0})
+    found = await row(connection, PUT, new(task_id))
     assert found is not None
     return int(found["id"])
 
@@ -78,7 +83,7 @@ async def replace(
     )
     await end(connection, [each["follow_job"] for each in found if each["follow_job"] is not None])
     values = {"queue": QUEUE, "name": NAME, "ids": [each["id"] for each in found], "after_s": after_s}
-    return {each["id"] for each in await rows(connection, f"WITH put AS ({_PUT}) {_GIVE}", values)}
+    return {each["id"] for each in await rows(connection, f"WITH put AS ({PUT}) {_GIVE}", values)}
 
 
 async def sweep(connection: Connection) -> set[str]:

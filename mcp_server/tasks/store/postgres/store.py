@@ -13,7 +13,7 @@ from psycopg.errors import UniqueViolation
 
 from mcp_server.clock import Clock
 from mcp_server.domain.task import State, Task
-from mcp_server.errors import UnknownTaskError
+from mcp_server.errors import BudgetError, UnknownTaskError
 from mcp_server.metrics import Metrics, Reading
 from mcp_server.tasks.store.admission import TWIN_S, standing, twin_told
 from mcp_server.tasks.store.base import Budget, Changes, Filter, Lease, NewTask, Ownership, Spent, day_of
@@ -28,7 +28,7 @@ from mcp_server.tasks.store.moves import (
 )
 from mcp_server.tasks.store.notices import Outbox
 from mcp_server.tasks.store.postgres import budgets, jobs, outbox, state
-from mcp_server.tasks.store.postgres.connections import Connection, Connections, row, rows, run
+from mcp_server.tasks.store.postgres.connections import Connection, Connections, ask, row, rows, run
 from mcp_server.tasks.store.postgres.films import PostgresFilms
 from mcp_server.tasks.store.postgres.limits import SharedLimits
 from mcp_server.tasks.store.postgres.notices import POSTED, WISHED, tell, visible
@@ -44,6 +44,15 @@ UNREADABLE_AGAIN_S: Final = 60.0
 """After which another worker, perhaps of a later version, may try a task that cannot be read here."""
 _NAMES: Final = (*COLUMNS, "follow_job")
 INSERT: Final = f"INSERT INTO tasks ({', '.join(_NAMES)}) VALUES ({', '.join(f'%({name})s' for name in _NAMES)})"  # noqa: S608
+_ORDER: Final = f"""
+    WITH put AS ({jobs.PUT}), task AS (
+      INSERT INTO tasks ({", ".join(_NAMES)})
+      VALUES ({", ".join("(SELECT id FROM put)" if name == "follow_job" else f"%({name})s" for name in _NAMES)})
+      RETURNING id
+    )
+    INSERT INTO events (task_id, at, state, what) SELECT id, %(updated_at)s, %(state)s, %(what)s FROM task
+"""  # noqa: S608
+"""A task, its job and the first line of its history, in one way to the server."""
 _UPDATE: Final = f"UPDATE tasks SET {', '.join(f'{name} = %({name})s' for name in CHANGING)} WHERE id = %(id)s"  # noqa: S608
 _FORGET: Final = (
     "DELETE FROM posts WHERE id IN (SELECT id FROM posts WHERE at < now() - make_interval(secs => %s) "
@@ -80,10 +89,17 @@ class PostgresStore:
 
     async def create_all(self, order: Sequence[NewTask], budget: Budget) -> tuple[list[Lease], bool]:
         try:
-            return await self._create(order, budget)
-        except UniqueViolation:
-            # Another process wrote the same key down meanwhile.
-            return await self._create(order, budget)
+            async with self.connections.transaction(unsent="not_spent") as connection:
+                return await self._created(connection, order, budget)
+        except (UniqueViolation, BudgetError):
+            # Nothing of the order was kept; where its key is known, perhaps since this moment, that one stands.
+            keys = [new.idempotency_key for new in order if new.idempotency_key is not None]
+            query = "SELECT * FROM tasks WHERE owner = %s AND idempotency_key = ANY(%s)"
+            async with self.connections.transaction(unsent="not_spent") as connection:
+                known = await rows(connection, query, [order[0].owner, keys]) if keys else []
+            if not known:
+                raise
+            return standing([(task_from(each), each["claim"]) for each in known], order), False
 
     async def get(self, task_id: str, owner: str | None = None) -> Task:
         for task in await self.many([task_id]):
@@ -248,29 +264,24 @@ class PostgresStore:
     async def close(self) -> None:
         await self.connections.close()
 
-    async def _create(self, order: Sequence[NewTask], budget: Budget) -> tuple[list[Lease], bool]:
-        async with self.connections.transaction(unsent="not_spent") as connection:
-            return await self._created(connection, order, budget)
-
     async def _created(
         self, connection: Connection, order: Sequence[NewTask], budget: Budget
     ) -> tuple[list[Lease], bool]:
-        """Key, job, row and history, and last, for all wait for it, what the day has left: in one commit."""
+        """Key, job, row and history, and last, for all wait for it, what the day has left: in one commit.
+
+        UniqueViolation where a key is known: it is not looked for first, for that would be a way to the server more.
+        """
         owner, now = order[0].owner, self.clock.now()
-        keys = [new.idempotency_key for new in order if new.idempotency_key is not None]
-        query = "SELECT * FROM tasks WHERE owner = %s AND idempotency_key = ANY(%s)"
-        if keys and (known := await rows(connection, query, [owner, keys])):
-            return standing([(task_from(each), each["claim"]) for each in known], order), False
         reserved = budgets.reservations(order, budget)
         warnings = await self._twins(connection, order[0], now)
         leases: list[Lease] = []
-        for new, taken in zip(order, reserved, strict=True):
-            task = task_of(new, now, (*new.warnings, *warnings), taken)
-            job = await jobs.put(connection, task.id)
-            await run(connection, INSERT, {**row_of(task, None, 0), "follow_job": job})
-            await self._note(connection, task, "ordered")
-            leases.append(Lease(task, 0))
-        await budgets.take(connection, owner, day_of(now), sum(reserved, Decimal(0)), budget)
+        async with connection.pipeline():
+            for new, taken in zip(order, reserved, strict=True):
+                task = task_of(new, now, (*new.warnings, *warnings), taken)
+                await ask(connection, _ORDER, {**row_of(task, None, 0), **jobs.new(task.id), "what": "ordered"})
+                leases.append(Lease(task, 0))
+            counting = await budgets.count(connection, owner, day_of(now), sum(reserved, Decimal(0)), budget)
+        await counting.within()
         return leases, True
 
     async def _twins(self, connection: Connection, new: NewTask, now: float) -> tuple[str, ...]:
