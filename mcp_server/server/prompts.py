@@ -70,9 +70,15 @@ def add_prompts(server: MCPServer[Any], services: LazyService) -> None:
         seconds: Annotated[str, Field(description="Length of the whole film")] = "40",
         style: Annotated[str, Field(description="Look, mood, genre")] = "",
     ) -> str:
+        length = seconds.strip().lower().removesuffix("s").strip()
+        if not length.isascii() or not length.isdecimal() or int(length[:6]) < SHORTEST_S:
+            raise ArgumentError(
+                f"`seconds` is {seconds[:40]!r}: a film is {SHORTEST_S} seconds long or longer",
+                next_step="Give a whole number of seconds",
+            )
         look = f" The look: {style}." if style else ""
         return (
-            f"Write the board of a film of about {seconds} seconds, made of Kling shots: {idea}.{look}\n\n"
+            f"Write the board of a film of about {length} seconds, made of Kling shots: {idea}.{look}\n\n"
             "Each shot is a clip of 3 to 15 seconds with one action, an `id` of one word and a prompt that says the "
             'framing first. `begin` is "cut", "dissolve", or "continue" where it goes on from the last frame of the '
             "shot before (not more than three in a row). What all shots share stands once in `look` (tier, "

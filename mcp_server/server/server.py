@@ -14,9 +14,17 @@ from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import MCPServer
 from mcp.server.subscriptions import InMemorySubscriptionBus
 from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_PARAMS, Icon, InputRequiredResult, SubscribeRequestParams, UnsubscribeRequestParams
+from mcp_types import (
+    INVALID_PARAMS,
+    GetPromptResult,
+    Icon,
+    InputRequiredResult,
+    SubscribeRequestParams,
+    UnsubscribeRequestParams,
+)
 
 from mcp_server import __version__
+from mcp_server.errors import KlingError
 from mcp_server.server.completions import add_completions
 from mcp_server.server.lazy_service import LazyService, make_service
 from mcp_server.server.player import player
@@ -73,6 +81,20 @@ class KlingServer(MCPServer[None]):
             else part
             for part in found
         ]
+
+    async def get_prompt(
+        self, name: str, arguments: dict[str, Any] | None = None, context: Any = None
+    ) -> GetPromptResult | InputRequiredResult:
+        """A prompt; why it refuses is said in our words, which the SDK would keep to itself."""
+        try:
+            return await super().get_prompt(name, arguments, context)
+        except ValueError as error:
+            why: BaseException | None = error
+            while why is not None and not isinstance(why, KlingError):
+                why = why.__cause__
+            if why is None:
+                raise
+            raise MCPError(INVALID_PARAMS, why.story) from error
 
     async def known_names(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         """An unknown tool or prompt is an invalid request, as the specification has it, not a failed call."""

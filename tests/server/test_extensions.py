@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -186,6 +187,22 @@ async def test_prompts_carry_the_advice_and_the_idea(shops: Vendors, era: str) -
     words = board.messages[0].content.text
     assert all(part in words for part in ("a paper boat", "12 seconds", "noir", "shots", "estimate_cost"))
     assert "image-to-video" in better.messages[0].content.text
+
+
+@pytest.mark.parametrize(
+    ("prompt", "seconds", "words"),
+    [
+        ("storyboard", "40", "one Kling clip is 3 to 15 seconds long"),
+        ("storyboard", "abc", "one Kling clip is 3 to 15 seconds long"),
+        ("storyboard", "40", "what is longer is a film: prompt film_board"),
+        ("film_board", "abc", "a film is 3 seconds long or longer"),
+        ("film_board", "-1", "a film is 3 seconds long or longer"),
+    ],
+)
+async def test_a_length_that_no_clip_has_is_refused(shops: Vendors, prompt: str, seconds: str, words: str) -> None:
+    async with client(shops.server(), MODERN) as connected:
+        with pytest.raises(MCPError, match=re.escape(words)):
+            await connected.get_prompt(prompt, {"idea": "a paper boat", "seconds": seconds})
 
 
 @both
