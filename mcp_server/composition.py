@@ -110,6 +110,7 @@ class _Parts:
         from mcp_server.tasks.runner import TaskRunner
         from mcp_server.tasks.runtime import TaskRuntime
         from mcp_server.tasks.store.base import Budget
+        from mcp_server.telemetry import traces
 
         ways = self._ways()
         self._store = store = self._record(tuple(ways))
@@ -119,6 +120,7 @@ class _Parts:
             sleep=self.clock.sleep,
             shared_door=None if limits is None else limits.door,
             metrics=self.metrics,
+            traces=traces(self.settings.sends_telemetry, self.metrics),
         )
         runtime = TaskRuntime(
             store=store,

@@ -80,6 +80,13 @@ class Metrics:
         for place, most in enumerate(BUCKETS_S):
             spread.buckets[place] += seconds <= most
 
+    def readings(self) -> Iterable[Reading]:
+        """Every counter and gauge as it stands."""
+        for (name, values), value in list(self._counts.items()):
+            yield name, dict(zip(_KNOWN[name].labels, values, strict=True)), value
+        for gauge in self.gauges:
+            yield from gauge()
+
     def text(self, more: Iterable[Reading] = ()) -> str:
         """Everything, in Prometheus' text format."""
         rows: dict[str, list[str]] = {}

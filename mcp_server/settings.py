@@ -25,6 +25,12 @@ MONEY: Final = (
     "KLING3API_USD_PER_CREDIT",
 )
 ACCESS: Final = ("KLING_HTTP_TOKEN", "KLING_HTTP_ISSUER", "KLING_HTTP_URL")
+ENDPOINTS: Final = (
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+)
+"""OpenTelemetry's own variables; one of them turns all of this on."""
 SHARED: Final = ("KLING_DATABASE_URL", "KLING_STORE_URL")
 _GUARDS: Final = frozenset((*MONEY, *ACCESS, *SHARED))
 """What guards money or the door: of these, anything half expanded is refused, for unset would mean no limit, or a
@@ -360,6 +366,11 @@ class Settings:
                 next_step="Set KLING_SANDBOX_SECONDS to a number from 0 to 3600, or unset it",
             )
         return seconds
+
+    @property
+    def sends_telemetry(self) -> bool:
+        """Whether OpenTelemetry's own variables name where traces or metrics go."""
+        return any(self.get(name) for name in ENDPOINTS)
 
     @property
     def log_as_json(self) -> bool:

@@ -31,6 +31,7 @@ from mcp_server.providers.incoming import believed, without_keys
 from mcp_server.providers.json_bodies import encode
 from mcp_server.providers.proxied import Proxied, UnusableProxyError
 from mcp_server.providers.reading import number, shown
+from mcp_server.telemetry import NoTraces, Traces
 
 EXCHANGE_S = 180.0
 """The same for a whole exchange, which a byte every now and then would keep alive for ever: three such minutes."""
@@ -96,15 +97,19 @@ class _Gate:
 class _Counted:
     """One call, by kind, outcome and time."""
 
-    def __init__(self, metrics: Metrics, account: Account, call: HttpCall) -> None:
+    def __init__(self, transport: Transport, account: Account, call: HttpCall) -> None:
         kind = "paid" if call.paid else "look" if call.method == "GET" and not call.bare else "other"
         provider = f"{account.facts.id}{' (sandbox)' if account.simulated else ''}"
-        self._metrics, self._labels, self._began = metrics, {"provider": provider, "call": kind}, time.monotonic()
+        self._transport, self._labels = transport, {"provider": provider, "call": kind}
+        self._began, self._at = time.monotonic(), transport.now()
 
     def came(self, outcome: str) -> None:
         """How it ended."""
-        self._metrics.count("kling_vendor_calls_total", **self._labels, outcome=outcome)
-        self._metrics.took("kling_vendor_call_seconds", time.monotonic() - self._began, **self._labels)
+        metrics, took = self._transport.metrics, time.monotonic() - self._began
+        metrics.count("kling_vendor_calls_total", **self._labels, outcome=outcome)
+        metrics.took("kling_vendor_call_seconds", took, **self._labels)
+        name = f"{self._labels['call']} {self._labels['provider']}"
+        self._transport.traces.span(name, self._at, self._at + took, **self._labels, outcome=outcome)
 
 
 @dataclass
@@ -119,6 +124,7 @@ class Transport:
     shared_door: Callable[[Account], Door] | None = None
     """Where other processes call under the same account, whose calls count together."""
     metrics: Metrics = field(default_factory=Metrics)
+    traces: Traces = field(default_factory=NoTraces)
     _gates: dict[str, _Gate] = field(default_factory=dict[str, "_Gate"])
     _made: Clients = field(default_factory=Clients)
     _direct: Connections = field(init=False)
@@ -161,7 +167,7 @@ class Transport:
         request = self._request(account, call, shown_key)
         keys = (*account.secrets, shown_key) if account.secrets else ()
         limit_s = self.exchange_s + len(request.content) / SLOWEST_BYTES_S
-        counted = _Counted(self.metrics, account, call)
+        counted = _Counted(self, account, call)
         try:
             async with asyncio.timeout(limit_s):
                 answer = await self._exchange(_purpose(account, call), request, leaves)

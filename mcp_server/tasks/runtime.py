@@ -67,5 +67,8 @@ class TaskRuntime:
         if task.finished:
             self.metrics.count("kling_tasks_ended_total", provider=task.provider, state=task.state)
             self.metrics.count("kling_ended_usd_total", float(task.reserved_usd), provider=task.provider)
+            ended = task.finished_at or self.clock.now()
+            facts = {"provider": task.provider, "model": task.model, "state": task.state, "task_id": task.id}
+            self.transport.traces.span("task", task.created_at, ended, **facts)
         for listener in self.listeners:
             listener(task)

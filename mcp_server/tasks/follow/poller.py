@@ -20,6 +20,7 @@ from mcp_server.tasks.follow.scheduler import Followed, Streak, lane_of
 from mcp_server.tasks.runtime import TaskRuntime
 from mcp_server.tasks.settlement import counted, disbelieved, settled, unmade
 from mcp_server.tasks.store.base import Changes, LeaseLostError
+from mcp_server.telemetry import working_on
 
 _log = logging.getLogger("kling_video.tasks")
 
@@ -56,9 +57,10 @@ class Poller:
     async def step(self, followed: Followed) -> float | None:
         """One poll, or one try to save: seconds until the next step; None when there is nothing more to do."""
         try:
-            if followed.task.state == "saving":
-                return await self._save(followed)
-            return await self._poll(followed)
+            with working_on(followed.id):
+                if followed.task.state == "saving":
+                    return await self._save(followed)
+                return await self._poll(followed)
         except LeaseLostError:
             return None
         except KlingError as error:

@@ -35,6 +35,7 @@ from mcp_server.tasks.submit.outcome import (
     outcome_of,
     refusal_told,
 )
+from mcp_server.telemetry import working_on
 
 _log = logging.getLogger("kling_video.tasks")
 
@@ -55,7 +56,8 @@ class Submitter:
     async def submit(self, lease: Lease) -> Task | None:
         """The task after the vendor's answer, still ours; None when another process has the lease now."""
         try:
-            return await self._submit(lease)
+            with working_on(lease.task.id):
+                return await self._submit(lease)
         except _GivenUpError:
             return await self._never_left(lease)
         except LeaseLostError:
