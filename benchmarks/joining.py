@@ -1,9 +1,13 @@
-"""Joining beside ffmpeg doing the same, and a board of 100 shots planned: `python benchmarks/joining.py [SECONDS]`.
+"""Joining beside ffmpeg doing the same, and a board of 100 shots planned.
+
+`python benchmarks/joining.py [SECONDS [ROUNDS [1080p|4k]]]`
 
 Five clips of five seconds that differ (a size, a frame rate, a loudness, one silent), at 1080p and at 4k. `ffmpeg` (the
 program, where PATH or FFMPEG names one) scales, pads, resamples, evens loudness in one pass and encodes with
 the same preset and quality; what it does not do is look at what it made. Ours is timed twice: to the written file, and
-with the check of every picture. The two take turns; CPU seconds of the whole process group count, and wall time beside.
+with the check of every picture. Beside the second, ffmpeg is also given the nearest it has to a check: another run over
+its file with blackdetect, freezedetect and ebur128. The two take turns; CPU seconds of the whole process group count,
+and wall time beside.
 """
 
 from __future__ import annotations
@@ -101,6 +105,12 @@ def theirs(
     )  # fmt: skip
 
 
+def looked(program: str, target: Path) -> tuple[float, float, str]:
+    """What ffmpeg has to look at a film with."""
+    filters = ["-vf", "blackdetect,freezedetect", "-af", "ebur128=framelog=quiet"]
+    return timed([program, "-v", "error", "-i", str(target), *filters, "-f", "null", "-"])
+
+
 def planned() -> float:
     """CPU milliseconds for a board of 100 shots with words of their own, the best of five."""
     shots = [{"id": f"s{n}", "prompt": f"a paper boat in the rain, picture {n}", "duration": 5} for n in range(100)]
@@ -114,17 +124,18 @@ def planned() -> float:
     return best * 1000
 
 
-def main(seconds: float, rounds: int = 3) -> None:
+def main(seconds: float, rounds: int, sizes: dict[str, tuple[int, int]]) -> None:
     print(f"a board of 100 shots planned: {planned():.0f} ms of CPU")
     program = os.environ.get("FFMPEG") or shutil.which("ffmpeg")
-    for name, size in SIZES.items():
+    for name, size in sizes.items():
         with tempfile.TemporaryDirectory() as folder:
             paths = clips(Path(folder), *size, seconds)
-            mine, other = [], []
+            mine, other, looks = [], [], []
             for _ in range(rounds):
                 mine.append(ours(paths, Path(folder) / "film.mp4"))
                 if program:
                     other.append(theirs(program, paths, Path(folder) / "other.mp4", size, seconds))
+                    looks.append(looked(program, Path(folder) / "other.mp4"))
             told = [json.loads(run[2]) for run in mine]
             said = told[-1]
             written, busy = (statistics.median(each["written"][part] for each in told) for part in (0, 1))
@@ -136,7 +147,10 @@ def main(seconds: float, rounds: int = 3) -> None:
                 print(f"{name}: ffmpeg {wall2:.1f} s, {cpu2:.1f} s of CPU")
                 print(f"{name}: {written / wall2:.2f} × written, {wall / wall2:.2f} × checked")
                 print(f"{name}: of CPU {busy / cpu2:.2f} × written, {cpu / cpu2:.2f} × checked")
+                look = statistics.median(run[1] for run in looks)
+                print(f"{name}: ffmpeg's own look {look:.1f} s of CPU; both with a look {cpu / (cpu2 + look):.2f} ×")
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]) if len(sys.argv) > 1 else 5.0)
+    said = [*sys.argv[1:], *("5", "3", "")[len(sys.argv) - 1 :]]
+    main(float(said[0]), int(said[1]), {name: SIZES[name] for name in SIZES if said[2] in ("", name)})

@@ -97,7 +97,8 @@ def _shot(each: ShotStanding) -> ShotAnswer:
         cost=Cost.model_validate(dict(shot.quote)) if shot.quote else None,
         progress=task.progress if task is not None else None,
         video_path=each.path if each.path is not None and not is_object(each.path) else None,
-        differences=list(task.artifact.differences) if task is not None and task.artifact is not None else [],
+        # Of an order of several shots its first one says what is different.
+        differences=list(task.artifact.differences) if task and task.artifact and shot.ordered else [],
         warnings=list(shot.warnings),
         why=each.why,
     )

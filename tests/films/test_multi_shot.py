@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.films import FilmMaking, board, states
+from support.films import FilmMaking, board, film_making, states
 from support.services import settings
 from support.watched_films import watch
 
 from mcp_server import catalog
-from mcp_server.errors import ArgumentError, NoOfferError
+from mcp_server.errors import ArgumentError, BudgetError, NoOfferError
 from mcp_server.films.board import from_arguments
 from mcp_server.films.films import FilmOrder
 from mcp_server.films.plan import FilmPlan, FilmPlanner
@@ -173,6 +173,27 @@ async def test_a_failed_order_is_missing_with_all_its_shots_and_bought_again_onc
     assert (await films.first.films.records.get(film.film_id)).reserved_usd == 0
     again = await films.made(film_id=film.film_id)
     assert again.state == "succeeded" and films.orders() == 3
+
+
+async def test_another_process_goes_on_with_an_order_of_several_and_buys_it_once(films: FilmMaking) -> None:
+    films.vendors.box.seconds = 1
+    film = await films.buy(board("cut", TOGETHER, look=KLING))
+    await films.first.films.close()
+    other = films.service()
+    await other.start()
+    (ended,) = await other.films.get([film.film_id], wait_s=2_000)
+
+    assert ended.state == "succeeded" and films.orders() == 1
+    assert (await other.films.records.get(film.film_id)).reserved_usd == 0
+
+
+async def test_a_day_has_room_for_the_order_and_not_for_its_shots_apart(tmp_path: Path) -> None:
+    # A cut of 2 s is sold in one order alone: 5 s at $0.084.
+    async with film_making(tmp_path, KLING_DAILY_BUDGET_USD="0.42") as films:
+        film = await films.buy(board("cut", {"duration": 2}, look=KLING))
+        with pytest.raises(BudgetError, match="daily budget"):
+            await films.buy(board("cut", title="Another", look=KLING))
+    assert film.total.usd == "0.42"
 
 
 async def test_cancelling_says_once_what_an_order_of_several_came_to(films: FilmMaking) -> None:

@@ -55,6 +55,19 @@ async def test_the_board_is_a_strip_of_its_shots(filmed: Filmed) -> None:
     assert (await filmed.browser.get(f"/films/{filmed.film_id}/sheet")).headers["content-type"] == "image/jpeg"
 
 
+async def test_a_shot_in_one_order_with_another_says_that_both_are_bought_again(tmp_path: Path) -> None:
+    look = {"provider": "klingai", "tier": "standard", "audio": False}
+    async with vendors(tmp_path) as sellers, studio(sellers.settings()) as opened, browser(opened) as mine:
+        order = FilmOrder(board=board("cut", {"begin": "multi-shot"}, "cut", look=look))
+        film = await opened.service.films.make(order)
+        strip = (await mine.get(f"/films/{film.film_id}")).text
+        page = (await mine.get(f"/films/{film.film_id}/redo?shot=s2")).text
+        alone = (await mine.get(f"/films/{film.film_id}/redo?shot=s3")).text
+
+    assert "a cut, in one order with it" in strip
+    assert "s1, s2 are one order: all 2 of" in page and "This one shot of" in alone
+
+
 async def test_one_shot_is_redone_at_the_price_that_was_shown_and_once(filmed: Filmed) -> None:
     before = filmed.orders
     page = (await filmed.browser.get(f"/films/{filmed.film_id}/redo?shot=s2")).text
