@@ -302,6 +302,18 @@ async def test_reading_and_listing_make_no_file(tmp_path: Path) -> None:
     assert new_task().id
 
 
+async def test_an_order_just_like_it_is_looked_for_by_what_it_is_alone(house: House) -> None:
+    store, said = house.runner().store, list[str]()
+    await store.create(house.new(), Budget())
+    await store._writer.do(lambda db: db.set_trace_callback(said.append), "read")
+
+    await store.create(house.new(), Budget())
+
+    (twin,) = [query for query in said if "request_digest =" in query]
+    plan = await store._writer.do(lambda db: [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {twin}")], "read")
+    assert all("USING INDEX task_twins" in line for line in plan)
+
+
 @pytest.mark.parametrize(
     "wanted",
     [
