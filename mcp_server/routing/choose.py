@@ -24,12 +24,12 @@ def candidates(request: VideoRequest, catalog: Catalog) -> Iterator[tuple[Offer,
     by their name alone, and so is whatever Kling ended.
     """
     named = request.model is not None or request.vendor_model is not None
-    alone = request.provider is not None and all(
-        catalog.models[offer.model].by_name for offer in catalog.offers if offer.provider == request.provider
-    )
+    seller = request.provider
+    offers = [offer for offer in catalog.offers if seller in (None, offer.provider)]
+    alone = seller is not None and all(catalog.models[offer.model].by_name for offer in offers)
     pool = [
         offer
-        for offer in catalog.offers
+        for offer in offers
         if _in_question(request, offer) and (named or _unasked(catalog.models[offer.model], alone=alone))
     ]
     if named or request.prefer == "cheapest":
