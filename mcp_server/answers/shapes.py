@@ -17,7 +17,8 @@ SHOTS_PART: Final = 90
 
 
 class _Answer(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    # Each is built when it is first used: a process uses few of them, and all of them take a twentieth of a second.
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, defer_build=True)
 
     def facts(self) -> dict[str, Any]:
         """As JSON, without what is unknown or empty."""

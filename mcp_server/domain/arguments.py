@@ -89,7 +89,7 @@ Options = Annotated[dict[str, Any], at_most(OPTIONS_MAX), AfterValidator(_sized)
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, strict=True, defer_build=True)
 
 
 class ShotArgument(_Strict):

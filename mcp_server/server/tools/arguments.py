@@ -20,7 +20,7 @@ TaskId = Annotated[str, Field(min_length=1), at_most(100)]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, strict=True, defer_build=True)
 
 
 class EstimateArguments(VideoArguments):
