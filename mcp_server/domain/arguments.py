@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sized
 from functools import cached_property
 from typing import Annotated, Any, Final, Literal, Self, TypeVar, cast
@@ -26,11 +27,17 @@ from mcp_server.settings import is_object
 
 # `anyOf null` confuses several clients; an argument that was not given is simply absent.
 type_none = SkipJsonSchema[None]
+_SUM: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
 def _whole(value: Any) -> Any:
     """5.0 as 5: JSON knows one kind of number, and so does JSON Schema."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _sum(value: Any) -> Any:
+    """The text "2.10" as 2.1: our answers write money as text, and whoever agrees hands back what it read."""
+    return float(value) if isinstance(value, str) and _SUM.fullmatch(value) else value
 
 
 def _sized(options: dict[str, Any]) -> dict[str, Any]:
@@ -45,6 +52,7 @@ _Sized = TypeVar("_Sized", bound=Sized)
 # Outermost, so that the limits stay the number's own.
 Whole = BeforeValidator(_whole)
 Seconds = Annotated[int, Field(strict=True, ge=1, le=600), Whole]
+Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_sum)]
 SCENE_MAX: Final = 5_000
 """Twice the longest prompt a vendor takes (`prompt_max` in offers.toml): a vendor of ours may raise it."""
 MEDIUM_MAX: Final = 32 * 1024 * 1024
@@ -142,7 +150,7 @@ class VideoArguments(_Strict):
     """Cheaper, no time promised."""
     options: Options | type_none = None
     """The vendor's own extra fields."""
-    max_cost_usd: Annotated[float, Field(ge=0, allow_inf_nan=False)] | type_none = None
+    max_cost_usd: Dollars | type_none = None
     """Refuse if the price of all is higher or unknown."""
     accept_unknown_price: bool | type_none = None
     """Buy at an unpublished price."""

@@ -100,9 +100,10 @@ async def test_a_board_lies_in_a_file_and_what_it_names_beside_it(shops: Vendors
     assert by_text["film_id"] == by_path["film_id"]
 
 
-async def test_more_than_the_limit_is_refused_as_a_whole(shops: Vendors) -> None:
+@pytest.mark.parametrize("limit", [0.5, "0.50"], ids=["a number", "as answers write money"])
+async def test_more_than_the_limit_is_refused_as_a_whole(shops: Vendors, limit: float | str) -> None:
     async with client(shops.server(), "legacy") as connected:
-        refused = await connected.call_tool("make_film", {"board": BOARD, "max_cost_usd": 0.5})
+        refused = await connected.call_tool("make_film", {"board": BOARD, "max_cost_usd": limit})
 
     assert refused.is_error
     assert "0.504" in told(refused) and "Nothing was charged" in told(refused)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, mo
 from pydantic.json_schema import SkipJsonSchema
 
 from mcp_server.answers.shapes import Estimate, FilmAnswer, Models, OrderAnswer, TaskAnswer, TaskList
-from mcp_server.domain.arguments import Medium, Name, VideoArguments, Whole, at_most
+from mcp_server.domain.arguments import Dollars, Medium, Name, VideoArguments, Whole, at_most
 from mcp_server.domain.task import StateWord
 from mcp_server.domain.vocabulary import Mode, Tier
 from mcp_server.films.board import SHOTS_MAX, Board
@@ -68,7 +68,7 @@ class MakeFilmArguments(_Strict):
     """Shots to buy again"""
     draft: bool | _absent = None
     """Cheapest silent version first"""
-    max_cost_usd: Annotated[float, Field(ge=0, allow_inf_nan=False)] | _absent = None
+    max_cost_usd: Dollars | _absent = None
     """Buy, if all of it costs no more"""
     accept_unknown_price: bool = False
     output_dir: Medium | _absent = None
