@@ -140,7 +140,9 @@ def main(workers: int) -> int:
         again = how.get("asked_again", True)
         with tempfile.TemporaryDirectory() as folder, vendors(Path(folder), rendering=True) as shops:
             made = crash(Path(folder) / "home", shops, provider, point, **how)
-            return {"run": run, "wrong": verdict(made, point, asked_again=again), "orders": made.accepted}
+            wrong = verdict(made, point, asked_again=again)
+        print(provider, point, *how, wrong or "nothing wrong", file=sys.stderr, flush=True)
+        return {"run": run, "wrong": wrong, "orders": made.accepted}
 
     with ThreadPoolExecutor(workers) as pool:
         results = list(pool.map(one, runs))
