@@ -75,12 +75,12 @@ def crash(
     """A life that dies at this point, then one that may live."""
     home.mkdir(parents=True)
     shops.clear()
-    wanted = {"boards": [board(provider)]}
+    wanted = {"boards": [board(provider)], "until_s": PATIENCE_S}
     first = life(home, shops, wanted | {"plan": planning}, point)
     if first.returncode not in (-signal.SIGKILL, 0):
         raise AssertionError(f"{provider} {point}: {first.stderr[-3000:]}")
     named = files(home / "out")
-    second = life(home, shops, (wanted if asked_again else {}) | {"until_s": PATIENCE_S})
+    second = life(home, shops, wanted if asked_again else {"until_s": PATIENCE_S})
     assert second.returncode == 0, second.stderr[-3000:]
     found = json.loads(second.stdout)
     return Made(
