@@ -90,7 +90,7 @@ class Machines:
         # It listens a moment after it said where.
         while True:
             try:
-                httpx.get(f"{address}/health")
+                httpx.get(f"{address}/health", timeout=60)
                 return made, address
             except httpx.ConnectError:
                 time.sleep(0.02)
