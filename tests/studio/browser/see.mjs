@@ -159,6 +159,7 @@ async function main() {
     await seen.shot("film-played-desk");
   });
   await step("a studio of a month, at a desk and on a phone, in light and in dark", async () => {
+    await seen.page.goto(`${origin}/`);
     const finished = await seen.page.locator(".card", { hasText: "lighthouse" }).locator("a").getAttribute("href");
     const differs = await seen.page.locator(".card", { hasText: "kite" }).locator("a").getAttribute("href");
     const pages = { library: `${origin}/`, clip: origin.replace("/studio", finished), differs: origin.replace("/studio", differs), films: `${origin}/films`, film: `${origin}/films/${month.film}`, redo: `${origin}/films/${month.film}/redo?shot=drift`, spend: `${origin}/spend`, again: `${origin}/order?again=${finished.split("/").pop()}`, new: `${origin}/order` };
