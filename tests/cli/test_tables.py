@@ -8,11 +8,11 @@ import sys
 
 import pytest
 from jsonschema import Draft202012Validator
+from support.sandboxes import exported
 from support.terminal import Terminal, command, environment
 
 from mcp_server import catalog, places
 from mcp_server.__main__ import main
-from mcp_server.catalog import REGISTRY
 from mcp_server.domain.task import short_name
 from mcp_server.tasks.store import base
 
@@ -74,9 +74,7 @@ def house(tmp_path_factory):
         text=True,
     )
     try:
-        # An address and a key of each vendor, and the key of the control API.
-        lines = [vendors.stdout.readline().strip().removeprefix("export ") for _ in range(2 * len(REGISTRY) + 1)]
-        there = dict(line.split("=", 1) for line in lines)
+        there = exported(vendors.stdout)
         order = command("generate", "--prompt", SCENE, "--provider", "runcomfy", "--duration", "3")
         assert (
             subprocess.run(order, env={**env, **there}, capture_output=True, timeout=120, check=False).returncode == 0
@@ -141,9 +139,10 @@ def test_a_table_that_is_drawn_fits_its_terminal(house, width) -> None:
 
 def test_piped_there_is_one_line_a_task(house) -> None:
     lines = piped(house, "tasks").splitlines()
-    tasks = json.loads(piped(house, "tasks", "--json"))["tasks"]
-    assert [line.split()[0] for line in lines] == ["task", *(task["task_id"] for task in tasks)]
-    assert all(" ".join(SCENE.split()) in line for line in lines[1:])
+    found = json.loads(piped(house, "tasks", "--json"))
+    ids = [task["task_id"] for task in found["tasks"]] + [film["film_id"] for film in found["films"]]
+    assert sorted(line.split()[0] for line in lines) == sorted(["task", *ids])
+    assert sum(" ".join(SCENE.split()) in line for line in lines) == len(found["tasks"]) - 2
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
-from support.sandboxes import BY_VENDOR, PROTOCOLS, SIGNED_IN, Clock, bench, bought, link, look, order, served
+from support.sandboxes import BY_VENDOR, PROTOCOLS, SIGNED_IN, Clock, bench, bought, exported, link, look, order, served
 
 from mcp_server import catalog
 from mcp_server.catalog import REGISTRY
@@ -42,9 +42,7 @@ def process(store: Path, seconds: float = 60) -> Iterator[tuple[subprocess.Popen
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=HERE) as running:
         try:
             assert running.stdout is not None
-            pairs = sum(len(facts.key_pair) for facts in catalog.load().providers.values())
-            lines = [running.stdout.readline().strip() for _ in range(2 * len(REGISTRY) + pairs + 1)]
-            yield running, dict(line.removeprefix("export ").split("=", 1) for line in lines)
+            yield running, exported(running.stdout)
         finally:
             running.kill()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,17 @@ EPOCH = 1_798_000_000.0
 HOST = "http://localhost"
 SIGNED_IN = {"Authorization": "Bearer sandbox"}
 """As most vendors have it; `as_asked` writes it as the vendor of each request does."""
+
+
+def exported(lines: Iterable[str]) -> dict[str, str]:
+    """The variables `kling-video sandbox` says, up to the last of them, as a shell would read them."""
+    found: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.strip().removeprefix("export ").partition("=")
+        found[name] = value
+        if name == "KLING_SANDBOX_CONTROL":
+            break
+    return found
 
 
 async def as_asked(request: httpx.Request) -> None:
