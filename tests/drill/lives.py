@@ -63,7 +63,9 @@ class Vendors:
 
     def journal(self, provider: str, key: str) -> dict[str, Any]:
         """What this provider was asked, and how many orders it took on."""
-        found = httpx.get(f"{self.control}/control/journal", params={"vendor": provider}, headers=self.key).json()
+        found = httpx.get(
+            f"{self.control}/control/journal", params={"vendor": provider}, headers=self.key, timeout=60.0
+        ).json()
         mine = [line for line in found["entries"] if key in json.dumps(line)]
         return {"entries": mine, "accepted": sum(bool(line["accepted"]) for line in mine), "all": found}
 

@@ -2,16 +2,22 @@
 
 A server and three workers as processes on one database. Each run orders ten clips, does one thing to one worker (or to
 the database) while they are under way, and compares the books: what the vendor took, what the record says, what lies
-on disk, what the budget holds back, who follows what. Kinds: a failpoint's name (the worker dies there), `kill`,
-`stop` (SIGSTOP for longer than the silence, then SIGCONT), `term`, `restart` (the database, at once), `crash` (the
-database, without a chance to tidy up), `cut` (every connection, three times).
+on disk or in the store, what the budget holds back, who follows what. Kinds: a failpoint's name (the worker dies
+there), `kill`, `stop` (SIGSTOP for longer than the silence, then SIGCONT), `term`, `restart` (the database, at once),
+`crash` (the database, without a chance to tidy up), `cut` (every connection, three times).
+
+`--vendor NAME` buys there; of one that knows no keys, an order whose answer was lost stays in doubt and is never sent
+again. `--silence 60` is how long a stopped worker stands still. `--store` keeps clips in an S3 on loopback. `--minutes
+2` begins no run later than that, in an order that `--seed` draws: so every kind has its turn in the gate, by and by.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import itertools
 import json
+import random
 import signal
 import sys
 import tempfile
@@ -24,15 +30,16 @@ sys.path[:1] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1])]
 
 import httpx  # noqa: E402
 import psycopg  # noqa: E402
+from drill.lives import IDEMPOTENT, PROVIDERS, model, silence  # noqa: E402
 from support.machines import Machines, machines  # noqa: E402
 from support.mcp_wire import LEGACY, Web  # noqa: E402
 from support.postgres import Cluster  # noqa: E402
+from support.s3 import S3  # noqa: E402
 
 from mcp_server.tasks.failpoints import POINTS  # noqa: E402
 from mcp_server.tasks.store.postgres.migrate import migrate  # noqa: E402
 
 ORDERS = 10
-SILENT_S = 15.0
 AT_WORK = tuple(point for point in POINTS if point.partition(".")[0] in ("submit", "follow", "save"))
 PASSED = tuple(point for point in AT_WORK if not point.startswith("submit.hand"))
 KINDS = (*PASSED, "kill", "stop", "term", "restart", "crash", "cut")
@@ -40,47 +47,57 @@ MAY_DOUBT = {"submit.before_send", "submit.answered", "submit.recorded", "kill",
 """Where a paid call may be under way whose answer nobody hears."""
 
 
-async def ordered(address: str) -> None:
-    async with httpx.AsyncClient() as http:
+async def ordered(address: str, vendor: str) -> None:
+    async with httpx.AsyncClient(timeout=90.0) as http:
         client = Web(http, f"{address}/mcp", LEGACY)
         asked = (
             client.call(
                 "generate_video",
                 {
-                    **{"provider": "runapi", "model": "kling-3.0", "duration": 5, "audio": False},
+                    **{"provider": vendor, "model": model(vendor), "duration": 5, **silence(vendor)},
                     **{"prompt": f"a paper boat in the rain {number}", "idempotency_key": f"boat {number}"},
                 },
             )
             for number in range(ORDERS)
         )
-        await asyncio.gather(*asked)
+        answers = await asyncio.gather(*asked)
+    refused = [
+        answer["content"][0]["text"]
+        for answer in answers
+        if answer.get("isError") and not answer.get("structuredContent", {}).get("task_id")
+    ]
+    assert not refused, refused[0]
 
 
-def one(kind: str, cluster: Cluster, name: str) -> dict[str, Any]:
-    database = cluster.make(name)
+def one(kind: str, cluster: Cluster, name: str, given: argparse.Namespace, s3: S3 | None) -> dict[str, Any]:
+    database, vendor = cluster.make(name), given.vendor
     asyncio.run(migrate(database))
+    bucket = "" if s3 is None else s3.bucket()
+    store = {} if s3 is None else {**s3.variables, "KLING_STORE_URL": f"s3://{bucket}/drill"}
     with tempfile.TemporaryDirectory() as folder, machines(Path(folder), database, seconds=3.0) as fleet:
-        _, address = fleet.server(KLING_DAILY_BUDGET_USD="100")
-        victim = fleet.worker("victim", **({"KLING_CRASH_AT": kind} if kind in POINTS else {}))
-        fleet.worker("second")
-        fleet.worker("third")
-        asyncio.run(ordered(address))
+        _, address = fleet.server(KLING_DAILY_BUDGET_USD="100", **store)
+        victim = fleet.worker("victim", **store, **({"KLING_CRASH_AT": kind} if kind in POINTS else {}))
+        fleet.worker("second", **store)
+        fleet.worker("third", **store)
+        asyncio.run(ordered(address, vendor))
         began = time.monotonic()
-        harm(kind, cluster, fleet, victim)
+        harm(kind, cluster, fleet, victim, given.silence)
         wrong = settled(fleet)
         took = time.monotonic() - began
         if kind in POINTS and victim.process.poll() is None:
             wrong.append("nobody died")
-        return {"kind": kind, "wrong": wrong + books(kind, fleet), "states": states(fleet), "seconds": round(took, 1)}
+        clips = len(list(fleet.clips.glob("[!.]*.mp4"))) if s3 is None else len(s3.objects(bucket))
+        wrong += books(kind, fleet, vendor, clips)
+        return {"kind": kind, "vendor": vendor, "wrong": wrong, "states": states(fleet), "seconds": round(took, 1)}
 
 
-def harm(kind: str, cluster: Cluster, fleet: Machines, victim: Any) -> None:
+def harm(kind: str, cluster: Cluster, fleet: Machines, victim: Any, silence_s: float) -> None:
     match kind:
         case "kill" | "term":
             victim.process.send_signal(signal.SIGKILL if kind == "kill" else signal.SIGTERM)
         case "stop":
             victim.process.send_signal(signal.SIGSTOP)
-            time.sleep(SILENT_S)
+            time.sleep(silence_s)
             victim.process.send_signal(signal.SIGCONT)
         case "restart" | "crash":
             cluster.stop("fast" if kind == "restart" else "immediate")
@@ -113,11 +130,13 @@ def states(fleet: Machines) -> dict[str, int]:
     return dict(Counter(row["state"] for row in fleet.rows("SELECT state FROM tasks")))
 
 
-def books(kind: str, fleet: Machines) -> list[str]:
+def books(kind: str, fleet: Machines, vendor: str, clips: int) -> list[str]:
     """Everything that is wrong."""
     wrong: list[str] = []
     found = states(fleet)
-    accepted, made = fleet.orders(), found.get("succeeded", 0)
+    accepted, made = fleet.orders(vendor), found.get("succeeded", 0)
+    if not found:
+        return ["nothing was ordered: choose a vendor whose price is known in dollars"]
     doubtful = found.get("uncertain", 0)
     if accepted > ORDERS:
         wrong.append(f"{accepted} orders were taken for {ORDERS}")
@@ -125,9 +144,10 @@ def books(kind: str, fleet: Machines) -> list[str]:
         wrong.append(f"states {found}")
     if doubtful and kind not in MAY_DOUBT:
         wrong.append(f"{doubtful} in doubt")
+    if doubtful and vendor in IDEMPOTENT and kind in POINTS:
+        wrong.append(f"{doubtful} in doubt at a vendor that knows an order by its key")
     if accepted < made:
         wrong.append(f"{made} made of {accepted} taken")
-    clips = len(list(fleet.clips.glob("[!.]*.mp4")))
     if clips != made:
         wrong.append(f"{clips} clips of {made} made")
     if jobs := fleet.rows("SELECT id, status FROM procrastinate_jobs"):
@@ -142,17 +162,33 @@ def books(kind: str, fleet: Machines) -> list[str]:
     return wrong
 
 
-def main(kinds: list[str]) -> int:
-    count, results = itertools.count(1), list[dict[str, Any]]()
-    cluster = Cluster()
+def main(words: list[str]) -> int:
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("kinds", nargs="*", metavar="KIND", help=f"of {', '.join(KINDS)}; all of them unless named")
+    asked.add_argument("--vendor", default="runapi", choices=PROVIDERS)
+    asked.add_argument("--silence", type=float, default=15.0, metavar="SECONDS")
+    asked.add_argument("--store", action="store_true")
+    asked.add_argument("--minutes", type=float, default=0.0)
+    asked.add_argument("--seed", type=int, default=int(time.time()))
+    given = asked.parse_args(words)
+    kinds, results = list(given.kinds or KINDS), list[dict[str, Any]]()
+    if given.minutes:
+        random.Random(given.seed).shuffle(kinds)
+    count, end = itertools.count(1), time.monotonic() + 60 * (given.minutes or 1e6)
+    cluster, s3 = Cluster(), S3() if given.store else None
     try:
-        for kind in kinds or KINDS:
-            results.append(one(kind, cluster, f"drill_{next(count)}"))
+        for kind in kinds:
+            if results and time.monotonic() > end:
+                break
+            results.append(one(kind, cluster, f"drill_{next(count)}", given, s3))
             print(json.dumps(results[-1]), flush=True)
     finally:
         cluster.remove()
+        if s3 is not None:
+            s3.close()
     wrong = [result for result in results if result["wrong"]]
-    print(json.dumps({"runs": len(results), "wrong": len(wrong), "seconds": sum(r["seconds"] for r in results)}))
+    told = {"runs": len(results), "of": len(kinds), "wrong": len(wrong), "seed": given.seed}
+    print(json.dumps(told | {"seconds": round(sum(r["seconds"] for r in results))}))
     return 1 if wrong else 0
 
 

@@ -107,9 +107,9 @@ class Machines:
             assert time.monotonic() < end, f"{what}: {found}, not {wanted}\n{logs}"
             time.sleep(0.1)
 
-    def orders(self) -> int:
-        """How many the vendors took."""
-        return sum(self.shops.journal("runapi", "")["all"]["accepted"].values())
+    def orders(self, vendor: str = "runapi") -> int:
+        """How many this vendor took."""
+        return sum(self.shops.journal(vendor, "")["all"]["accepted"].values())
 
     def close(self) -> None:
         for each in self.running:
