@@ -327,7 +327,7 @@ async def test_whoever_keeps_the_server_settles_a_lost_order_of_somebody_who_cam
 
     settled = await buyer.settle(task.task_id, bought=True, job_id=job_id)
 
-    assert settled.job_id == job_id and settled.error is None, "followed now"
+    assert settled.state in ("queued", "running") and settled.error is None
     (found,) = await buyer.get([task.task_id], owner="ann", wait_s=2_000)
     await buyer.close()
     assert found.state == "succeeded"

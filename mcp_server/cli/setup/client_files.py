@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-_SIGNS: Final = re.compile(r'"(?:\\.|[^"\\])*"|//[^\n]*|/\*.*?\*/|[{}\[\]:,]', re.DOTALL)
+_SIGNS: Final = re.compile(r'"(?:\\.|[^"\\])*(?:"|\\?\Z)|//[^\n]*|/\*.*?(?:\*/|\Z)|[{}\[\]:,]', re.DOTALL)
 _STRAY_COMMA: Final = re.compile(r'"(?:\\.|[^"\\])*"|(,)(?=\s*[}\]])')
+_NAMED: Final = re.compile(r"""\A( *)["']?([^"':\s#]+)["']?\s*:""")
 _STEP: Final = "  "
 
 
@@ -100,7 +101,7 @@ def in_yaml(text: str, table: str, name: str, rows: Mapping[str, Any]) -> str | 
     lines = text.splitlines()
     if any("\t" in line or line.startswith(("{", "---", "...", "%")) for line in lines):
         raise PlaceError
-    at = next((number for number, line in enumerate(lines) if re.match(rf"""["']?{table}["']?\s*:""", line)), None)
+    at = next((number for number, line in enumerate(lines) if _key(line) == ("", table)), None)
     if at is None:
         return "\n".join([*lines, f"{table}:", *_rows(name, rows, _STEP), ""])
     value = lines[at].partition(":")[2].partition("#")[0].strip()
@@ -108,10 +109,16 @@ def in_yaml(text: str, table: str, name: str, rows: Mapping[str, Any]) -> str | 
     step = " " * (len(inside[0]) - len(inside[0].lstrip())) if inside else _STEP
     if value not in ("", "{}") or (value and inside) or any(line.lstrip().startswith("- ") for line in inside[:1]):
         raise PlaceError
-    if any(re.match(rf"""{step}["']?{name}["']?\s*:""", line) for line in inside):
+    if any(_key(line) == (step, name) for line in inside):
         return None
     head = lines[at].replace("{}", "", 1).rstrip() if value else lines[at]
     return "\n".join([*lines[:at], head, *_rows(name, rows, step), *lines[at + 1 :], ""])
+
+
+def _key(line: str) -> tuple[str, str] | None:
+    """How far a line is indented, and the name it gives a value to."""
+    found = _NAMED.match(line)
+    return (found[1], found[2]) if found else None
 
 
 def _inside(lines: list[str]) -> Iterator[str]:
