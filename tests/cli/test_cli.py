@@ -221,7 +221,7 @@ def test_on_a_narrow_terminal_ids_stay_whole(capsys, monkeypatch) -> None:
         ("Raise max_cost_usd", "Raise --max-cost-usd"),
         (
             "Go on with other work; later call get_task with task_id kv-1 and wait_s up to 25.",
-            "It goes on by itself; later run `kling-video task kv-1`.",
+            "It goes on by itself; later run `kling-video wait kv-1`.",
         ),
         ("Deliver the file at video_path. It is a simulation", "`kling-video open` shows the clip. It is a simulation"),
         (

@@ -213,13 +213,25 @@ def test_a_call_after_the_lists_is_answered_by_the_sdk_and_nothing_twice(tmp_pat
     call = line(request(99, "tools/call", {"name": "cancel_task", "arguments": {}}, version))
     lines = [*exchange(version), call]
 
-    done = run(lines, tmp_path)
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [sys.executable, "-m", "mcp_server"], stdin=pipe, stdout=pipe, stderr=pipe, env=environment
+    ) as server:
+        assert server.stdin and server.stdout and server.stderr
+        server.stdin.write(b"\n".join(lines) + b"\n")
+        server.stdin.flush()
+        # A call is answered to who stays: what is under way when the client goes is given up.
+        told, last = [], b"{}"
+        while json.loads(last).get("id") != 99:
+            last = server.stdout.readline()
+            told.append(last)
+        server.stdin.close()
+        rest = server.stdout.read()
+        assert server.stderr.read() == b""
 
-    told = done.stdout.splitlines(keepends=True)
-    (last,) = [one for one in told if json.loads(one).get("id") == 99]
-    told.remove(last)
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert told == answered(lines)[1]
+    assert (server.returncode, rest) == (0, b"")
+    assert told[:-1] == answered(lines)[1]
     assert json.loads(last)["result"]["isError"] is True
 
 

@@ -27,6 +27,7 @@ from mcp_server.tasks.runtime import TaskRuntime
 from mcp_server.tasks.store.base import NewTask, new_id
 from mcp_server.tasks.store.sqlite import SqliteStore
 from mcp_server.tasks.store.writer_thread import WriterThread
+from mcp_server.telemetry import NoTraces
 
 MP4 = b"\0\0\0\x14ftypisom\0\0\2\0iso2" + b"\0\0\0\x6cmoov" + bytes(100) + b"\0\0\x28\x08mdat" + bytes(range(256)) * 40
 DAY = date(2026, 11, 21)
@@ -225,6 +226,7 @@ class Vendor:
     """What the next look-ups get: an exception, or a (status, body); "hidden" where the order does not show yet."""
     lookups: list[str] = field(default_factory=list)
     files: dict[str, Any] = field(default_factory=dict)
+    traces: NoTraces = field(default_factory=NoTraces)
     on_look: Any = None
     plays: Any = None
     """Called with a job when it is looked at."""

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
-from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg.rows import dict_row
@@ -22,12 +20,9 @@ Answer = psycopg.AsyncCursor[dict[str, Any]]
 PATIENCE_S: Final = 10.0
 """How long one caller waits for a connection; the pool goes on trying."""
 MOST: Final = 16
-RESTED_S: Final = 1.0
-"""A connection that rested so long is asked whether it lives before it is used."""
 OPTIONS: Final = "-c statement_timeout=30000 -c idle_in_transaction_session_timeout=60000 -c timezone=UTC"
 """A statement that hangs on a lost network ends; so does a transaction whose process stands still with locks held."""
 _KEEPALIVE: Final = {"keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
-_USED: Final[WeakKeyDictionary[Connection, float]] = WeakKeyDictionary()
 _NEXT: Final = "See that the database KLING_DATABASE_URL names is reachable; this goes on by itself once it is"
 
 
@@ -142,11 +137,7 @@ async def run(connection: Connection, query: str, values: Sequence[Any] | dict[s
 
 
 async def _lives(connection: Connection) -> None:
-    # What was used a moment ago lives as far as anybody can know: the question costs as much as a small transaction.
-    now = time.monotonic()
-    if now - _USED.get(connection, -RESTED_S) >= RESTED_S:
-        await AsyncConnectionPool.check_connection(connection)  # pyright: ignore[reportArgumentType] - of any rows
-    _USED[connection] = now
+    await AsyncConnectionPool.check_connection(connection)  # pyright: ignore[reportArgumentType] - of any rows
 
 
 async def _configure(connection: Connection) -> None:
