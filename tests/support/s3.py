@@ -35,7 +35,7 @@ class S3:
             [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "MOTO_ALLOW_NONEXISTENT_REGION": "1"},
         )  # fmt: skip
-        end = time.monotonic() + 60
+        end = time.monotonic() + 180
         while True:
             try:
                 with urlopen(f"{self.address}/moto-api/") as answer:
