@@ -128,10 +128,10 @@ def test_replicates_client_orders_follows_lists_and_fetches(cloud: replicate.Cli
 
 def test_replicates_client_runs_in_one_call_and_says_why_it_failed(cloud: replicate.Client, town: Town) -> None:
     cloud.poll_interval = 0.02
-    assert clip(str(cloud.run(KLING, input=BOAT)))[4:8] == b"ftyp"
+    assert clip(str(cloud.run(KLING, input=BOAT, wait=False)))[4:8] == b"ftyp"
     town.fault("replicate", "failed", value="the model fell over")
     with pytest.raises(ModelError, match="the model fell over"):
-        cloud.run(KLING, input=BOAT)
+        cloud.run(KLING, input=BOAT, wait=False)
 
 
 def test_replicates_client_understands_the_refusals(cloud: replicate.Client, town: Town) -> None:

@@ -309,13 +309,19 @@ async def test_the_command_line_does_not_leave_before_its_files_have_arrived(
     (waiting,) = (await buyer.tasks()).tasks
 
     assert not running.done()
+    told, printed = "", ""
+    async with asyncio.timeout(60):
+        while "Handing over first frame.png to RunAPI" not in told:
+            await asyncio.sleep(0.01)
+            said = capsys.readouterr()
+            told, printed = told + said.err, printed + said.out
     shop.open.set()
     assert await running == 0
     await buyer.close()
 
     said = capsys.readouterr()
-    assert said.out.strip() == waiting.task_id
-    assert "Handing over first frame.png to RunAPI" in said.err
+    told, printed = told + said.err, printed + said.out
+    assert printed.strip() == waiting.task_id
     assert shop.accepted == 1
 
 
