@@ -133,11 +133,12 @@ class LeaseLoop:
         moved, self._moved = self._moved, frozenset()
         if len(scheduler) or len(self.dispatcher.submitting) or any(map(len, self.others)):
             if not await ownership.heartbeat():
-                # We slept so long that others took our tasks; what is still ours comes back with the next take-over.
-                scheduler.clear()
+                # We slept so long that others took our tasks. Not all of them: an order or a take-over since then is
+                # ours, and nobody would give it to us again.
+                moved = None
                 for other in self.others:
                     await other.let_go()
-            elif doubtful := (scheduler.ids() if moved is None else scheduler.ids() & moved):
+            if doubtful := (scheduler.ids() if moved is None else scheduler.ids() & moved):
                 for task_id in await ownership.lost(doubtful):
                     scheduler.drop(task_id)
         await self.take_over()

@@ -62,3 +62,20 @@ async def test_a_process_that_is_told_to_go_hands_over_at_once(house: House) -> 
     await house.clock.advance(2.5)
 
     assert task.id in two.dispatcher.scheduler.ids()
+
+
+async def test_what_is_ordered_after_its_replacement_is_followed_by_the_process_that_slept(house: House) -> None:
+    paused, lost = await bought(house)
+    for loop in paused.leases.loops:
+        loop.cancel()
+    heir = house.runner()
+    await heir.start()
+    await house.clock.advance(SILENCE_S + 5)
+    _, kept = await bought(house, paused)
+    paused.leases.loops.clear()
+
+    await paused.start()
+    await house.clock.advance(5)
+
+    assert paused.dispatcher.scheduler.ids() == {kept.id}
+    assert heir.dispatcher.scheduler.ids() == {lost.id}
