@@ -256,13 +256,13 @@ class Vendor(ABC):
             raise RefusedError(self.refusal("not_found", job_id))
         return job
 
-    def said(self, exchange: Exchange, job: SandboxJob) -> str:
+    def said(self, exchange: Exchange, job: SandboxJob, now: float) -> str:
         """The status word, unless an unknown one is ordered."""
         unknown = self.sandbox.take_fault(self.name, ("status_unknown",))
         if unknown is not None:
             exchange.fault = unknown[0]
             return unknown[1] or "reviewing"
-        return self.word(job, self.sandbox.now())
+        return self.word(job, now)
 
     def link(self, exchange: Exchange, job: SandboxJob) -> str:
         """The clip's signed address, good for a week."""

@@ -83,7 +83,8 @@ class Api(Vendor):
 
     async def status(self, exchange: Exchange) -> Response:
         job = self.owned(exchange, exchange.request.query_params.get("task_id", ""))
-        phase, word = job.phase(self.sandbox.now()), self.said(exchange, job)
+        now = self.sandbox.now()
+        phase, word = job.phase(now), self.said(exchange, job, now)
         data: dict[str, Any] = {
             "task_id": job.id,
             "status": word,

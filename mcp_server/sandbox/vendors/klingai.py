@@ -66,7 +66,7 @@ class Api(recorded.Api):
     def _told(self, job: SandboxJob, exchange: Exchange) -> Response:
         """The task as the legacy routes write it (D4)."""
         now = self.sandbox.now()
-        word = self.said(exchange, job) if exchange.action == "status" else self.word(job, now)
+        word = self.said(exchange, job, now) if exchange.action == "status" else self.word(job, now)
         orders = self.sandbox.store.journal(vendor=self.name, action="submit")
         # What is ordered now is in no line yet.
         bodies = (line["facts"].get("body", {}) for line in orders if line["job"] == job.id)

@@ -104,7 +104,7 @@ class NewApi(Vendor):
     async def status(self, exchange: Exchange) -> Response:
         job = self.owned(exchange, str(exchange.request.path_params["id"]))
         now = self.sandbox.now()
-        phase, word = job.phase(now), self.said(exchange, job)
+        phase, word = job.phase(now), self.said(exchange, job, now)
         reply = {**self._task(job), "status": word, "progress": job.progress(now)}
         if word == self.words["done"]:
             address = self.link(exchange, job)

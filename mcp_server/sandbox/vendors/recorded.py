@@ -66,7 +66,8 @@ class Api(Vendor):
         self.affordable(exchange)
         job = self.accept(exchange, str(uuid4()), order)
         answer = self.recorded.submit.answers["answer"]
-        return JSONResponse(filled(answer, self._values(exchange, job, self.word(job, self.sandbox.now()))))
+        now = self.sandbox.now()
+        return JSONResponse(filled(answer, self._values(exchange, job, self.word(job, now), now)))
 
     async def status(self, exchange: Exchange) -> Response:
         return self._look(exchange, self.recorded.status)
@@ -78,7 +79,8 @@ class Api(Vendor):
         job = self._named(exchange)
         stopped = job.cancelled is not None or self.sandbox.store.cancel(job.id, self.sandbox.now())
         answer = cast("Step", self.recorded.cancel).answers["cancelled" if stopped else "too_late"]
-        return JSONResponse(filled(answer, self._values(exchange, job, self.word(job, self.sandbox.now()))))
+        now = self.sandbox.now()
+        return JSONResponse(filled(answer, self._values(exchange, job, self.word(job, now), now)))
 
     def ordered(self, exchange: Exchange) -> Iterator[tuple[SandboxJob, Mapping[str, Any]]]:
         """This account's jobs with what was sent for each, the oldest first; none while a fault hides them."""
@@ -93,13 +95,13 @@ class Api(Vendor):
     def _look(self, exchange: Exchange, step: Step) -> Response:
         job = self._named(exchange)
         now = self.sandbox.now()
-        word = self.said(exchange, job)
+        word = self.said(exchange, job, now)
         # Under a word nobody documented the rest is what a job shows that goes on.
         phase = job.phase(now) if word == self.word(job, now) else "running"
         answer = _told(step.answers, phase)
         if answer is None:
             raise RefusedError(self.refusal("bad_input", f"The task is {word}"))
-        return JSONResponse(filled(answer, self._values(exchange, job, word)))
+        return JSONResponse(filled(answer, self._values(exchange, job, word, now)))
 
     def _named(self, exchange: Exchange) -> SandboxJob:
         request = exchange.request
@@ -112,8 +114,7 @@ class Api(Vendor):
             named = next((request.query_params[name] for name in names if name in request.query_params), "")
         return self.owned(exchange, str(named))
 
-    def _values(self, exchange: Exchange, job: SandboxJob, word: str) -> Mapping[str, Any]:
-        now = self.sandbox.now()
+    def _values(self, exchange: Exchange, job: SandboxJob, word: str, now: float) -> Mapping[str, Any]:
         return {
             "job": job.id,
             "model": job.order.vendor_model,

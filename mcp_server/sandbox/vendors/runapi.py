@@ -105,20 +105,22 @@ class Api(Vendor):
         job = self.owned(exchange, str(named["id"]))
         if named.get("action", job.order.endpoint) != job.order.endpoint:
             raise RefusedError(self.refusal("not_found", job.id))
-        reply = self._told(self.base(exchange), job, self.said(exchange, job))
+        now = self.sandbox.now()
+        reply = self._told(self.base(exchange), job, self.said(exchange, job, now), now)
         return self._labelled(JSONResponse(reply), exchange, job)
 
     def _ended(self, base: str, job: SandboxJob) -> dict[str, Any]:
         """What is posted: the task as it is shown (earlier kling skill)."""
-        return self._told(base, job, self.word(job, self.sandbox.now()))
+        now = self.sandbox.now()
+        return self._told(base, job, self.word(job, now), now)
 
-    def _told(self, base: str, job: SandboxJob, word: str) -> dict[str, Any]:
+    def _told(self, base: str, job: SandboxJob, word: str, now: float) -> dict[str, Any]:
         reply: dict[str, Any] = {"id": job.id, "status": word, "model": job.order.vendor_model}
         if word == WORDS["done"]:
             reply["videos"] = [{"url": self.linked(base, job)}]
             if job.price is not None:
                 reply["usage"] = {"cost": float(job.price)}
-        elif job.phase(self.sandbox.now()) == "failed":
+        elif job.phase(now) == "failed":
             reply["error"] = job.words
         return reply
 

@@ -87,7 +87,8 @@ class Api(Vendor):
     async def status(self, exchange: Exchange) -> Response:
         job = self.owned(exchange, str(exchange.request.path_params["id"]))
         now = self.sandbox.now()
-        reply: dict[str, Any] = {"request_id": job.id, "status": self.said(exchange, job), **self._links(exchange, job)}
+        word = self.said(exchange, job, now)
+        reply: dict[str, Any] = {"request_id": job.id, "status": word, **self._links(exchange, job)}
         if job.phase(now) == "queued":
             reply["queue_position"] = ceil(3 * (job.starts - now) / (job.starts - job.accepted))
         return JSONResponse(reply)
