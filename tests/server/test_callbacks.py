@@ -101,7 +101,7 @@ async def test_strangers_change_nothing(shops: Vendors) -> None:
         async def post(to: str, text: bytes, headers: dict[str, str]) -> int:
             return (await client.http.post(to, content=text, headers=headers)).status_code
 
-        assert await post(address[:-1] + "x", body, signed(body)) == 404
+        assert await post(address[:-1] + ("x" if address[-1] != "x" else "y"), body, signed(body)) == 404
         assert await post(address.replace("/runapi/", "/fal/"), body, signed(body)) == 404
         assert await post(address, body, {}) == 401
         assert await post(address, body, signed(body) | {"X-Callback-Id": "q"}) == 401
