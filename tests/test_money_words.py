@@ -101,7 +101,7 @@ async def test_what_was_settled_wrongly_can_be_settled_again_until_an_end_was_se
         assert reserved(shops, task_id) == (0 if money == "not_spent" else Decimal("0.42"))
 
     code, said = await command("settle", task_id, "--job", true_job(shops), "--json")
-    assert (code, json.loads(said)["state"]) == (0, "queued")
+    assert (code, json.loads(said)["state"] in ("queued", "running", "saving", "succeeded")) == (0, True)
     assert reserved(shops, task_id) == Decimal("0.42"), "what was said not to be bought counts again"
     _, said = await command("task", task_id, "--wait", "25", "--json")
     assert json.loads(said)["state"] == "succeeded"
