@@ -225,7 +225,7 @@ def filled(place: str, count: int) -> None:
         lease, _ = await store.create(new, Budget())
         if place.startswith("postgresql://"):
             (job,) = await asyncio.to_thread(sql, place, "SELECT follow_job FROM tasks WHERE id = %s", new.id)
-            lease = await store.take(new.id, job)
+            lease = (await store.take({job: new.id}))[job].lease
         task = await store.change(
             lease, state="running", accepted_at=time.time(), job_id="job-000000000001", status="processing"
         )
@@ -326,7 +326,7 @@ def looks(
     }  # fmt: skip
 
 
-def takeover(place: str, tasks: int, gap_s: float) -> dict[str, Any]:
+def takeover(place: str, tasks: int, gap_s: float, cluster: Cluster) -> dict[str, Any]:
     filled(place, 2 * tasks)
     dead, heir = Worker(place, gap_s), Worker(place, gap_s)
     try:
@@ -334,8 +334,9 @@ def takeover(place: str, tasks: int, gap_s: float) -> dict[str, Any]:
         time.sleep(2.0)
         lost, kept = dead.held, heir.held
         dead.process.send_signal(signal.SIGKILL)
-        began = time.monotonic()
+        began, used, server = time.monotonic(), heir.said[-1][3], server_cpu(cluster)
         until("all are taken over", lambda: heir.held >= kept + lost, 300)
+        used, server = heir.said[-1][3] - used, server_cpu(cluster) - server
         times = {
             name: round(next(said[0] for said in heir.said if said[1] >= kept + most) - began, 1)
             for name, most in (("first_s", 1), ("half_s", lost // 2), ("all_s", lost))
@@ -343,7 +344,7 @@ def takeover(place: str, tasks: int, gap_s: float) -> dict[str, Any]:
     finally:
         dead.end()
         heir.end()
-    return {"of_the_dead": lost, **times}
+    return {"of_the_dead": lost, **times, "cpu_s": round(used, 1), "server_cpu_s": round(server, 1)}
 
 
 # What a task leaves
@@ -357,7 +358,7 @@ def left(place: str, count: int = 200) -> dict[str, Any]:
             lease, _ = await store.create(new, BUDGET)
             if place.startswith("postgresql://"):
                 (job,) = await asyncio.to_thread(sql, place, "SELECT follow_job FROM tasks WHERE id = %s", new.id)
-                lease = await store.take(new.id, job)
+                lease = (await store.take({job: new.id}))[job].lease
             await store.sending(lease, time.time(), "mark")
             for changes in (
                 {"state": "queued", "job_id": f"job-{number}", "accepted_at": time.time(), "status": "pending"},
@@ -442,7 +443,7 @@ def main(given: argparse.Namespace) -> None:
                     for workers in given.workers:
                         told("looks, Postgres", looks(database(), tasks, workers, given.gap, given.seconds, cluster))
             if "takeover" in given.parts:
-                told("takeover", takeover(database(), given.takeover, given.gap))
+                told("takeover", takeover(database(), given.takeover, given.gap, cluster))
             if "left" in given.parts:
                 told("left, SQLite", left(next(files)))
                 told("left, Postgres", left(database()))

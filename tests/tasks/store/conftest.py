@@ -44,9 +44,7 @@ class Record:
         if self.kind == "sqlite":
             return next(lease for lease in await store.take_over() if lease.task.id == task_id)
         (job,) = await self.query(store, f"SELECT follow_job AS one FROM tasks WHERE id = '{task_id}'")
-        lease = await store.take(task_id, job)
-        assert lease is not None
-        return lease
+        return (await store.take({job: task_id}))[job].lease
 
     async def query(self, store: Any, sql: str) -> list[Any]:
         """The column `one` of what the database answers."""

@@ -106,6 +106,18 @@ async def test_every_order_is_handed_to_one_worker_and_its_job_ends_with_it(proc
     assert sorted(jobs) == sorted((task_id,) for task_id in [*rest, *second, seventh])
 
 
+async def test_who_goes_while_it_takes_many_leaves_none_behind(process: Any) -> None:
+    one, replica = process(), process()
+    ids = await ordered(replica, 100)
+    await one.holds(1)
+    await one.following.release()
+    heir = process()
+
+    assert {*await heir.holds(100)} == {*ids}
+    doing = await heir.ask("SELECT worker_id, args ->> 'task_id' FROM procrastinate_jobs WHERE status = 'doing'")
+    assert sorted(doing) == sorted((heir.following._worker, task_id) for task_id in ids)
+
+
 async def test_a_silent_worker_s_tasks_are_another_s_and_its_writes_are_worth_nothing(process: Any) -> None:
     victim = await process().listen()
     (task_id,) = await ordered(victim, 1)

@@ -78,20 +78,19 @@ async def test_an_order_is_its_row_its_history_its_job_and_its_cents_or_nothing(
 async def test_only_the_job_that_counts_gives_a_lease(store: PostgresStore) -> None:
     lease, _ = await store.create(new_task(), Budget())
     ((job,),) = await asked(store, "SELECT follow_job FROM tasks")
-    assert await store.take(lease.task.id, job + 1) is None
-    taken = await store.take(lease.task.id, job)
-    assert taken is not None
-    await store.change(taken, state="queued", job_id="j")
-    await store.decide(taken.task.id, ("queued",), "again", note="again")
+    (task_id, taken) = lease.task.id, await store.take({job + 1: lease.task.id, job: lease.task.id})
+    assert taken.keys() == {job} and not taken[job].wished
+    await store.change(taken[job].lease, state="queued", job_id="j")
+    await store.decide(task_id, ("queued",), "again", note="again")
     ((newer,),) = await asked(store, "SELECT follow_job FROM tasks")
-    assert newer != job and await store.take(taken.task.id, job) is None
-    assert await store.take(taken.task.id, newer) is not None
-    await store.decide(taken.task.id, ("queued",), "stop", stopped_following=True)
-    assert await store.take(taken.task.id, newer) is None
+    assert newer != job and await store.take({job: task_id}) == {}
+    assert (await store.take({newer: task_id})).keys() == {newer}
+    await store.decide(task_id, ("queued",), "stop", stopped_following=True)
+    assert await store.take({newer: task_id}) == {}
     assert await asked(store, "SELECT follow_job FROM tasks") == [(None,)]
-    await store.decide(taken.task.id, ("queued",), "go on", stopped_following=False)
+    await store.decide(task_id, ("queued",), "go on", stopped_following=False)
     ((newest,),) = await asked(store, "SELECT follow_job FROM tasks")
-    assert newest is not None and await store.take(taken.task.id, newest) is not None
+    assert newest is not None and (await store.take({newest: task_id})).keys() == {newest}
 
 
 async def test_a_silent_worker_s_jobs_are_replaced_and_nobody_is_left_without(store: PostgresStore) -> None:
@@ -106,7 +105,8 @@ async def test_a_silent_worker_s_jobs_are_replaced_and_nobody_is_left_without(st
             "UPDATE procrastinate_workers SET last_heartbeat = now() - interval '11 s' WHERE id = 1"
         )
     before = dict(await asked(store, "SELECT id, follow_job FROM tasks"))
-    held = [await store.take(task_id, before[task_id]) for task_id in ids[:3]]
+    taken = await store.take({before[task_id]: task_id for task_id in ids[:3]})
+    held = [taken[before[task_id]].lease for task_id in ids[:3]]
     async with store.connections.transaction() as connection:
         swept = await jobs.sweep(connection)
     after = dict(await asked(store, "SELECT id, follow_job FROM tasks"))
@@ -181,7 +181,7 @@ async def test_a_version_before_works_with_what_the_next_one_only_added(
     older = PostgresStore(Connections(database))
     for each in (before, theirs):
         ((job,),) = await asked(older, f"SELECT follow_job FROM tasks WHERE id = '{each.task.id}'")
-        lease = await (older if each is theirs else newer).take(each.task.id, job)
+        lease = (await (older if each is theirs else newer).take({job: each.task.id}))[job].lease
         assert lease is not None and await (older if each is theirs else newer).sending(lease, 1.0)
     assert {task.prompt for task in await older.find(Filter())} == {"before", "theirs"}
     mine, created = await older.create(new_task(prompt="mine"), Budget())
@@ -207,7 +207,7 @@ async def test_an_end_is_told_once_however_many_workers_tell(store: PostgresStor
     for number in range(6):
         lease, _ = await writer.create(new_task(prompt=f"clip {number}"), Budget())
         ((job,),) = await asked(store, f"SELECT follow_job FROM tasks WHERE id = '{lease.task.id}'")
-        taken = await writer.take(lease.task.id, job)
+        taken = (await writer.take({job: lease.task.id}))[job].lease
         await writer.change(taken, state="failed", reserved_usd=Decimal(0))
         ends.append(lease.task.id)
     told: list[tuple[str, str]] = []

@@ -17,7 +17,7 @@ from mcp_server.tasks.store.postgres.connections import rows
 from mcp_server.tasks.store.postgres.engine import Engine
 from mcp_server.tasks.store.postgres.limits import SharedLimits
 from mcp_server.tasks.store.postgres.notices import POSTED, Notices
-from mcp_server.tasks.store.postgres.store import PostgresStore
+from mcp_server.tasks.store.postgres.store import PostgresStore, Taken
 from mcp_server.tasks.store.schema import OPEN
 
 MOST: Final = 10_000
@@ -27,6 +27,9 @@ MEND_EVERY: Final = 15
 """Sweeps between two looks for open tasks without a job."""
 RETAKEN_AFTER_S: Final = 1.0
 ASIDE_AGAIN_S: Final = 60.0
+TAKEN_AT_ONCE: Final = 64
+TAKING_S: Final = 2.0
+"""How long who ends waits for what it is taking; what it then still holds is swept."""
 _log = logging.getLogger("kling_video.tasks")
 
 
@@ -36,6 +39,13 @@ class _Held:
     """Of the lease."""
     job: int
     over: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(slots=True)
+class _Asked:
+    job: int
+    task_id: str
+    answer: asyncio.Future[asyncio.Event | None]
 
 
 @dataclass
@@ -54,6 +64,8 @@ class Following:
     _engine: Engine = field(init=False)
     _held: dict[str, _Held] = field(default_factory=dict[str, _Held], init=False)
     _taken: list[Lease] = field(default_factory=list[Lease], init=False)
+    _asked: list[_Asked] = field(default_factory=list[_Asked], init=False)
+    _taking: asyncio.Task[None] | None = field(default=None, init=False)
     _posted: set[str] = field(default_factory=set[str], init=False)
     _wished: set[str] = field(default_factory=set[str], init=False)
     _worker: int | None = field(default=None, init=False)
@@ -122,7 +134,7 @@ class Following:
 
     async def leave(self, keep: Set[str]) -> None:
         self._leaving = True
-        await self._engine.stop()
+        await self._stop_taking()
         await self._give_back(set(self._held) - set(keep))
 
     async def release(self, task_ids: Iterable[str] | None = None) -> None:
@@ -132,7 +144,7 @@ class Following:
         if self._rounds is not None:
             self._rounds.cancel()
             await asyncio.gather(self._rounds, return_exceptions=True)
-        await self._engine.stop()
+        await self._stop_taking()
         await self.notices.close()
         await self.limits.close()
         try:
@@ -142,16 +154,45 @@ class Following:
                 await jobs.leave(connection, self._worker)
 
     async def _take(self, task_id: str, job: int) -> asyncio.Event | None:
-        lease, wished = await self.store.take_with_wish(task_id, job)
-        if lease is None:
-            return None
+        """Together with all that are asked for while the way to the database is taken."""
+        asked = _Asked(job, task_id, asyncio.get_running_loop().create_future())
+        self._asked.append(asked)
+        if self._taking is None or self._taking.done():
+            self._taking = asyncio.create_task(self._take_asked(), name="kling-take")
+        return await asked.answer
+
+    async def _take_asked(self) -> None:
+        while self._asked:
+            asked, self._asked = self._asked[:TAKEN_AT_ONCE], self._asked[TAKEN_AT_ONCE:]
+            try:
+                taken = await self.store.take({each.job: each.task_id for each in asked})
+            except Exception as error:  # Whoever asked is told.
+                for each in asked:
+                    if not each.answer.done():
+                        each.answer.set_exception(error)
+                continue
+            for each in asked:
+                over = self._hold(taken[each.job], each.job) if each.job in taken else None
+                if not each.answer.done():
+                    each.answer.set_result(over)
+            self.woken.set()
+
+    def _hold(self, taken: Taken, job: int) -> asyncio.Event:
+        task_id = taken.lease.task.id
         self._let_go(task_id)
-        held = self._held[task_id] = _Held(lease.number, job)
-        self._taken.append(lease)
-        if wished:
+        held = self._held[task_id] = _Held(taken.lease.number, job)
+        self._taken.append(taken.lease)
+        if taken.wished:
             self._wished.add(task_id)
-        self.woken.set()
         return held.over
+
+    async def _stop_taking(self) -> None:
+        """Take no more; what is being taken is ours to give back."""
+        await self._engine.stop()
+        if self._taking is not None:
+            self._asked.clear()
+            await asyncio.wait([self._taking], timeout=TAKING_S)
+            self._taking.cancel()
 
     async def _registered(self, worker: int) -> None:
         """This process has another place: what it held in the one before it holds in this one."""

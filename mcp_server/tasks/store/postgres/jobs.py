@@ -21,7 +21,10 @@ NAME: Final = "kling.follow"
 SILENCE_S: Final = 10.0
 """A worker whose beat stood still this long has lost its tasks."""
 COLUMNS: Final = {
-    "procrastinate_jobs": ("id", "queue_name", "task_name", "args", "status", "scheduled_at", "worker_id"),
+    "procrastinate_jobs": (
+        *("id", "queue_name", "task_name", "args", "status", "scheduled_at", "worker_id"),
+        *("priority", "lock", "queueing_lock", "attempts"),
+    ),
     "procrastinate_workers": ("id", "last_heartbeat"),
 }
 """What this module reads and writes of the engine's tables."""
@@ -31,6 +34,19 @@ PUT: Final = """
     FROM unnest(%(ids)s::text[]) AS id
     RETURNING id, args ->> 'task_id' AS task_id
 """
+FETCH: Final = """
+    UPDATE procrastinate_jobs AS job SET status = 'doing', worker_id = %(worker_id)s
+    FROM (
+        SELECT id FROM procrastinate_jobs
+        WHERE status = 'todo' AND queue_name = ANY(%(queues)s) AND (scheduled_at IS NULL OR scheduled_at <= now())
+        ORDER BY priority DESC, id LIMIT %(count)s FOR UPDATE SKIP LOCKED
+    ) AS next
+    WHERE job.id = next.id
+    RETURNING job.id, status, task_name, priority, lock, queueing_lock, args, scheduled_at, queue_name, attempts,
+        worker_id
+"""
+"""Several jobs at once, for a worker. The engine gives them one by one, and sorts all that wait for each: 13 ms each of
+5,000. Locks between jobs, which it looks at, are in none of ours."""
 _GIVE: Final = """
     UPDATE tasks SET follow_job = put.id, holder = NULL, claim = claim + 1 FROM put WHERE tasks.id = put.task_id
     RETURNING tasks.id

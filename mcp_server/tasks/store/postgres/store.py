@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final, Unpack
@@ -59,6 +59,15 @@ _FORGET: Final = (
     "ORDER BY at LIMIT 5 FOR UPDATE SKIP LOCKED)"
 )
 _LEASED: Final = "SELECT * FROM tasks WHERE id = %s AND holder = %s AND claim = %s"
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A task that this process follows from now on."""
+
+    lease: Lease
+    wished: bool
+    """Whether somebody waits for it to be stopped."""
 
 
 @dataclass
@@ -179,27 +188,30 @@ class PostgresStore:
             await tell(connection, task_id)
             return withdrawn
 
-    async def take(self, task_id: str, job: int) -> Lease | None:
-        """The task, leased to this process, if it is still to be followed and this is the job that counts."""
-        return (await self.take_with_wish(task_id, job))[0]
-
-    async def take_with_wish(self, task_id: str, job: int) -> tuple[Lease | None, bool]:
-        """The same, and whether somebody waits for it to be stopped."""
+    async def take(self, wanted: Mapping[int, str]) -> dict[int, Taken]:
+        """By jobs, of these jobs and their tasks: what is still to be followed by that job, leased to this process."""
         async with self.connections.transaction() as connection:
-            found = await row(
+            # In the order in which everybody locks them.
+            found = await rows(
                 connection,
-                f"UPDATE tasks SET holder = %s, claim = claim + 1 WHERE id = %s AND follow_job = %s AND {OPEN} "  # noqa: S608
-                "RETURNING *, EXISTS (SELECT FROM wishes WHERE task_id = tasks.id AND answered IS NULL) AS wished",
-                [self.process, task_id, job],
+                "WITH locked AS (SELECT task.id FROM tasks AS task "  # noqa: S608
+                "JOIN unnest(%s::text[], %s::bigint[]) AS wanted (id, job) ON wanted.id = task.id "
+                f"WHERE follow_job = wanted.job AND {OPEN} ORDER BY task.id FOR UPDATE OF task) "
+                "UPDATE tasks SET holder = %s, claim = claim + 1 FROM locked WHERE tasks.id = locked.id RETURNING "
+                "tasks.*, EXISTS (SELECT FROM wishes WHERE task_id = tasks.id AND answered IS NULL) AS wished",
+                [list(wanted.values()), list(wanted), self.process],
             )
-            if found is None:
-                await jobs.end_stray(connection, [job])
-                return None, False
-            lease = next((Lease(task, found["claim"]) for task in readable([found])), None)
-            if lease is None:
-                # One that cannot be read here is left to a version that can; `doctor` names it.
-                await jobs.replace(connection, [task_id], holder=self.process, after_s=UNREADABLE_AGAIN_S)
-        return lease, bool(found["wished"])
+            if stray := wanted.keys() - {each["follow_job"] for each in found}:
+                await jobs.end_stray(connection, stray)
+            tasks = {task.id: task for task in readable(found)}
+            if unreadable := {each["id"] for each in found} - tasks.keys():
+                # Left to a version that can read them; `doctor` names them.
+                await jobs.replace(connection, unreadable, holder=self.process, after_s=UNREADABLE_AGAIN_S)
+        return {
+            each["follow_job"]: Taken(Lease(tasks[each["id"]], each["claim"]), wished=bool(each["wished"]))
+            for each in found
+            if each["id"] in tasks
+        }
 
     async def wish_stopped(self, task_id: str) -> bool:
         async with self.connections.transaction() as connection:
