@@ -150,7 +150,7 @@ async function main() {
   const seen = await visit(month.link);
   const cookies = await seen.context.cookies();
   await step("a joined film plays on its page, from its first shot to its last", async () => {
-    await seen.page.goto(`${origin}/films/${month.film}`);
+    await seen.page.goto(`${origin}/films/${month.film}`, { waitUntil: "domcontentloaded" });
     const film = await watched(seen.page, "video.screen");
     assert.ok(Math.abs(film.duration - 13.5) < 0.1 && film.error === null, JSON.stringify(film));
     assert.ok(film.apart.every(distance => distance > 3), JSON.stringify(film.apart));
