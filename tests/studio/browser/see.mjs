@@ -27,7 +27,8 @@ async function main() {
   const visit = async (link, { viewport = DESK, colorScheme = "light", ...more } = {}) => {
     const context = await browser.newContext({ viewport, colorScheme, ...more });
     const page = await context.newPage();
-    page.setDefaultTimeout(60_000);
+    // A guard against a page that hangs; under load a first visit waits for the pictures of twenty clips to be made.
+    page.setDefaultTimeout(180_000);
     const refused = [];
     page.on("console", line => /Content Security Policy/.test(line.text()) && refused.push(line.text()));
     page.on("pageerror", error => refused.push(String(error)));
@@ -155,7 +156,7 @@ async function main() {
     assert.ok(Math.abs(film.duration - 13.5) < 0.1 && film.error === null, JSON.stringify(film));
     assert.ok(film.apart.every(distance => distance > 3), JSON.stringify(film.apart));
     await seen.page.evaluate(() => document.querySelector("video.screen").play());
-    await seen.page.waitForFunction(() => document.querySelector("video.screen").ended, null, { timeout: 60_000 });
+    await seen.page.waitForFunction(() => document.querySelector("video.screen").ended, null, { timeout: 180_000 });
     await seen.shot("film-played-desk");
   });
   await step("a studio of a month, at a desk and on a phone, in light and in dark", async () => {
