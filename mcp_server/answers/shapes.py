@@ -6,6 +6,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mcp_server.domain.described import Described
+
 NEXT: Final = 5
 """How many offers besides the chosen one a model is shown."""
 LEFT_OUT: Final = 2
@@ -16,9 +18,9 @@ SHOTS_PART: Final = 90
 """Of a film's time, in percent, goes into its shots; joining them is the rest."""
 
 
-class _Answer(BaseModel):
+class _Answer(Described, BaseModel):
     # Each is built when it is first used: a process uses few of them, and all of them take a twentieth of a second.
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, defer_build=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     def facts(self) -> dict[str, Any]:
         """As JSON, without what is unknown or empty."""

@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticKnownError
 
+from mcp_server.domain.described import Described
 from mcp_server.domain.pasted_call import WORDS_MAX, told, unpacked
 from mcp_server.domain.vocabulary import Mode, Tier
 from mcp_server.settings import is_object
@@ -96,8 +97,8 @@ OPTIONS_TEXT_MAX: Final = 20_000
 Options = Annotated[dict[str, Any], at_most(OPTIONS_MAX), AfterValidator(_sized)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, strict=True, defer_build=True)
+class _Strict(Described, BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 class ShotArgument(_Strict):

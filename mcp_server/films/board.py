@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from mcp_server.domain.arguments import Medium, Name, Scene, Seconds, at_most, type_none
+from mcp_server.domain.described import Described
 from mcp_server.domain.parsing import read
 from mcp_server.domain.task import names_task
 from mcp_server.domain.vocabulary import Tier
@@ -35,8 +36,8 @@ def _id(text: str) -> str:
 ShotId = Annotated[str, at_most(40), AfterValidator(_id)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, strict=True, defer_build=True)
+class _Strict(Described, BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 class Look(_Strict):

@@ -10,6 +10,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from mcp_server.answers.shapes import Estimate, FilmAnswer, Models, OrderAnswer, TaskAnswer, TaskList
 from mcp_server.domain.arguments import Dollars, Medium, Name, VideoArguments, Whole, at_most
+from mcp_server.domain.described import Described
 from mcp_server.domain.task import StateWord
 from mcp_server.domain.vocabulary import Mode, Tier
 from mcp_server.films.board import SHOTS_MAX, Board
@@ -19,8 +20,8 @@ _absent = SkipJsonSchema[None]
 TaskId = Annotated[str, Field(min_length=1), at_most(100)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, strict=True, defer_build=True)
+class _Strict(Described, BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 class EstimateArguments(VideoArguments):
