@@ -1,9 +1,10 @@
-"""Cold start of the MCP server beside a bare SDK server, interleaved: spawn → initialize → tools/list.
+"""Cold start of the MCP server beside a bare SDK server, interleaved: spawn → initialize → tools/list → a first call.
 
     python benchmarks/coldstart.py [runs]
 
 Agents spawn the server for every session, so this is paid each time. The aim is at most 0.2 × a bare `MCPServer` with
-one tool on the same machine. Medians in milliseconds; CPU time is the number a busy machine disturbs least.
+one tool on the same machine until the list, and 0.7 × its list until a first price. Medians in milliseconds; CPU time
+is the number a busy machine disturbs least. `first_order` is a simulated one, after nothing but the list.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import resource
 import select
 import statistics
 import subprocess
@@ -23,6 +23,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 AIM = 0.2
+ESTIMATE = ("estimate_cost", {"request": "kling 4k, vertical, 10s: a neon city"})
 HELLO = """
 from mcp.server import MCPServer
 server = MCPServer("hello")
@@ -31,9 +32,12 @@ def hello(name: str) -> str:
     return name
 server.run()
 """
-TARGETS = {
-    "bare MCPServer": [sys.executable, "-c", HELLO],
-    "kling-video": [sys.executable, "-m", "mcp_server"],
+OURS = [sys.executable, "-m", "mcp_server"]
+TARGETS: dict[str, tuple[list[str], tuple[str, dict[str, Any]]]] = {
+    "bare MCPServer": ([sys.executable, "-c", HELLO], ("hello", {"name": "x"})),
+    "kling-video": (OURS, ESTIMATE),
+    "kling-video, list_models": (OURS, ("list_models", {})),
+    "kling-video, first_order": (OURS, ("generate_video", {"request": "kling standard, 5s: a paper boat"})),
 }
 CLIENT = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "coldstart", "version": "1"}}
 
@@ -68,31 +72,37 @@ class Server:
     def since_start(self) -> float:
         return (time.perf_counter() - self.started) * 1000
 
+    def status_mib(self, name: str) -> float:
+        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(name))
 
-def measure(command: list[str], home: str) -> dict[str, float]:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    def cpu_ms(self) -> float:
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
+
+
+def measure(command: list[str], call: tuple[str, dict[str, Any]], home: str) -> dict[str, float]:
     server = Server(command, home)
     first = server.ask(1, "initialize", CLIENT)
     initialized = server.since_start()
     server.process.stdin.write(b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n')
     tools = server.ask(2, "tools/list", {})["tools"]
     listed = server.since_start()
-    status = Path(f"/proc/{server.process.pid}/status")
-    peak = 0.0
-    if status.exists():
-        peak = next(int(line.split()[1]) / 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    found = {"tools_cpu_ms": server.cpu_ms(), "tools_peak_mib": server.status_mib("VmHWM")}
+    answer = server.ask(3, "tools/call", {"name": call[0], "arguments": call[1]})
+    if answer.get("isError"):
+        raise SystemExit(f"{call[0]}: {answer['content'][0]['text']}")
+    found |= {"call_ms": server.since_start(), "call_cpu_ms": server.cpu_ms(), "call_mib": server.status_mib("VmRSS")}
     leaving = time.perf_counter()
     server.process.stdin.close()
     server.process.wait(10)
     ended = (time.perf_counter() - leaving) * 1000
     server.process.stdout.close()
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     seen = [{key: tool[key] for key in ("name", "description", "inputSchema") if key in tool} for tool in tools]
     return {
         "initialize_ms": initialized,
         "tools_ms": listed,
-        "cpu_ms": (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) * 1000,
-        "peak_mib": peak,
+        **found,
         "exit_ms": ended,
         "tools": len(tools),
         "model_bytes": size(seen),
@@ -110,8 +120,8 @@ def main() -> int:
     taken: dict[str, list[dict[str, float]]] = {name: [] for name in TARGETS}
     with tempfile.TemporaryDirectory() as home:
         for number in range(runs + 1):
-            for name, command in TARGETS.items():
-                row = measure(command, home)
+            for name, (command, call) in TARGETS.items():
+                row = measure(command, call, str(Path(home, name)))
                 # The first run of each only fills caches.
                 if number:
                     taken[name].append(row)
@@ -120,7 +130,10 @@ def main() -> int:
         for name, rows in taken.items()
     }
     floor, ours = medians["bare MCPServer"], medians["kling-video"]
-    ratio = {key: round(ours[key] / floor[key], 2) for key in ("tools_ms", "cpu_ms", "peak_mib")}
+    ratio = {key: round(ours[key] / floor[key], 2) for key in ("tools_ms", "tools_cpu_ms", "tools_peak_mib")}
+    for name, row in medians.items():
+        to_list = {key: round(row[f"call_{key}"] / floor[f"tools_{key}"], 2) for key in ("ms", "cpu_ms")}
+        ratio |= {f"{name}: first call, {key}, to the bare list": value for key, value in to_list.items()}
     report = {"machine": f"{platform.machine()}, Python {platform.python_version()}", "runs": runs}
     print(json.dumps({**report, "medians": medians, "ratio": ratio, "aim": AIM}, indent=2))
     return 0 if ratio["tools_ms"] <= AIM else 1

@@ -7,7 +7,7 @@ told, in a file for each version what only that one is.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib.metadata import version as installed
 from pathlib import Path
 from queue import SimpleQueue
@@ -17,10 +17,22 @@ import anyio
 
 from mcp_server.server.handshake import shapes
 from mcp_server.server.handshake.front import ANSWERS
-from mcp_server.server.handshake.opening import CHANGES, LEGACY, LISTEN, LISTS, MODERN, SHARED, SUBSCRIPTION, UNLISTEN
+from mcp_server.server.handshake.opening import (
+    CALL,
+    CHANGES,
+    FACTS,
+    LEGACY,
+    LISTEN,
+    LISTS,
+    MODERN,
+    SHARED,
+    SUBSCRIPTION,
+    UNLISTEN,
+)
 from mcp_server.server.server import build_server
 from mcp_server.server.stdio import connect
 
+_CALLED = {"name": "list_models", "arguments": {}}
 _WHO = {"name": "release", "version": "1"}
 
 
@@ -40,11 +52,11 @@ def there() -> list[Path]:
     return [path for path in ANSWERS.rglob("*") if path.is_file()]
 
 
-def said(lines: Iterable[bytes]) -> list[bytes]:
+def said(lines: Iterable[bytes], make: Callable[[], Any] | None = None) -> list[bytes]:
     """What the real server answers to these lines, each sent when the one before was answered, and says at the end."""
     client = _Client(lines)
     files = cast("BinaryIO", client), cast("BinaryIO", client)
-    anyio.run(connect, build_server(_nothing), *files)
+    anyio.run(connect, build_server(make or _nothing), *files)
     return client.heard + client.farewell()
 
 
@@ -54,15 +66,17 @@ def _rows(version: str) -> list[bytes]:
             "_meta": {shapes.PROTOCOL: version, shapes.CLIENT: _WHO, shapes.CAPABILITIES: {}},
         }
         asked = [(method, params) for method in ("server/discover", *LISTS)]
+        asked.append((CALL, {**params, **_CALLED}))
         asked.append((LISTEN, {**params, "notifications": CHANGES}))
     else:
         greeting = {"protocolVersion": version, "capabilities": {}, "clientInfo": _WHO}
         asked = [("initialize", greeting), *((method, {}) for method in ("ping", *LISTS))]
+        asked.append((CALL, _CALLED))
     requests = [
         json.dumps({"jsonrpc": "2.0", "id": _id(number, method), "method": method, "params": sent}).encode()
         for number, (method, sent) in enumerate(asked)
     ]
-    answers = said(requests)
+    answers = said(requests, _Facts)
     rows = [
         (method, answer.strip() if method == LISTEN else _result(answer, number))
         for number, ((method, _), answer) in enumerate(zip(asked, answers, strict=False))
@@ -85,6 +99,22 @@ def _result(answer: bytes, number: int) -> bytes:
 
 def _nothing() -> Any:
     raise AssertionError("a list must not need the service")
+
+
+class _Facts:
+    """In the place of the service: says of every model what stands in a file where facts belong."""
+
+    def load_catalog(self) -> None:
+        """Nothing: nobody looks for a model."""
+
+    def models(self, **_filters: object) -> _Facts:
+        return self
+
+    def facts(self) -> dict[str, Any]:
+        return FACTS
+
+    async def close(self) -> None:
+        """Nothing was opened."""
 
 
 class _Client:

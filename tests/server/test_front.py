@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
 from support.mcp_wire import ENVELOPE, LEGACY, MODERN, greeting, pipe, request
 
+from mcp_server.composition import build
 from mcp_server.server.handshake import front, opening
 from mcp_server.server.handshake.front import ANSWERS, Handover, installed_sdk, open_connection
-from mcp_server.server.handshake.opening import Opening
+from mcp_server.server.handshake.opening import Call, Opening
+from mcp_server.server.tools.readings import early
 from mcp_server.server.wire import Wire
 from release.handshake import said
 
@@ -29,6 +31,27 @@ VERSIONS = [*opening.LEGACY, *opening.MODERN]
 INITIALIZED = {"jsonrpc": "2.0", "method": "notifications/initialized"}
 STRANGE = {"jsonrpc": "2.0", "method": "notifications/roots/list_changed"}
 """Harmless to the SDK, unknown to the front: after it, the SDK answers everything."""
+
+
+CALLS = [
+    ("list_models", {}),
+    ("list_models", {"provider": "fal", "detail": True}),
+    ("list_models", {"model": "kling-3.0", "tier": "pro", "mode": "text-to-video"}),
+    ("estimate_cost", {"request": "kling 4k, vertical, 10s: a neon city"}),
+    ("estimate_cost", {"request": "可灵 3.0, 5 秒: 雨里的“纸船” 🚤\u2028\x7f", "all": True}),
+    ("estimate_cost", {"prompt": 'say "go"\n\t\\ {"facts":"facts"}', "duration": 5, "count": 3, "audio": False}),
+    ("estimate_cost", {"prompt": '{"facts":"facts"}', "provider": "sandbox"}),
+    ("estimate_cost", {"prompt": "a boat", "image": "https://example.org/a.png", "cfg_scale": 0.5, "tier": "pro"}),
+]
+"""Calls that need no SDK to be answered."""
+REFUSED = [
+    ("list_models", {"provider": "nobody"}),
+    ("estimate_cost", {"durration": 5}),
+    ("estimate_cost", {"prompt": "a boat", "again": "kt-000000000000"}),
+    ("estimate_cost", {"request": "kling, 60 seconds: a boat crosses the sea"}),
+    ("estimate_cost", {"prompt": "a boat", "model": "kling-99"}),
+]
+"""Calls that are refused, or need the record."""
 
 
 def line(message: dict[str, Any]) -> bytes:
@@ -44,6 +67,8 @@ def answered(lines: list[bytes]) -> tuple[list[bytes], list[bytes]]:
     first, taken, answers = from_files(), [], []
     for one in lines:
         reply = first.answer(one)
+        if reply is None and (call := first.call(one)) is not None and (facts := early(call.tool, call.arguments)):
+            reply = call.answer(facts)
         if reply is None:
             break
         taken.append(one)
@@ -82,12 +107,62 @@ def test_every_list_is_answered_from_files_as_the_sdk_answers_it(version: str) -
     assert answers == said(lines)
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_price_is_told_before_the_sdk_is_there_as_the_sdk_tells_it(version: str) -> None:
+    calls = [request(n, "tools/call", {"name": c, "arguments": a}, version) for n, (c, a) in enumerate(CALLS, 20)]
+    calls[0]["params"].pop("arguments")
+    calls[1]["params"] |= {
+        "_meta": {**calls[1]["params"].get("_meta", {}), "vendor/toolUseId": "é", "progressToken": 7}
+    }
+    lines = [*exchange(version)[:2], *map(line, calls)]
+
+    taken, answers = answered(lines)
+
+    assert taken == lines
+    assert answers == said(lines, build)
+
+
+@pytest.mark.parametrize(("tool", "arguments"), REFUSED, ids=range(len(REFUSED)))
+def test_what_a_tool_refuses_or_has_to_look_up_is_left_to_the_sdk(tool: str, arguments: dict[str, Any]) -> None:
+    assert early(tool, arguments) is None
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"name": "generate_video", "arguments": {"prompt": "a boat"}},
+        {"name": "list_tasks", "arguments": {}},
+        {"name": "list_models", "arguments": None},
+        {"name": "list_models", "arguments": []},
+        {"name": "list_models", "arguments": {}, "task": {"ttl": 1}},
+        {"name": "list_models", "arguments": {}, "_meta": {"io.modelcontextprotocol/related-task": "x"}},
+        {"name": "list_models", "arguments": {}, "_meta": {"vendor/x": {}}},
+        {"name": "list_models", "arguments": {}, "_meta": {"traceparent": "x"}},
+        {"arguments": {}},
+    ],
+    ids=range(9),
+)
+@pytest.mark.parametrize("version", [LEGACY, MODERN])
+def test_a_call_that_is_not_certain_is_left_to_the_sdk(version: str, params: dict[str, Any]) -> None:
+    first = from_files()
+    for one in exchange(version)[:2]:
+        assert first.answer(one) is not None
+
+    assert first.call(line(request(7, "tools/call", params, version))) is None
+
+
+def test_facts_that_two_programs_might_write_otherwise_are_left_to_the_sdk() -> None:
+    call = Call("list_models", {}, b"{", b"")
+
+    assert call.answer({"rates": [{"limit": 0.1}]}) is None
+
+
 @pytest.mark.parametrize("path", OPENINGS, ids=lambda path: path.stem)
 def test_a_clients_first_lines_are_answered_as_the_sdk_answers_them(path: Path) -> None:
     taken, answers = answered(path.read_bytes().splitlines())
 
     assert len(taken) >= 1, "nothing of it was answered early"
-    assert answers == said(taken)
+    assert answers == said(taken, build)
 
 
 NAMES = st.text('ab é雪"/.', max_size=8)
@@ -130,6 +205,14 @@ HELLO = st.fixed_dictionaries(
 )
 
 
+CALLED = st.one_of(
+    *[
+        part(_meta=TOKEN).map(lambda more, made=made: {"name": made[0], "arguments": made[1], **more})
+        for made in [CALLS[0], CALLS[3]]
+    ]
+)
+
+
 def asking(method: str, params: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
     known = {"jsonrpc": st.just("2.0"), "id": IDS, "method": st.just(method), "params": params}
     return st.fixed_dictionaries(known)
@@ -138,7 +221,11 @@ def asking(method: str, params: st.SearchStrategy[Any]) -> st.SearchStrategy[dic
 OLD = st.tuples(
     asking("initialize", HELLO),
     st.lists(
-        st.one_of(st.just(INITIALIZED), *[asking(method, part(_meta=TOKEN)) for method in ("ping", *opening.LISTS)]),
+        st.one_of(
+            st.just(INITIALIZED),
+            *[asking(method, part(_meta=TOKEN)) for method in ("ping", *opening.LISTS)],
+            asking(opening.CALL, CALLED),
+        ),
         max_size=3,
     ),
 )
@@ -147,7 +234,12 @@ CHANGES = st.fixed_dictionaries({"_meta": META, "notifications": st.just(opening
 NEW = st.tuples(
     asking("server/discover", ENVELOPED),
     st.lists(
-        st.one_of(asking(opening.LISTEN, CHANGES), *[asking(method, ENVELOPED) for method in opening.LISTS]), max_size=2
+        st.one_of(
+            asking(opening.LISTEN, CHANGES),
+            *[asking(method, ENVELOPED) for method in opening.LISTS],
+            asking(opening.CALL, st.builds(lambda more, said: {**said, **more}, ENVELOPED, CALLED)),
+        ),
+        max_size=2,
     ),
 )
 
@@ -179,7 +271,7 @@ def bent(draw: st.DrawFn) -> list[Any]:
 def test_whatever_is_answered_from_files_the_sdk_answers_the_same(messages: list[Any]) -> None:
     taken, answers = answered([line(message) for message in messages])
 
-    assert answers == (said(taken) if taken else [])
+    assert answers == (said(taken, build) if taken else [])
 
 
 @pytest.mark.parametrize(
@@ -271,6 +363,20 @@ def test_nothing_but_the_standard_library_is_imported_before_the_first_answer(tm
     assert not imported & {"mcp", "mcp_types", "pydantic", "pydantic_core", "httpx", "httpx2", "anyio", "asyncio"}
 
 
+def test_a_first_price_needs_no_sdk(tmp_path: Path) -> None:
+    calls = [request(n, "tools/call", {"name": c, "arguments": a}, LEGACY) for n, (c, a) in enumerate(CALLS, 20)]
+
+    done = run([*exchange(LEGACY), *map(line, calls)], tmp_path, "-X", "importtime")
+
+    imported = {row.rpartition("|")[2].strip() for row in done.stderr.decode().splitlines()}
+    answers = [json.loads(row) for row in done.stdout.splitlines()][-len(CALLS) :]
+    assert [answer["id"] for answer in answers] == [call["id"] for call in calls]
+    assert not any(answer["result"]["isError"] for answer in answers)
+    assert "mcp_server.service" in imported
+    assert not imported & {"mcp", "mcp_types", "httpx", "httpx2", "anyio", "sqlite3"}
+    assert not list(tmp_path.iterdir()), "a price writes nothing"
+
+
 def test_a_limit_that_cannot_be_read_is_refused_before_any_answer(tmp_path: Path) -> None:
     done = run(exchange(LEGACY), tmp_path, KLING_DAILY_BUDGET_USD="ten")
 
@@ -300,6 +406,10 @@ def signals() -> Iterator[None]:
         signal.signal(number, handler)
 
 
+def unsaid(_tool: str, _arguments: object) -> None:
+    """No tool says anything early."""
+
+
 @pytest.fixture
 def wire() -> Iterator[tuple[int, Wire, int]]:
     """The client's end to write to, ours, and the client's end to read from."""
@@ -317,7 +427,7 @@ def test_a_record_to_look_after_brings_the_sdk_while_the_client_is_quiet(
     to_server, ours, from_server = wire
     os.write(to_server, line(greeting()) + b"\n" + line(INITIALIZED) + b"\n")
 
-    taken = open_connection(ours, lambda: True)
+    taken = open_connection(ours, lambda: True, unsaid)
 
     assert os.read(from_server, 1 << 16) == answered([line(greeting())])[1][0]
     assert taken == Handover(ours, line(greeting()) + b"\n" + line(INITIALIZED) + b"\n", (b'{"jsonrpc":"2.0","id":0,',))
@@ -335,10 +445,26 @@ def test_where_nothing_was_ever_bought_the_sdk_waits_for_the_first_call(
         os.write(to_server, call)
         return False
 
-    taken = open_connection(ours, nothing_bought)
+    taken = open_connection(ours, nothing_bought, unsaid)
 
     assert taken is not None
     assert taken.heard == line(greeting()) + b"\n" + call
+
+
+def test_after_a_price_the_sdk_comes_while_the_client_is_quiet_and_hears_nothing_of_it(
+    signals: None, wire: tuple[int, Wire, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(front, "QUIET_S", 0)
+    to_server, ours, from_server = wire
+    call = line(request(1, "tools/call", {"name": "list_models", "arguments": {}}, LEGACY)) + b"\n"
+    os.write(to_server, line(greeting()) + b"\n" + call)
+
+    taken = open_connection(ours, lambda: False, lambda tool, _: {"asked": tool})
+
+    assert taken is not None
+    assert taken.heard == line(greeting()) + b"\n"
+    *_, told = os.read(from_server, 1 << 16).splitlines()
+    assert json.loads(told)["result"]["structuredContent"] == {"asked": "list_models"}
 
 
 def test_a_client_that_no_longer_reads_ends_it(signals: None) -> None:
@@ -346,7 +472,7 @@ def test_a_client_that_no_longer_reads_ends_it(signals: None) -> None:
     os.write(to_server, line(greeting()) + b"\n")
     os.close(from_server)
 
-    assert open_connection(Wire(source, sink), lambda: True) is None
+    assert open_connection(Wire(source, sink), lambda: True, unsaid) is None
 
     for end in (source, to_server, sink):
         os.close(end)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mcp_server.errors import ArgumentError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mcp_server.cli.parser import Parser
 
 _HARMLESS: Final = ("KLING_HOME", "KLING_OUTPUT_DIR")
@@ -30,7 +32,7 @@ def stdio() -> None:
         _refuse_bad_settings()
     if sys.stdin.isatty():
         print(_TO_A_PERSON, file=sys.stderr, flush=True)
-    taken = open_connection(Wire.claim(), _has_record)
+    taken = open_connection(Wire.claim(), _has_record, _facts)
     if taken is None:
         return
     # Importing the SDK makes a great many objects that live as long as the process: looking through them again and
@@ -51,6 +53,12 @@ def _refuse_bad_settings() -> None:
     from mcp_server.settings import Settings
 
     Settings.read().check()
+
+
+def _facts(tool: str, arguments: Mapping[str, Any]) -> dict[str, Any] | None:
+    from mcp_server.server.tools.readings import early
+
+    return early(tool, arguments)
 
 
 def _has_record() -> bool:

@@ -1,1 +1,1 @@
-"""What every client asks first, answered from generated files before the SDK is imported."""
+"""What every client asks first, answered before the SDK is imported: its words stand in generated files."""

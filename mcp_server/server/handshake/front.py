@@ -1,7 +1,8 @@
 """Serves a client until it says something that only the SDK can answer; most conversations never do.
 
-Importing the SDK takes twenty times as long as the first answer. So it is imported when it is needed, or, where there
-is a record and perhaps a purchase to look after, as soon as the client is quiet: then nobody waits for it.
+Importing the SDK takes twenty times as long as the first answer, and twice as long as a first price. So it is imported
+when it is needed, or as soon as the client is quiet where it will be: where there is a record and perhaps a purchase to
+look after, or after a first price. Then nobody waits for it.
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ import select
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from mcp_server.server.handshake.opening import LINE_MAX, Opening
 from mcp_server.server.wire import Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
+
+    Facts = Callable[[str, Mapping[str, Any]], dict[str, Any] | None]
 
 ANSWERS = Path(__file__).with_name("answers")
 """A folder for the series of the SDK that gave them, in it a file for each version of the protocol."""
@@ -38,8 +41,11 @@ class Handover(NamedTuple):
     """How each of its answers to the handshake begins, which the client has had."""
 
 
-def open_connection(wire: Wire, look_after: Callable[[], bool]) -> Handover | None:
-    """Answer until the SDK is needed, or `look_after` says that it will be; None when the client has gone before."""
+def open_connection(wire: Wire, look_after: Callable[[], bool], facts: Facts) -> Handover | None:
+    """Answer until the SDK is needed, or `look_after` says that it will be; None when the client has gone before.
+
+    `facts` are what a tool says that needs no SDK to say it; None where it does.
+    """
     for ending in ENDING:
         signal.signal(ending, _leave)
     series = installed_sdk(sys.path)
@@ -47,7 +53,7 @@ def open_connection(wire: Wire, look_after: Callable[[], bool]) -> Handover | No
         return Handover(wire)
     opening = Opening(ANSWERS / f"mcp-{series}")
     try:
-        rest = _answer(opening, wire, look_after)
+        rest = _answer(opening, wire, look_after, facts)
     except OSError:
         # Nobody reads any more; Windows has other names for a broken pipe.
         return None
@@ -70,9 +76,9 @@ def installed_sdk(folders: Iterable[str]) -> str:
     return ""
 
 
-def _answer(opening: Opening, wire: Wire, look_after: Callable[[], bool]) -> bytes | None:
+def _answer(opening: Opening, wire: Wire, look_after: Callable[[], bool], facts: Facts) -> bytes | None:
     """What was read and not answered; None when the client has gone."""
-    buffer, looked = b"", False
+    buffer, looked, called = b"", False, False
     while True:
         line, end, rest = buffer.partition(b"\n")
         if not end:
@@ -80,7 +86,8 @@ def _answer(opening: Opening, wire: Wire, look_after: Callable[[], bool]) -> byt
                 return buffer
             if opening.version and not looked and not _speaks(wire):
                 looked = True
-                if look_after():
+                # Who has asked for a price is likely to order: the SDK is there by then.
+                if called or look_after():
                     return buffer
             more = os.read(wire.source, _CHUNK)
             if more:
@@ -91,6 +98,10 @@ def _answer(opening: Opening, wire: Wire, look_after: Callable[[], bool]) -> byt
                 return None
         if line.strip():
             reply = opening.answer(line)
+            if reply is None and (call := opening.call(line)) is not None:
+                said = facts(call.tool, call.arguments)
+                reply = None if said is None else call.answer(said)
+                looked, called = False, True
             if reply is None:
                 return buffer
             wire.write(reply)

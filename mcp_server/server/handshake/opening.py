@@ -6,7 +6,7 @@ Whatever is not certain gets no answer here: an unknown version, method or field
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from mcp_server.server.handshake import shapes
 
@@ -28,9 +28,35 @@ LISTEN: Final = "subscriptions/listen"
 UNLISTEN: Final = "(end)"
 CHANGES: Final = {"toolsListChanged": True, "promptsListChanged": True, "resourcesListChanged": True}
 """What every client of 2026-07-28 asks to be told. No list ever changes: listening needs nobody who would tell."""
+CALL: Final = "tools/call"
+READINGS: Final = ("estimate_cost", "list_models")
+"""Tools that spend nothing and keep nothing: what they say is ours, and the rest of the answer is always the same."""
+FACTS: Final = {"facts": "facts"}
+"""Stand in a file where a tool's facts belong, as text and as structure."""
 SUBSCRIPTION: Final = "subscription"
 """Stands in a file where the id of the request belongs."""
+_WITH_GAPS: Final = frozenset({LISTEN, UNLISTEN, CALL})
 _INITIALIZED: Final = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+
+
+class Call(NamedTuple):
+    """A tool to call whose answer is known but for its facts."""
+
+    tool: str
+    arguments: dict[str, Any]
+    head: bytes
+    result: bytes
+
+    def answer(self, facts: dict[str, Any]) -> bytes | None:
+        """The SDK's answer around these facts; None where it may write one of them otherwise."""
+        if not _plain(facts):
+            return None
+        before, _, rest = self.result.partition(compact(compact(FACTS)).encode())
+        between, _, after = rest.partition(compact(FACTS).encode())
+        text = compact(facts)
+        return b"".join(
+            [self.head, b'"result":', before, compact(text).encode(), between, text.encode(), after, b"}\n"]
+        )
 
 
 class Opening:
@@ -91,6 +117,20 @@ class Opening:
         self.handshake.append(line)
         return b""
 
+    def call(self, line: bytes) -> Call | None:
+        """The call of a tool that says the same whoever asks; None for what the SDK has to read itself."""
+        message = _message(line)
+        result = self._results.get(CALL)
+        if message is None or result is None or message["method"] != CALL or not shapes.is_id(message.get("id")):
+            return None
+        params = message.get("params")
+        if not shapes.fields(params, _CALLED, needed=("name",)):
+            return None
+        given = cast("dict[str, Any]", params)
+        meta = shapes.without_notes(given.get("_meta", {}))
+        known = shapes.modern_meta(meta, self.version) if self.version in MODERN else shapes.legacy_meta(meta)
+        return Call(given["name"], given.get("arguments", {}), _head(message), result) if known else None
+
     def farewell(self) -> bytes:
         """What the SDK says when the client leaves."""
         return self._of_subscription(UNLISTEN) if self._listening else b""
@@ -117,7 +157,7 @@ class Opening:
 
     def _reply(self, message: dict[str, Any]) -> bytes | None:
         result = self._results.get(message["method"])
-        if result is None or message["method"] in {LISTEN, UNLISTEN} or not shapes.is_id(message.get("id")):
+        if result is None or message["method"] in _WITH_GAPS or not shapes.is_id(message.get("id")):
             return None
         return _head(message) + b'"result":' + result + b"}\n"
 
@@ -168,12 +208,32 @@ def _any(_found: object) -> bool:
     return True
 
 
+_CALLED: Final[Mapping[str, shapes.Check]] = {
+    "name": lambda value: value in READINGS,
+    "arguments": lambda value: isinstance(value, dict),
+    "_meta": lambda value: isinstance(value, dict),
+}
+
 _MESSAGE: Final[Mapping[str, shapes.Check]] = {
     "jsonrpc": lambda value: value == "2.0",
     "method": shapes.text,
     "id": _any,
     "params": _any,
 }
+
+
+def compact(value: object) -> str:
+    """JSON as the SDK writes it."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _plain(found: object) -> bool:
+    """Whether every program writes it alike: there is more than one way to write a number with a fraction."""
+    if isinstance(found, dict):
+        return all(map(_plain, cast("dict[str, object]", found).values()))
+    if isinstance(found, list):
+        return all(map(_plain, cast("list[object]", found)))
+    return isinstance(found, (str, int, bool))
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

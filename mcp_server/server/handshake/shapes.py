@@ -54,6 +54,15 @@ def legacy_meta(found: object) -> bool:
     return fields(found, {TOKEN: is_id})
 
 
+def without_notes(meta: dict[str, Any]) -> dict[str, Any]:
+    """What a client says of a call, without texts under names of its own, which nobody reads."""
+    return {
+        name: said
+        for name, said in meta.items()
+        if not ("/" in name and not name.startswith("io.modelcontextprotocol/") and text(said))
+    }
+
+
 def text(found: object) -> bool:
     return isinstance(found, str)
 

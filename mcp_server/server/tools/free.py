@@ -16,6 +16,8 @@ from mcp_server.answers.shapes import FilmAnswer
 from mcp_server.answers.tasks import fitted_answer
 from mcp_server.errors import KlingError, LocalError, NoOfferError
 from mcp_server.media.fitted_copy import FittedCopy
+from mcp_server.ordering import earlier
+from mcp_server.server.tools import readings
 from mcp_server.server.tools.replies import clip_links, reply, task_reply
 
 if TYPE_CHECKING:
@@ -31,27 +33,19 @@ PREVIEWS = 6
 
 async def estimate_cost(call: Call) -> CallToolResult:
     """The price of what generate_video would buy, or of the film it would plan."""
-    from mcp_server.ordering import earlier
-
     service = await (call.services.ready() if earlier.named(call.arguments) else call.services.loaded())
     try:
-        found = await service.estimate(call.arguments, owner=call.owner)
+        return reply(await readings.estimate(service, call.arguments, owner=call.owner))
     except NoOfferError:
         film = await (await call.services.ready()).film_price(call.arguments, owner=call.owner)
         if film is None:
             raise
         return reply(film.facts())
-    return reply((found if call.arguments.all else found.short()).facts())
 
 
 async def list_models(call: Call) -> CallToolResult:
     """What can be bought from whom."""
-    wanted = call.arguments
-    service = await call.services.loaded()
-    found = service.models(
-        provider=wanted.provider, model=wanted.model, tier=wanted.tier, mode=wanted.mode, detail=wanted.detail
-    )
-    return reply(found.facts())
+    return reply(readings.models(await call.services.loaded(), call.arguments))
 
 
 async def get_task(call: Call) -> CallToolResult:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from mcp_types import Annotations, CallToolResult, ContentBlock, ResourceLink, T
 
 from mcp_server.answers.shapes import FilmAnswer, OrderAnswer, OrderedAnswer, TaskAnswer
 from mcp_server.errors import MONEY_SENTENCE, paragraph
+from mcp_server.server.handshake.opening import compact
 
 BLOB_LIMIT = 8 * 1024 * 1024
 """Above this a clip is not sent through the protocol: some clients read large frames in quadratic time."""
@@ -18,7 +18,7 @@ BLOB_LIMIT = 8 * 1024 * 1024
 
 def reply(facts: dict[str, Any], *links: ContentBlock) -> CallToolResult:
     """The same facts twice, because clients differ in which of the two they show their model."""
-    text = json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
+    text = compact(facts)
     return CallToolResult(content=[TextContent(type="text", text=text), *links], structured_content=facts)
 
 
