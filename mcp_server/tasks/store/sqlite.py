@@ -18,7 +18,7 @@ from mcp_server.clock import Clock
 from mcp_server.domain.task import FINISHED, State, Task
 from mcp_server.errors import LocalError, UnknownTaskError
 from mcp_server.metrics import Reading
-from mcp_server.tasks.store import budgets, notices
+from mcp_server.tasks.store import budgets, notices, prompts
 from mcp_server.tasks.store.admission import standing
 from mcp_server.tasks.store.base import Budget, Changes, Filter, Lease, NewTask, Spent, day_of
 from mcp_server.tasks.store.films import SqliteFilms
@@ -172,8 +172,19 @@ class SqliteStore:
     async def find(self, wanted: Filter) -> list[Task]:
         if not self._exists():
             return []
-        query, values = _newest(wanted)
-        return await self._writer.do(lambda db: list(readable(db.execute(query, values))), "read")
+        words = (wanted.text or "").split()
+
+        def read(db: sqlite3.Connection) -> tuple[list[Task], bool]:
+            among, behind = prompts.among(db, words) if words else (None, False)
+            query, values = _newest(wanted, among)
+            return list(readable(db.execute(query, values))), behind
+
+        found, behind = await self._writer.do(read, "read")
+        # Where the index cannot be had, every prompt is looked through.
+        with contextlib.suppress(LocalError):
+            while behind:
+                behind = await self._writer.do(prompts.extend, "write")
+        return found
 
     async def sending(self, lease: Lease, at: float, sent_as: str = "") -> bool:
         def write(db: sqlite3.Connection) -> bool:
@@ -460,17 +471,18 @@ class SqliteStore:
         return [Lease(task_from(row), row["claim"]) for row in taken]
 
 
-def _newest(wanted: Filter) -> tuple[str, list[object]]:
+def _newest(wanted: Filter, among: prompts.Among | None = None) -> tuple[str, list[object]]:
     """The query of a filter. Of several states each is looked for by itself: an index has them in order."""
     parts: list[str] = []
     values: list[object] = []
-    # By itself SQLite would go through all of the owner's, which stand in the order that is asked for.
-    named = wanted.owner is not None and len(wanted.ending or "") == SHORT_NAME
-    by = "INDEXED BY task_endings" if named else ""
+    source, rows = ("tasks", list[object]()) if among is None else among.source
+    if wanted.owner is not None and len(wanted.ending or "") == SHORT_NAME:
+        # By itself SQLite would go through all of the owner's, which stand in the order that is asked for.
+        source, rows = "tasks INDEXED BY task_endings", []
     for state in wanted.states or (None,):
         where, given = where_of(replace(wanted, states=() if state is None else (state,)))
-        parts.append(f"SELECT * FROM (SELECT * FROM tasks {by} {where} ORDER BY created_at DESC, id DESC LIMIT ?)")  # noqa: S608
-        values += [*given, wanted.limit]
+        parts.append(f"SELECT * FROM (SELECT * FROM {source} {where} ORDER BY created_at DESC, id DESC LIMIT ?)")  # noqa: S608
+        values += [*rows, *given, wanted.limit]
     return f"{' UNION ALL '.join(parts)} ORDER BY created_at DESC, id DESC LIMIT ?", [*values, wanted.limit]
 
 
