@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import socket
 from collections.abc import AsyncIterator, Iterator
 from ipaddress import ip_address
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+from support.dealing import dealt
 
 from mcp_server import catalog
 
@@ -17,8 +21,10 @@ if TYPE_CHECKING:
     from support.mcp_world import Vendors
 
 _CONNECT = socket.socket.connect
+_COUNT = count(1)
 VENDORS = tuple(facts.key_variable.partition("_")[0] for facts in catalog.load().providers.values())
-"""What the vendors' variables begin with."""
+OURS = ("KLING", *VENDORS)
+"""What the vendors' variables begin with, and ours."""
 LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
 
 # The same examples in every run, and a busy machine is no failure.
@@ -35,26 +41,47 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Two workers a core: half of what the suite takes is waiting for other processes."""
-    import os
-
     return 2 * (os.cpu_count() or 1)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Every worker collects all of it: nothing of that is garbage, and nobody shall look through it for some."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The slow files first, for each worker its share."""
+    if (workers := getattr(config, "workerinput", {}).get("workercount", 1)) > 1:
+        items[:] = dealt(items, workers)
+
+
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No variable of the developer's machine reaches a test."""
-    import os
+def clean_environment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No variable of the developer's machine reaches a test.
 
-    for name in list(os.environ):
-        if name.startswith(("KLING", *VENDORS)) or name.lower().endswith("_proxy"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path / "user"))
-    monkeypatch.setenv("KLING_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("KLING_OUTPUT_DIR", str(tmp_path / "videos"))
+    Thousands of tests are over in a millisecond, and most write nothing: who does not ask for `tmp_path` has a home of its
+    own whose folder is not there yet.
+    """
+    asked = "tmp_path" in request.fixturenames
+    folder = request.getfixturevalue("tmp_path") if asked else tmp_path_factory.getbasetemp() / f"home-{next(_COUNT)}"
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(OURS) or name.lower().endswith("_proxy")]:
+            patch.delenv(name)
+        patch.setenv("HOME", str(folder / "user"))
+        patch.setenv("KLING_HOME", str(folder / "home"))
+        patch.setenv("KLING_OUTPUT_DIR", str(folder / "videos"))
+        yield
 
 
-@pytest.fixture(autouse=True)
-def loopback_only(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+@pytest.fixture(autouse=True, scope="session")
+def loopback_only() -> Iterator[None]:
     """A test that would leave this machine fails."""
 
     def connect(self: socket.socket, address: object) -> None:
@@ -62,8 +89,9 @@ def loopback_only(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             raise AssertionError(f"a test tried to reach {address[0]}")
         _CONNECT(self, address)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(socket.socket, "connect", connect)
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", connect)
+        yield
 
 
 def _is_local(host: str) -> bool:

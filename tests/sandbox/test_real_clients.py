@@ -8,11 +8,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import openai
 import pytest
-from openai import OpenAI
 from runapi import core
 from runapi.core import FilesClient, PricingClient, RequestOptions
 from runapi.core.options import PollingOptions
@@ -26,6 +24,9 @@ from runapi.kling import (
     ValidationError,
 )
 from support.town import Town
+
+if TYPE_CHECKING:
+    from openai import OpenAI
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*[Ss]ora.*:DeprecationWarning"),
@@ -196,6 +197,9 @@ def test_runapis_sdk_reads_balance_prices_and_uploads(town: Town, kling: KlingCl
 
 @pytest.fixture
 def gateway(town: Town, request: pytest.FixtureRequest) -> Iterator[OpenAI]:
+    # A second to import, and every worker collects this file.
+    from openai import OpenAI
+
     with OpenAI(api_key="sandbox-sdk", base_url=f"{town.urls[request.param]}/v1", max_retries=0) as client:
         yield client
 
@@ -237,6 +241,8 @@ def test_the_openai_sdk_retrieves_and_downloads(gateway: OpenAI, tmp_path: Path)
 
 @BOTH
 def test_the_openai_sdk_understands_the_refusals(gateway: OpenAI, town: Town) -> None:
+    import openai
+
     vendor = str(gateway.base_url).rstrip("/").split("/")[-2]
     with pytest.raises(openai.BadRequestError, match="task_not_exist"):
         gateway.videos.retrieve("task_nobody")
