@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import cache
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -54,7 +55,7 @@ def house(tmp_path_factory):
     (home / "board.toml").write_text(BOARD)
     env = environment(home, KLING_SANDBOX_SECONDS="0.1")
     for words in (
-        ("generate", "--prompt", SCENE, "--tier", "4k"),
+        ("generate", "--prompt", SCENE, "--tier", "4k", "--duration", "3"),
         ("generate", "--prompt", SCENE, "--duration", "3", "--provider", "sandbox"),
         ("film", str(home / "board.toml"), "--yes"),
     ):
@@ -86,13 +87,33 @@ def house(tmp_path_factory):
     return env
 
 
-def words_of(house, name: str) -> tuple[str, ...]:
-    """The command of a table, with an id where it takes one."""
-    if not {"TASK", "FILM"} & {*TABLES[name]}:
-        return TABLES[name]
+@pytest.fixture(scope="module")
+def words(house):
+    """The command of each table, with an id where it takes one."""
     found = json.loads(piped(house, "tasks", "--json"))
     ids = {"TASK": found["tasks"][-1]["task_id"], "FILM": found["films"][-1]["film_id"]}
-    return tuple(ids.get(word, word) for word in TABLES[name])
+    return {name: tuple(ids.get(word, word) for word in TABLES[name]) for name in TABLES}
+
+
+@pytest.fixture(scope="module")
+def plain(house, words):
+    """A table as a pipe gets it; a process each, so once for all widths."""
+    return cache(lambda name: piped(house, *words[name]))
+
+
+@pytest.fixture(scope="module")
+def drawn(house, words):
+    """A table as a terminal of this width shows it; once for whoever reads it."""
+
+    def shown(name: str, width: int) -> str:
+        terminal = Terminal(*words[name], env={**house, "COLUMNS": str(width)}, width=width)
+        try:
+            assert terminal.end() == 0
+            return terminal.text
+        finally:
+            terminal.close()
+
+    return cache(shown)
 
 
 def piped(env, *words: str) -> str:
@@ -103,16 +124,10 @@ def piped(env, *words: str) -> str:
 
 @pytest.mark.parametrize("width", [60, 80, 120])
 @pytest.mark.parametrize("name", TABLES)
-def test_no_cell_loses_a_character_at_any_width(house, name, width) -> None:
-    words = words_of(house, name)
-    terminal = Terminal(*words, env={**house, "COLUMNS": str(width)}, width=width)
-    try:
-        assert terminal.end() == 0
-        shown = terminal.text.split()
-    finally:
-        terminal.close()
+def test_no_cell_loses_a_character_at_any_width(plain, drawn, name, width) -> None:
+    shown = drawn(name, width).split()
     # A file's place is left to `task` and `open`, a prompt is shortened; every other word of every cell is whole.
-    there = {word for word in piped(house, *words).split() if name != "tasks" or not word.endswith(".mp4")}
+    there = {word for word in plain(name).split() if name != "tasks" or not word.endswith(".mp4")}
     # How much room a disk has changes meanwhile.
     there = {word for word in there if not word.removeprefix("(").isdecimal()} if name == "doctor" else there
     # Where each row stands by itself, its first heading goes without saying.
@@ -123,18 +138,12 @@ def test_no_cell_loses_a_character_at_any_width(house, name, width) -> None:
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
-def test_a_table_that_is_drawn_fits_its_terminal(house, width) -> None:
-    for name in TABLES:
-        words = words_of(house, name)
-        terminal = Terminal(*words, env={**house, "COLUMNS": str(width)}, width=width)
-        try:
-            assert terminal.end() == 0
-            lines = terminal.text.splitlines()
-        finally:
-            terminal.close()
-        if any("───" in line for line in lines):
-            head = next(at for at, line in enumerate(lines) if "───" in line)
-            assert all(len(line.rstrip()) <= width for line in lines[head - 1 : head + 10]), words
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_that_is_drawn_fits_its_terminal(drawn, name, width) -> None:
+    lines = drawn(name, width).splitlines()
+    if any("───" in line for line in lines):
+        head = next(at for at, line in enumerate(lines) if "───" in line)
+        assert all(len(line.rstrip()) <= width for line in lines[head - 1 : head + 10])
 
 
 def test_piped_there_is_one_line_a_task(house) -> None:

@@ -136,7 +136,7 @@ def test_one_clip_with_several_shots_is_those_shots(drawn, tmp_path) -> None:
 
 def test_a_copy_for_the_chat_of_a_joined_film_is_the_whole_film(drawn, tmp_path) -> None:
     """A film is larger than a chat takes sooner than a clip is."""
-    rough = [replace(ONE, look="grain"), replace(TWO, look="grain")]
+    rough = [replace(clip, look="grain", seconds=1) for clip in (ONE, TWO)]
     clips = tuple(Clip(shot=f"s{number}", path=str(drawn(clip))) for number, clip in enumerate(rough, 1))
     cut_list = CutList(clips=clips, target=str(tmp_path / "film.mp4"))
     film = joined(cut_list, Work())

@@ -17,7 +17,8 @@ from mcp_server.media.fitted_copy import FittedCopy
 from mcp_server.media.fitting import fitted
 from mcp_server.media.progress import Progress, Work
 
-CLIP = Drawn(seconds=3, width=640, height=360, look="grain", sound="tone", layout="stereo")
+CLIP = Drawn(seconds=2, width=480, height=270, look="grain", sound="tone", layout="stereo")
+"""Of noise, which takes an encoder long; large enough that its copies need not be as large as it is."""
 
 
 @pytest.fixture
@@ -27,10 +28,10 @@ def clip(drawn, tmp_path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("megabytes", [2.0, 0.5, 0.1])
+@pytest.mark.parametrize("megabytes", [0.75, 0.2, 0.05])
 def test_a_copy_is_smaller_than_asked_for_and_just_as_long(megabytes, clip) -> None:
     before = clip.read_bytes()
-    assert len(before) > 2_000_000
+    assert len(before) > 750_000
 
     made = fitted(str(clip), megabytes, Work())
 
@@ -39,32 +40,32 @@ def test_a_copy_is_smaller_than_asked_for_and_just_as_long(megabytes, clip) -> N
     assert seen.times[0] == 0.0
     assert abs((seen.times[-1] + max(seen.steps)) - (original.times[-1] + max(original.steps))) < 0.05
     assert abs(len(seen.samples) - len(original.samples)) < 48_000 * 0.1
-    assert abs(seen.level(0.2, 2.8) - original.level(0.2, 2.8)) < 2
+    assert abs(seen.level(0.2, 1.8) - original.level(0.2, 1.8)) < 2
     assert seen.sizes == {(made.width, made.height)}
     assert clip.read_bytes() == before
     assert Path(made.path).parent == clip.parent
 
 
 def test_what_the_copy_gave_up_is_said(clip) -> None:
-    made = fitted(str(clip), 0.1, Work())
-    assert (made.width, made.height) != (640, 360)
+    made = fitted(str(clip), 0.05, Work())
+    assert (made.width, made.height) != (480, 270)
     said = "; ".join(made.given_up)
-    assert f"size: {made.width}x{made.height} instead of 640x360" in said
+    assert f"size: {made.width}x{made.height} instead of 480x270" in said
     assert "bit rate: " in said and " instead of " in said
 
 
 def test_a_narrow_limit_uses_most_of_what_it_allows(clip) -> None:
-    assert fitted(str(clip), 1.0, Work()).bytes > 700_000
+    assert fitted(str(clip), 0.4, Work()).bytes > 280_000
 
 
 def test_a_copy_that_is_there_is_not_made_again_and_one_of_an_older_clip_is(clip) -> None:
-    first = fitted(str(clip), 0.5, Work())
+    first = fitted(str(clip), 0.1, Work())
     stamp = Path(first.path).stat().st_mtime_ns
-    assert fitted(str(clip), 0.5, Work()) == first
+    assert fitted(str(clip), 0.1, Work()) == first
     assert Path(first.path).stat().st_mtime_ns == stamp
 
     clip.touch()
-    fitted(str(clip), 0.5, Work())
+    fitted(str(clip), 0.1, Work())
     assert Path(first.path).stat().st_mtime_ns > stamp
 
 
@@ -121,7 +122,7 @@ async def test_two_who_ask_get_one_copy_and_who_does_not_wait_hears_how_far_it_i
 
 async def test_closing_ends_what_is_being_made_and_leaves_no_half_file(clip) -> None:
     copies = Copies()
-    while (await copies.get(str(clip), 0.5, wait_s=0.02)).step != "encoding":
+    while (await copies.get(str(clip), 0.3, wait_s=0.02)).step != "encoding":
         pass
     await copies.close()
     assert [path.name for path in clip.parent.iterdir()] == [clip.name]
