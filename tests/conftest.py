@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 from support.dealing import dealt
+from support.drawn_once import drawn_once
 
 from mcp_server import catalog
+from mcp_server.sandbox.video import cache
 
 if TYPE_CHECKING:
     from support.mcp_world import Vendors
@@ -91,6 +93,14 @@ def loopback_only() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket.socket, "connect", connect)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def clips_drawn_once() -> Iterator[None]:
+    """Where the sandbox plays in the test's own process; tests of the renderer call it by its name."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cache, "render", drawn_once)
         yield
 
 

@@ -9,6 +9,8 @@ import pytest
 from support.browsing import Browser, Studio, browser, studio
 from support.services import settings
 
+from mcp_server import media
+
 
 @pytest.fixture
 async def opened(tmp_path: Path) -> AsyncIterator[Studio]:
@@ -20,3 +22,9 @@ async def opened(tmp_path: Path) -> AsyncIterator[Studio]:
 async def visitor(opened: Studio) -> AsyncIterator[Browser]:
     async with browser(opened) as made:
         yield made
+
+
+@pytest.fixture
+def unexamined(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clips are not looked into, which takes a process each: for tests that only need some to be there."""
+    monkeypatch.setattr(media, "available", lambda: False)

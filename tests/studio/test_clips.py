@@ -43,6 +43,7 @@ async def test_a_clip_is_listed_shown_and_played_in_parts(opened: Studio, visito
         assert got.content[:2] == b"\xff\xd8"
 
 
+@pytest.mark.usefixtures("unexamined")
 @pytest.mark.parametrize(
     ("words", "found"),
     [
@@ -73,6 +74,7 @@ async def test_an_unknown_vendor_is_refused_with_the_nearest(visitor: Browser) -
     assert "runcomfy" in refused.text
 
 
+@pytest.mark.usefixtures("unexamined")
 async def test_older_clips_follow_each_once(opened: Studio, visitor: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mcp_server.studio.clips.MANY", 2)
     ids = [await made(opened, prompt=f"boat {number}") for number in range(5)]
@@ -96,6 +98,7 @@ async def test_a_script_in_a_prompt_is_text(opened: Studio, visitor: Browser) ->
         assert "&lt;script&gt;alert(1)" in page
 
 
+@pytest.mark.usefixtures("unexamined")
 @pytest.mark.parametrize(
     "name",
     ["../tasks.db", "..%2f..%2fhome%2ftasks.db", "%2e%2e/%2e%2e/etc/passwd", "kv-261129-000000000000", "kv-x", "%00"],

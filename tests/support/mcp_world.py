@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 from mcp.client import Client
 
@@ -16,8 +15,6 @@ from mcp_server.composition import build
 from mcp_server.domain.task import FINISHED
 from mcp_server.sandbox.sandbox import Sandbox
 from mcp_server.sandbox.server import SandboxServer, variables
-from mcp_server.sandbox.video import cache
-from mcp_server.sandbox.video.render import Clip, render
 from mcp_server.server.server import KlingServer, build_server
 from mcp_server.settings import Settings
 
@@ -53,8 +50,6 @@ async def vendors(folder: Path, *, seconds: float = 0.2, rendering: bool = False
     box = Sandbox(folder / "vendors.db", now=time.time, seconds=seconds, rendering=rendering)
     embedded = SandboxServer(box)
     urls = await embedded.start()
-    drawing = patch.object(cache, "render", drawn_once)
-    drawing.start()
     environment = {
         **variables(urls),
         "HOME": str(folder / "user"),
@@ -64,23 +59,8 @@ async def vendors(folder: Path, *, seconds: float = 0.2, rendering: bool = False
     try:
         yield Vendors(box, environment)
     finally:
-        drawing.stop()
         await embedded.stop()
         box.close()
-
-
-_DRAWN: dict[str, bytes] = {}
-"""Clips by what they show, for as long as this process of the suite lives."""
-
-
-def drawn_once(clip: Clip, path: Path) -> None:
-    """The renderer makes the same bytes of the same clip each time, and the tests order the same few again and again."""
-    name = clip.digest()
-    if name not in _DRAWN:
-        render(clip, path)
-        _DRAWN[name] = path.read_bytes()
-    else:
-        path.write_bytes(_DRAWN[name])
 
 
 @asynccontextmanager
