@@ -424,6 +424,7 @@ class House:
         self.vendor.answers = [answer]
         paused = self.runner()
         task, _ = await paused.buy(self.new(), wait_s=0.02)
+        await quiet()
         for loop in paused.leases.loops:
             loop.cancel()
         heir = self.runner()

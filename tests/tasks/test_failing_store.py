@@ -129,6 +129,7 @@ async def test_a_lease_that_cannot_be_given_back_leaves_nothing_unfollowed(
     house.vendor.answers = [answer]
     runner = house.runner()
     task, _ = await runner.buy(house.new(), wait_s=0.02)
+    await quiet()
     other = house.runner()
     followed, _ = await other.buy(house.new(prompt="else"))
     house.vendor.finish(followed.job_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from support.stub_vendor import House, bought
+from support.stub_vendor import House, bought, quiet
 
 from mcp_server.providers.base import HttpCall
 
@@ -61,6 +61,7 @@ async def test_a_post_that_comes_before_the_vendor_s_yes_is_not_lost(house: Hous
     house.vendor.answers = [answer]
     runner = house.runner()
     task, _ = await runner.buy(house.new(**posting()), wait_s=0.01)
+    await quiet()
     assert task.state == "submitting"
     await runner.store.posted(task.id, "early")
     await house.clock.advance(1)

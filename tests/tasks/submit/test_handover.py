@@ -59,6 +59,7 @@ async def test_cancelled_while_handing_over_it_is_never_sent(house: House, elsew
     house.intake.answers = [slow]
     runner = house.runner()
     task, _ = await runner.buy(house.new(**with_files("first.png")), wait_s=0.02)
+    await quiet()
 
     cancelled = await (house.runner() if elsewhere else runner).control.cancel(task.id)
     await house.clock.advance(2)
@@ -76,6 +77,7 @@ async def test_cancelled_just_as_the_file_arrives_it_is_never_sent(house: House)
     house.intake.answers = [slow]
     runner = house.runner()
     task, _ = await runner.buy(house.new(**with_files("first.png")), wait_s=0.02)
+    await quiet()
 
     slow.set_result(None)
     assert (await runner.store.withdraw(task.id)) is not None
@@ -164,6 +166,7 @@ async def test_an_order_left_while_its_file_went_up_is_not_sent_much_later(house
     house.intake.answers = [pending()]
     dead = house.runner()
     task, _ = await dead.buy(house.new(**with_files("first.png")), wait_s=0.02)
+    await quiet()
     await dead.close(grace_s=0)
     await house.clock.advance(outcome.UNSENT_LIFE_S + 30)
     heir = house.runner()

@@ -24,6 +24,8 @@ async def test_the_row_stands_before_the_call_leaves(house: House) -> None:
     runner = house.runner()
 
     task, created = await runner.buy(house.new(), wait_s=0.05)
+    await quiet()
+    task = await runner.store.get(task.id)
 
     assert created
     assert task.state == "submitting"
@@ -345,6 +347,7 @@ async def test_closing_waits_for_the_answer_to_a_paid_call(house: House) -> None
     runner = house.runner()
     new = house.new()
     await runner.buy(new, wait_s=0.02)
+    await quiet()
     closing = asyncio.create_task(runner.close(grace_s=5))
     await quiet()
     assert not closing.done()
