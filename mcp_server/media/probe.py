@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from operator import sub
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,6 +58,35 @@ def opened(path: str | Path) -> InputContainer:
     return av.open(str(path), format=kind, options={"protocol_whitelist": "file", "max_streams": "32"})
 
 
+def grids() -> Callable[[VideoFrame], bytes]:
+    """Makes pictures into block means, to be compared with others; for one thread at a time."""
+    from av.video.reformatter import VideoReformatter
+
+    # One scaler for all pictures: setting one up takes four times what scaling does.
+    scaler = VideoReformatter()
+
+    def grid(frame: VideoFrame) -> bytes:
+        # The numbers alone: a picture that says how it is to be shown is not another one than one that does not.
+        small = scaler.reformat(
+            frame,
+            width=_GRID[0],
+            height=_GRID[1],
+            format="gray",
+            interpolation="AREA",
+            src_colorspace=_MATRIX,
+            dst_colorspace=_MATRIX,
+            src_color_range=_FULL if is_full(frame) else _LIMITED,
+            dst_color_range=_FULL,
+        )
+        plane = small.planes[0]
+        raw, stride = bytes(plane), plane.line_size
+        if stride == _GRID[0]:
+            return raw[: _GRID[0] * _GRID[1]]
+        return b"".join(raw[row * stride : row * stride + _GRID[0]] for row in range(_GRID[1]))
+
+    return grid
+
+
 @dataclass
 class _Seen:
     """What has been seen so far."""
@@ -70,6 +100,7 @@ class _Seen:
     still_s: float = 0.0
     _anchor: bytes = b""
     _anchor_at: float = 0.0
+    grid: Callable[[VideoFrame], bytes] = field(default_factory=grids)
 
     def picture(self, at: float, length: float, grid: bytes) -> None:
         self.frames += 1
@@ -140,32 +171,12 @@ def _see(seen: _Seen, frame: VideoFrame, fps: float) -> None:
     if not seen.frames:
         turned = frame.rotation % 180 == 90
         seen.width, seen.height = (frame.height, frame.width) if turned else (frame.width, frame.height)
-    seen.picture(at, length, grid_of(frame))
+    seen.picture(at, length, seen.grid(frame))
 
 
 def is_black(grid: bytes) -> bool:
     """Whether there is nothing to see in a picture."""
     return sum(value <= _DARK for value in grid) >= _DARK_SHARE * len(grid)
-
-
-def grid_of(frame: VideoFrame) -> bytes:
-    """A picture as block means, to be compared with others."""
-    # The numbers alone: a picture that says how it is to be shown is not another one than one that does not.
-    small = frame.reformat(
-        width=_GRID[0],
-        height=_GRID[1],
-        format="gray",
-        interpolation="AREA",
-        src_colorspace=_MATRIX,
-        dst_colorspace=_MATRIX,
-        src_color_range=_FULL if is_full(frame) else _LIMITED,
-        dst_color_range=_FULL,
-    )
-    plane = small.planes[0]
-    raw, stride = bytes(plane), plane.line_size
-    if stride == _GRID[0]:
-        return raw[: _GRID[0] * _GRID[1]]
-    return b"".join(raw[row * stride : row * stride + _GRID[0]] for row in range(_GRID[1]))
 
 
 def _shown(video: VideoStream, seen: _Seen) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import pytest
 from support.drawn_clips import Drawn
 from support.small_disk import SmallDisk, SuddenEnd
@@ -34,6 +35,15 @@ def film(drawn, tmp_path):
         return joined(CutList(clips=tuple(listed), target=str(tmp_path / "film.mp4"), sound=sound), Work())
 
     return make
+
+
+def units(packet: bytes) -> list[int]:
+    """The kinds of the units in a packet of H.264 as MP4 holds it: 1 and 5 are pictures, or slices of one."""
+    kinds, at = [], 0
+    while at < len(packet):
+        kinds.append(packet[at + 4] & 31)
+        at += 4 + int.from_bytes(packet[at : at + 4])
+    return kinds
 
 
 def near(value: float, wanted: float, by: float) -> bool:
@@ -96,6 +106,15 @@ def test_clips_of_different_frame_rates_keep_their_speed_at_one_rate(film) -> No
         for second, ground in ((2.1, BRIGHT), (3.9, BRIGHT), (4.1, MIDDLE), (5.9, MIDDLE))
     ] == [True] * 4
     assert made.failed_checks == ()
+
+
+def test_a_picture_is_written_whole_and_not_in_slices(film) -> None:
+    """Slices of one picture take more of the processor than several whole ones at once, and more room."""
+    made = film(SHOT, replace(SHOT, fps=30))
+    with av.open(made.path) as container:
+        packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    assert not made.copied
+    assert [sum(kind in (1, 5) for kind in units(packet)) for packet in packets] == [1] * made.frames
 
 
 def test_a_first_clip_without_sound_silences_only_itself(film) -> None:

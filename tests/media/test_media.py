@@ -22,7 +22,7 @@ from mcp_server.media.frames import (
     last_frame_beside,
     sheet_beside,
 )
-from mcp_server.media.probe import look
+from mcp_server.media.probe import grids, look
 
 ORDER = {"duration": 5, "aspect_ratio": "16:9", "resolution": "720p", "audio": False}
 
@@ -120,6 +120,20 @@ def test_a_file_that_is_no_clip_is_a_difference_not_a_crash(content, tmp_path) -
     path.write_bytes(content)
     (sentence,) = differences(ORDER, look(path))
     assert sentence.startswith("the file is no clip that plays: ")
+
+
+def test_pictures_of_any_size_and_kind_become_the_same_grids_in_any_order(drawn) -> None:
+    """What makes them is set up once and kept; what it made last leaves nothing behind."""
+    frames: list[av.VideoFrame] = []
+    for clip in (Drawn(look="grain", seconds=1), Drawn(width=640, height=360, seconds=1)):
+        with av.open(str(drawn(clip))) as container:
+            first = next(container.decode(video=0))
+        frames += [first, first.reformat(format="yuvj420p"), first.reformat(format="rgb24")]
+    alone = [grids()(frame) for frame in frames]
+    kept = grids()
+    assert [kept(frame) for frame in frames] == alone
+    assert [kept(frame) for frame in reversed(frames)] == alone[::-1]
+    assert len(set(alone)) > 1
 
 
 def test_a_sound_file_is_no_clip(tmp_path) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from mcp_server.media.joining.reel import colour_of, decoder
 from mcp_server.media.joining.source import Source, clip_of
 from mcp_server.media.pictures import Letterbox, steady
-from mcp_server.media.probe import MOVED, grid_of
+from mcp_server.media.probe import MOVED, grids
 from mcp_server.media.sounds import heard_from
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ def heard_at(film: Film, source: Source, span: Span, fps: Fraction) -> tuple[flo
     if source.loudness is None:
         return 1.0, 0.0
     at = source.loudness.loudest(_WINDOW_S, alone, float(span.frames / fps))
-    own = _band_of(source)[round(at * BAND) :][: round(_WINDOW_S * BAND)]
+    first = round(at * BAND)
+    own = _band_of(source, first + round(_WINDOW_S * BAND))[first:]
     power = sqrt(sum(map(mul, own, own)))
     if not own or power < _AUDIBLE * sqrt(len(own)):
         return 1.0, 0.0
@@ -104,6 +105,7 @@ def _grids(source: Source, ticks: range, layout: Layout) -> dict[int, bytes]:
     shape = layout.shape
     box = Letterbox(shape.width, shape.height, colour_of(layout.sources))
     found: dict[int, bytes] = {}
+    grid = grids()
     with clip_of(source.clip) as container:
         video = decoder(container)
         base = video.time_base or Fraction(1)
@@ -112,16 +114,19 @@ def _grids(source: Source, ticks: range, layout: Layout) -> dict[int, bytes]:
         pixel = video.codec_context.sample_aspect_ratio
         for tick, frame in enumerate(steady(container.decode(video), source.start, shape.fps, ticks.stop)):
             if tick in ticks:
-                found[tick] = grid_of(box.fit(frame, pixel))
+                found[tick] = grid(box.fit(frame, pixel))
     return found
 
 
-def _band_of(source: Source) -> array[int]:
+def _band_of(source: Source, samples: int) -> array[int]:
+    """So many samples of the clip's own sound, from its beginning."""
     band, found = narrow(), array("h")
     with clip_of(source.clip) as container:
         for frame in heard_from(container, source.start):
             found.extend(band(frame))
-    return found
+            if len(found) >= samples:
+                break
+    return found[:samples]
 
 
 def _correlation(own: array[int], power: float, film: array[int], at: int) -> float:

@@ -34,7 +34,8 @@ class Loudness:
     """What was measured: weighted power of every tenth of a second, and the highest sample."""
 
     steps: tuple[float, ...]
-    peak: float
+    peak: float | None
+    """None where nobody asked for it."""
 
     def integrated(self, start_s: float = 0.0, end_s: float | None = None) -> float:
         """LUFS of a stretch, gated as R128 asks; minus infinity for silence."""
@@ -45,6 +46,7 @@ class Loudness:
     @property
     def peak_db(self) -> float:
         """The highest sample in dB below full scale."""
+        assert self.peak is not None
         return _decibels(self.peak * self.peak, 0.0)
 
     @property
@@ -60,9 +62,9 @@ class Loudness:
 
 
 class Meter:
-    """Takes a 48 kHz stereo sound piece by piece and measures it."""
+    """Takes a 48 kHz stereo sound piece by piece and measures it; its peak only where it is asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, peak: bool = True) -> None:
         from av.filter import Graph
 
         # Kept: its ends do not keep it alive, and crash without it.
@@ -82,14 +84,16 @@ class Meter:
         )
         graph.link_nodes(squared, both, mean, graph.add("aformat", "sample_fmts=dbl"), self._sink).configure()
         self._hundredths = array("d")
-        self._peak = 0.0
+        self._peak = 0.0 if peak else None
         self._taken = 0
 
     def take(self, frame: AudioFrame) -> None:
         """The next piece, planar floats."""
-        for plane in frame.planes:
-            samples = array("f", bytes(plane)[: frame.samples * 4])
-            self._peak = max(self._peak, max(samples, default=0.0), -min(samples, default=0.0))
+        if self._peak is not None:
+            # Sample by sample, which takes longer than all the rest.
+            for plane in frame.planes:
+                samples = array("f", bytes(plane)[: frame.samples * 4])
+                self._peak = max(self._peak, max(samples, default=0.0), -min(samples, default=0.0))
         frame.pts, frame.time_base = self._taken, Fraction(1, RATE)
         self._taken += frame.samples
         self._source.push(frame)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
@@ -14,7 +15,7 @@ from mcp_server.media.frames import small
 from mcp_server.media.joining.compared import narrow, picture_at
 from mcp_server.media.joining.loudness import Loudness, Meter
 from mcp_server.media.joining.reel import decoder
-from mcp_server.media.probe import grid_of, opened
+from mcp_server.media.probe import grids, opened
 from mcp_server.media.sounds import RATE, heard_from
 
 if TYPE_CHECKING:
@@ -59,16 +60,31 @@ class Film:
 def watched(path: Path, layout: Layout, tick: Callable[[], None]) -> Film:
     """Everything the checks need of the film, and the middle pictures of its clips."""
     film = Film(_middles(layout), _seams(layout))
+    begun: Future[Fraction] = Future()
+    # Decoders do not hold the interpreter: the film is seen while its clips are looked at and it is heard.
+    with ThreadPoolExecutor(1) as beside:
+        other = beside.submit(_compare_and_listen, path, layout, film, begun)
+        try:
+            _watch(path, layout, film, begun, tick)
+        finally:
+            if not begun.done():
+                begun.set_result(Fraction(0))
+        unheard = other.result()
+    film.broken = film.broken or unheard
+    return film
+
+
+def _compare_and_listen(path: Path, layout: Layout, film: Film, begun: Future[Fraction]) -> str:
+    """The middles of the film's clips, and its sound; why that breaks off, or nothing where it does not."""
     film.wanted = [
         picture_at(source, middle - span.first, layout)
         for source, span, middle in zip(layout.sources, layout.spans, film.middles, strict=True)
     ]
-    start = _watch(path, layout, film, tick)
-    _listen(path, start, film)
-    return film
+    return _listen(path, begun.result(), film)
 
 
-def _watch(path: Path, layout: Layout, film: Film, tick: Callable[[], None]) -> Fraction:
+def _watch(path: Path, layout: Layout, film: Film, begun: Future[Fraction], tick: Callable[[], None]) -> None:
+    """Every picture; `begun` hears when the first is shown."""
     from av.error import FFmpegError
 
     wanted = {*film.middles, *(number for seam in film.seams for number in seam), *_inner(layout)}
@@ -78,7 +94,7 @@ def _watch(path: Path, layout: Layout, film: Film, tick: Callable[[], None]) -> 
         for number in row:
             shown.setdefault(number, set()).add(len(row))
     tiles: dict[tuple[int, int], VideoFrame] = {}
-    start, step = Fraction(0), 1 / layout.shape.fps
+    start, step, grid = Fraction(0), 1 / layout.shape.fps, grids()
     try:
         with opened(path) as container:
             video = decoder(container)
@@ -86,12 +102,14 @@ def _watch(path: Path, layout: Layout, film: Film, tick: Callable[[], None]) -> 
             film.declared = float((video.duration or 0) * base)
             for number, frame in enumerate(container.decode(video)):
                 at = (frame.pts or 0) * base
-                start = start if number else at
+                if not number:
+                    start = at
+                    begun.set_result(start)
                 if abs(at - start - number * step) > base:
                     film.uneven.append(float(number * step))
                 film.sizes.add((frame.width, frame.height))
                 if number in wanted:
-                    film.grids[number] = grid_of(frame)
+                    film.grids[number] = grid(frame)
                 for columns in shown.get(number, ()):
                     tiles[number, columns] = small(frame, rows, columns)
                 film.frames += 1
@@ -101,25 +119,26 @@ def _watch(path: Path, layout: Layout, film: Film, tick: Callable[[], None]) -> 
     # What the film does not hold has no place on it.
     held = (tuple(tiles[number, len(row)] for number in row if (number, len(row)) in tiles) for row in rows)
     film.rows = tuple(row for row in held if row)
-    return start
 
 
-def _listen(path: Path, start: Fraction, film: Film) -> None:
+def _listen(path: Path, start: Fraction, film: Film) -> str:
+    """The film's sound; why it breaks off, or nothing where it does not."""
     from av.error import FFmpegError
 
-    meter, band = Meter(), narrow()
+    meter, band, broken = Meter(peak=False), narrow(), ""
     try:
         with opened(path) as container:
             film.audio = bool(container.streams.audio)
             if not film.audio:
-                return
+                return ""
             for frame in heard_from(container, start):
                 film.sound_s += frame.samples / RATE
                 meter.take(frame)
                 film.samples.extend(band(frame))
     except (FFmpegError, OSError, ValueError) as error:
-        film.broken = film.broken or getattr(error, "strerror", None) or str(error)
+        broken = getattr(error, "strerror", None) or str(error)
     film.heard = meter.measured()
+    return broken
 
 
 def _middles(layout: Layout) -> list[int]:
