@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from mcp_server.media.ahead import ahead
 from mcp_server.media.pictures import PIXELS
 from mcp_server.media.sounds import RATE
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
     from av.audio.stream import AudioStream
     from av.container import OutputContainer
+    from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
@@ -31,6 +34,8 @@ AUDIO_BITS: Final = 192_000
 """AAC, stereo: transparent for nearly everything."""
 KEY_S: Final = 4
 """Seconds between key frames at most, so that a player seeks at once."""
+_SOUND_AHEAD: Final = 64
+"""Pieces of sound that are encoded before their pictures: a second or a few."""
 _NO_TYPE: Final = 0
 CONTAINER: Final = {"movflags": "+faststart"}
 """The index first: a browser plays it while it loads."""
@@ -62,48 +67,60 @@ def encoded(
     with av.open(str(path), "w", format="mp4", options=CONTAINER) as out:
         video = _video(out, encoding)
         audio = Soundtrack(out, sound, encoding.audio_bits, mono=encoding.mono) if sound is not None else None
-        for number, frame in enumerate(pictures):
-            frame.pts, frame.time_base = number, 1 / encoding.fps
-            frame.duration = 1
-            # As decoded it would tell the encoder which pictures to make key frames.
-            frame.pict_type = _NO_TYPE
-            out.mux(video.encode(frame))
+        # Both encoders are opened here, before another thread uses one.
+        out.start_encoding()
+        with closing(audio) if audio is not None else nullcontext():
+            for number, frame in enumerate(pictures):
+                frame.pts, frame.time_base = number, 1 / encoding.fps
+                frame.duration = 1
+                # As decoded it would tell the encoder which pictures to make key frames.
+                frame.pict_type = _NO_TYPE
+                out.mux(video.encode(frame))
+                if audio is not None:
+                    audio.until((number + 1) / encoding.fps)
+                tick()
+            out.mux(video.encode(None))
             if audio is not None:
-                audio.until((number + 1) / encoding.fps)
-            tick()
-        out.mux(video.encode(None))
-        if audio is not None:
-            audio.finish()
+                audio.finish()
 
 
 class Soundtrack:
-    """The sound track of a file that is written, brought up to a moment at a time."""
+    """The sound track of a file that is written, brought up to a moment at a time.
+
+    A thread of its own mixes and encodes it: whoever encodes pictures waits for none of that.
+    """
 
     def __init__(self, out: OutputContainer, sound: Iterable[AudioFrame], bits: int, *, mono: bool = False) -> None:
         self._out = out
-        self._sound: Iterator[AudioFrame] = iter(sound)
         self._stream: AudioStream = out.add_stream("aac", rate=RATE)
         self._stream.codec_context.layout = "mono" if mono else "stereo"
         self._stream.codec_context.bit_rate = bits
+        self._made = ahead(self._encoded(sound), _SOUND_AHEAD)
         self._at = 0
 
     def until(self, moment: Fraction) -> None:
         """Everything that is heard before it."""
-        while self._at < moment * RATE:
-            frame = next(self._sound, None)
-            if frame is None:
-                return
-            frame.pts, frame.time_base = self._at, Fraction(1, RATE)
-            self._at += frame.samples
-            self._out.mux(self._stream.encode(frame))
+        while self._at < moment * RATE and (made := next(self._made, None)) is not None:
+            self._at, packets = made
+            self._out.mux(packets)
 
     def finish(self) -> None:
         """All that is left."""
-        for frame in self._sound:
-            frame.pts, frame.time_base = self._at, Fraction(1, RATE)
-            self._at += frame.samples
-            self._out.mux(self._stream.encode(frame))
-        self._out.mux(self._stream.encode(None))
+        for _, packets in self._made:
+            self._out.mux(packets)
+
+    def close(self) -> None:
+        """Make no more of it, before the file is closed."""
+        self._made.close()
+
+    def _encoded(self, sound: Iterable[AudioFrame]) -> Iterator[tuple[int, list[Packet[AudioStream]]]]:
+        """The packets, and up to which sample there are such."""
+        at = 0
+        for frame in sound:
+            frame.pts, frame.time_base = at, Fraction(1, RATE)
+            at += frame.samples
+            yield at, self._stream.encode(frame)
+        yield at, self._stream.encode(None)
 
 
 def _video(out: OutputContainer, encoding: Encoding) -> VideoStream:

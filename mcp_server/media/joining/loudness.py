@@ -91,8 +91,9 @@ class Meter:
         """The next piece, planar floats."""
         if self._peak is not None:
             # Sample by sample, which takes longer than all the rest.
-            for plane in frame.planes:
-                samples = array("f", bytes(plane)[: frame.samples * 4])
+            # Both sides of what was recorded as one are alike.
+            for plane in {bytes(plane)[: frame.samples * 4] for plane in frame.planes}:
+                samples = array("f", plane)
                 self._peak = max(self._peak, max(samples, default=0.0), -min(samples, default=0.0))
         frame.pts, frame.time_base = self._taken, Fraction(1, RATE)
         self._taken += frame.samples

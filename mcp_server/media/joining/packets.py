@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -66,7 +67,7 @@ def copied(
     """Writes the file; `tick` is called for every picture."""
     import av
 
-    with av.open(str(path), "w", format="mp4", options=CONTAINER) as out:
+    with av.open(str(path), "w", format="mp4", options=CONTAINER) as out, ExitStack() as ended:
         video: VideoStream | None = None
         audio: Soundtrack | None = None
         for source, span in zip(sources, spans, strict=True):
@@ -74,7 +75,8 @@ def copied(
                 own = container.streams.video[0]
                 if video is None:
                     video = out.add_stream_from_template(own)
-                    audio = Soundtrack(out, sound, AUDIO_BITS) if sound is not None else None
+                    if sound is not None:
+                        audio = ended.enter_context(closing(Soundtrack(out, sound, AUDIO_BITS)))
                 base = own.time_base or Fraction(1, 1)
                 shift = round(span.first / fps / base) - round(source.start / base)
                 for packet in container.demux(own):

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-THREADS: Final = 2
-"""Of a decoder: enough beside an encoder that takes what it gets."""
+THREADS: Final = 3
+"""Of a decoder: two pictures are decoded ahead while an encoder takes what it gets."""
 _PIECE: Final = 1024 * 1024
 
 
