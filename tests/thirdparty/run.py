@@ -196,11 +196,9 @@ def mcporter(home: Path) -> None:
 
 
 def _film(cli: list[str], server: list[str], home: Path) -> None:
-    """A film in three calls: planned, bought, waited for; each call is a process of its own."""
-    shots = [
-        {"id": "street", "prompt": "a paper boat in a gutter", "duration": 3},
-        {"id": "drain", "prompt": "it falls into the drain", "duration": 3, "begin": "continue"},
-    ]
+    """A film of five shots: planned, bought, waited for. Each call is a process of its own, and a call waits 25 s."""
+    scenes = ("a paper boat in a gutter", "it falls into the drain", "a canal", "the harbour", "the open sea")
+    shots = [{"id": f"s{number}", "prompt": scene, "duration": 3} for number, scene in enumerate(scenes)]
     board = json.dumps({"title": "Boat", "look": {"tier": "standard"}, "shots": shots})
 
     def called(tool_name: str, *words: str) -> dict[str, Any]:
@@ -210,12 +208,12 @@ def _film(cli: list[str], server: list[str], home: Path) -> None:
     planned = called("make_film", f"board={board}")
     assert planned["state"] == "planned", planned
     called("make_film", f"film_id={planned['film_id']}", "max_cost_usd=50")
-    for _ in range(12):
-        film = called("get_task", f"task_id={planned['film_id']}", "wait_s=25")
-        if film.get("finished_at"):
-            break
+    film, waits = planned, 0
+    while not film.get("finished_at") and waits < 12:
+        film, waits = called("get_task", f"task_id={planned['film_id']}", "wait_s=25"), waits + 1
     assert film["state"] == "succeeded", film
     assert Path(film["video_path"]).stat().st_size == film["bytes"]
+    print(f"    a film of {len(shots)} shots in {2 + waits} calls")
 
 
 def vendors(home: Path) -> None:
