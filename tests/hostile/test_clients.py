@@ -73,12 +73,13 @@ BAITS = ["```" + " " * 4000 + "x", "{" * 2_000_000, "kling 4k: " + "a " * 4_990,
 
 async def test_a_text_that_takes_long_keeps_nobody_waiting(home: dict[str, str]) -> None:
     async with pipe(home) as server:
-        await server.call("estimate_cost", {"request": "kling 5s: a boat"})
+        # Everything that a call needs is imported by then, the SDK too, which a first price does without.
+        await server.call("list_tasks", {})
         start = time.monotonic()
         for bait in BAITS:
             await server.send("tools/call", {"name": "estimate_cost", "arguments": {"request": bait}})
         assert (await server.ask("ping"))["result"] == {}
-        assert time.monotonic() - start < 1.5
+        assert time.monotonic() - start < 5, "one of them took 17 s"
 
 
 def places(node: dict[str, Any], where: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str | list[Any]]]:

@@ -100,7 +100,8 @@ class HostileVendor:
         self.lines += 1
         try:
             await self.answer(await asked_on(reader), writer)
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            # Cancelled with the loop, a talk that nobody waits for would be told as an error by Python 3.11.
             pass
         finally:
             writer.close()
