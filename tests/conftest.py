@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
-from support.dealing import dealt
 from support.drawn_once import drawn_once
+from support.slow_first import slow_first
 
 from mcp_server import catalog
 from mcp_server.sandbox.video import cache
@@ -61,7 +61,7 @@ def pytest_collection() -> Iterator[None]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The slow files first, for each worker its share."""
     if (workers := getattr(config, "workerinput", {}).get("workercount", 1)) > 1:
-        items[:] = dealt(items, workers)
+        items[:] = slow_first(items, workers)
 
 
 @pytest.fixture(autouse=True)

@@ -58,7 +58,7 @@ def opened(path: str | Path) -> InputContainer:
     return av.open(str(path), format=kind, options={"protocol_whitelist": "file", "max_streams": "32"})
 
 
-def grids() -> Callable[[VideoFrame], bytes]:
+def grid_maker() -> Callable[[VideoFrame], bytes]:
     """Makes pictures into block means, to be compared with others; for one thread at a time."""
     from av.video.reformatter import VideoReformatter
 
@@ -100,7 +100,7 @@ class _Seen:
     still_s: float = 0.0
     _anchor: bytes = b""
     _anchor_at: float = 0.0
-    grid: Callable[[VideoFrame], bytes] = field(default_factory=grids)
+    grid: Callable[[VideoFrame], bytes] = field(default_factory=grid_maker)
 
     def picture(self, at: float, length: float, grid: bytes) -> None:
         self.frames += 1

@@ -12,8 +12,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from mcp_server.media.ahead import ahead
 from mcp_server.media.pictures import PIXELS
+from mcp_server.media.prefetch import prefetched
 from mcp_server.media.sounds import RATE
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Soundtrack:
         self._stream: AudioStream = out.add_stream("aac", rate=RATE)
         self._stream.codec_context.layout = "mono" if mono else "stereo"
         self._stream.codec_context.bit_rate = bits
-        self._made = ahead(self._encoded(sound), _SOUND_AHEAD)
+        self._made = prefetched(self._encoded(sound), _SOUND_AHEAD)
         self._at = 0
 
     def until(self, moment: Fraction) -> None:

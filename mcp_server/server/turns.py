@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Final
 
 SWITCH_S: Final = 0.0005
@@ -19,3 +21,14 @@ def share() -> None:
 def settled() -> None:
     """What is loaded by now stays: no collection looks through all of it again, which takes a tenth of a second."""
     gc.freeze()
+
+
+@contextmanager
+def loading() -> Generator[None]:
+    """What is imported and made here stays: looking through it while it is made, or ever after, finds nothing."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        settled()
+        gc.enable()

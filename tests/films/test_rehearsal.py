@@ -7,7 +7,7 @@ from support.films import FilmMaking, board, states
 from support.watched_films import watch
 
 from mcp_server.media.joining.compared import apart
-from mcp_server.media.probe import grids
+from mcp_server.media.probe import grid_maker
 from mcp_server.sandbox.faults import parse
 
 SOUND = {"provider": "runcomfy", "tier": "standard", "audio": True}
@@ -20,7 +20,7 @@ def spoil(films: FilmMaking, text: str) -> None:
 
 def first_and_last(path: str) -> tuple[bytes, bytes]:
     with av.open(path) as container:
-        shown = list(map(grids(), container.decode(video=0)))
+        shown = list(map(grid_maker(), container.decode(video=0)))
     # Above and below stands what the sandbox writes on every picture.
     middle = slice(len(shown[0]) // 3, len(shown[0]) * 2 // 3)
     return shown[0][middle], shown[-1][middle]

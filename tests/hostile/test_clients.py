@@ -79,7 +79,7 @@ async def test_a_text_that_takes_long_keeps_nobody_waiting(home: dict[str, str])
         for bait in BAITS:
             await server.send("tools/call", {"name": "estimate_cost", "arguments": {"request": bait}})
         assert (await server.ask("ping"))["result"] == {}
-        assert time.monotonic() - start < 5, "one of them took 17 s"
+        assert time.monotonic() - start < 1.5
 
 
 def places(node: dict[str, Any], where: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str | list[Any]]]:

@@ -22,7 +22,7 @@ from mcp_server.media.frames import (
     last_frame_beside,
     sheet_beside,
 )
-from mcp_server.media.probe import grids, look
+from mcp_server.media.probe import grid_maker, look
 
 ORDER = {"duration": 5, "aspect_ratio": "16:9", "resolution": "720p", "audio": False}
 
@@ -129,8 +129,8 @@ def test_pictures_of_any_size_and_kind_become_the_same_grids_in_any_order(drawn)
         with av.open(str(drawn(clip))) as container:
             first = next(container.decode(video=0))
         frames += [first, first.reformat(format="yuvj420p"), first.reformat(format="rgb24")]
-    alone = [grids()(frame) for frame in frames]
-    kept = grids()
+    alone = [grid_maker()(frame) for frame in frames]
+    kept = grid_maker()
     assert [kept(frame) for frame in frames] == alone
     assert [kept(frame) for frame in reversed(frames)] == alone[::-1]
     assert len(set(alone)) > 1

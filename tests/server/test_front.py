@@ -21,7 +21,7 @@ from mcp_server.composition import build
 from mcp_server.server.handshake import front, opening
 from mcp_server.server.handshake.front import ANSWERS, Handover, installed_sdk, open_connection
 from mcp_server.server.handshake.opening import Call, Opening
-from mcp_server.server.tools.readings import early
+from mcp_server.server.tools.catalog_answers import early
 from mcp_server.server.wire import Wire
 from release.handshake import said
 

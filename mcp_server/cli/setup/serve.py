@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from typing import TYPE_CHECKING, Any, Final
@@ -35,17 +34,16 @@ def stdio() -> None:
     taken = open_connection(Wire.claim(), _has_record, _facts)
     if taken is None:
         return
-    # Importing the SDK makes a great many objects that live as long as the process: looking through them again and
-    # again while they are made, and at every collection after, is a tenth of the start and finds nothing.
-    gc.disable()
-    from mcp_server.cli.formatting import harmless_log
-    from mcp_server.server import stdio as runner
-    from mcp_server.server.server import build_server
+    from mcp_server.server.turns import loading
 
-    harmless_log()
-    server = build_server()
-    gc.freeze()
-    gc.enable()
+    # Importing the SDK makes a great many objects: to look through them for garbage is a tenth of the start.
+    with loading():
+        from mcp_server.cli.formatting import harmless_log
+        from mcp_server.server import stdio as runner
+        from mcp_server.server.server import build_server
+
+        harmless_log()
+        server = build_server()
     runner.run(server, taken)
 
 
@@ -56,7 +54,7 @@ def _refuse_bad_settings() -> None:
 
 
 def _facts(tool: str, arguments: Mapping[str, Any]) -> dict[str, Any] | None:
-    from mcp_server.server.tools.readings import early
+    from mcp_server.server.tools.catalog_answers import early
 
     return early(tool, arguments)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from mcp_server.media.joining.reel import colour_of, decoder
 from mcp_server.media.joining.source import Source, clip_of
 from mcp_server.media.pictures import Letterbox, steady
-from mcp_server.media.probe import MOVED, grids
+from mcp_server.media.probe import MOVED, grid_maker
 from mcp_server.media.sounds import heard_from
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _grids(source: Source, ticks: range, layout: Layout) -> dict[int, bytes]:
     shape = layout.shape
     box = Letterbox(shape.width, shape.height, colour_of(layout.sources))
     found: dict[int, bytes] = {}
-    grid = grids()
+    grid = grid_maker()
     with clip_of(source.clip) as container:
         video = decoder(container)
         base = video.time_base or Fraction(1)

@@ -15,7 +15,7 @@ from mcp_server.media.frames import small
 from mcp_server.media.joining.compared import narrow, picture_at
 from mcp_server.media.joining.loudness import Loudness, Meter
 from mcp_server.media.joining.reel import decoder
-from mcp_server.media.probe import grids, opened
+from mcp_server.media.probe import grid_maker, opened
 from mcp_server.media.sounds import RATE, heard_from
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _watch(path: Path, layout: Layout, film: Film, begun: Future[Fraction], tick
         for number in row:
             shown.setdefault(number, set()).add(len(row))
     tiles: dict[tuple[int, int], VideoFrame] = {}
-    start, step, grid = Fraction(0), 1 / layout.shape.fps, grids()
+    start, step, grid = Fraction(0), 1 / layout.shape.fps, grid_maker()
     try:
         with opened(path) as container:
             video = decoder(container)

@@ -29,7 +29,7 @@ UNLISTEN: Final = "(end)"
 CHANGES: Final = {"toolsListChanged": True, "promptsListChanged": True, "resourcesListChanged": True}
 """What every client of 2026-07-28 asks to be told. No list ever changes: listening needs nobody who would tell."""
 CALL: Final = "tools/call"
-READINGS: Final = ("estimate_cost", "list_models")
+CATALOG_TOOLS: Final = ("estimate_cost", "list_models")
 """Tools that spend nothing and keep nothing: what they say is ours, and the rest of the answer is always the same."""
 FACTS: Final = {"facts": "facts"}
 """Stand in a file where a tool's facts belong, as text and as structure."""
@@ -209,7 +209,7 @@ def _any(_found: object) -> bool:
 
 
 _CALLED: Final[Mapping[str, shapes.Check]] = {
-    "name": lambda value: value in READINGS,
+    "name": lambda value: value in CATALOG_TOOLS,
     "arguments": lambda value: isinstance(value, dict),
     "_meta": lambda value: isinstance(value, dict),
 }

@@ -17,7 +17,7 @@ from mcp_server.answers.tasks import fitted_answer
 from mcp_server.errors import KlingError, LocalError, NoOfferError
 from mcp_server.media.fitted_copy import FittedCopy
 from mcp_server.ordering import earlier
-from mcp_server.server.tools import readings
+from mcp_server.server.tools import catalog_answers
 from mcp_server.server.tools.replies import clip_links, reply, task_reply
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ async def estimate_cost(call: Call) -> CallToolResult:
     """The price of what generate_video would buy, or of the film it would plan."""
     service = await (call.services.ready() if earlier.named(call.arguments) else call.services.loaded())
     try:
-        return reply(await readings.estimate(service, call.arguments, owner=call.owner))
+        return reply(await catalog_answers.estimate(service, call.arguments, owner=call.owner))
     except NoOfferError:
         film = await (await call.services.ready()).film_price(call.arguments, owner=call.owner)
         if film is None:
@@ -45,7 +45,7 @@ async def estimate_cost(call: Call) -> CallToolResult:
 
 async def list_models(call: Call) -> CallToolResult:
     """What can be bought from whom."""
-    return reply(readings.models(await call.services.loaded(), call.arguments))
+    return reply(catalog_answers.models(await call.services.loaded(), call.arguments))
 
 
 async def get_task(call: Call) -> CallToolResult:

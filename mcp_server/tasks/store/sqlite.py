@@ -18,7 +18,7 @@ from mcp_server.clock import Clock
 from mcp_server.domain.task import FINISHED, State, Task
 from mcp_server.errors import LocalError, UnknownTaskError
 from mcp_server.metrics import Reading
-from mcp_server.tasks.store import budgets, notices, prompts
+from mcp_server.tasks.store import budgets, notices, prompt_index
 from mcp_server.tasks.store.admission import standing
 from mcp_server.tasks.store.base import Budget, Changes, Filter, Lease, NewTask, Spent, day_of
 from mcp_server.tasks.store.films import SqliteFilms
@@ -175,7 +175,7 @@ class SqliteStore:
         words = (wanted.text or "").split()
 
         def read(db: sqlite3.Connection) -> tuple[list[Task], bool]:
-            among, behind = prompts.among(db, words) if words else (None, False)
+            among, behind = prompt_index.among(db, words) if words else (None, False)
             query, values = _newest(wanted, among)
             return list(readable(db.execute(query, values))), behind
 
@@ -183,7 +183,7 @@ class SqliteStore:
         # Where the index cannot be had, every prompt is looked through.
         with contextlib.suppress(LocalError):
             while behind:
-                behind = await self._writer.do(prompts.extend, "write")
+                behind = await self._writer.do(prompt_index.extend, "write")
         return found
 
     async def sending(self, lease: Lease, at: float, sent_as: str = "") -> bool:
@@ -471,7 +471,7 @@ class SqliteStore:
         return [Lease(task_from(row), row["claim"]) for row in taken]
 
 
-def _newest(wanted: Filter, among: prompts.Among | None = None) -> tuple[str, list[object]]:
+def _newest(wanted: Filter, among: prompt_index.Among | None = None) -> tuple[str, list[object]]:
     """The query of a filter. Of several states each is looked for by itself: an index has them in order."""
     parts: list[str] = []
     values: list[object] = []

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from support.stub_vendor import House, bought
 
+from mcp_server.tasks.runner import TaskRunner
 from mcp_server.tasks.store.base import Lease
 from mcp_server.tasks.store.heartbeat import SILENCE_S
+
+
+async def replaced(house: House) -> tuple[TaskRunner, Any, TaskRunner]:
+    """A process that slept after it bought a task, the task, and the process that follows it since."""
+    paused, task = await bought(house)
+    for loop in paused.leases.loops:
+        loop.cancel()
+    heir = house.runner()
+    await heir.start()
+    await house.clock.advance(SILENCE_S + 5)
+    return paused, task, heir
 
 
 async def test_a_killed_process_is_replaced_within_seconds(house: House) -> None:
@@ -37,12 +51,7 @@ async def test_while_its_holder_lives_nobody_else_polls(house: House) -> None:
 
 
 async def test_a_process_that_slept_through_its_replacement_changes_nothing(house: House) -> None:
-    paused, task = await bought(house)
-    for loop in paused.leases.loops:
-        loop.cancel()
-    heir = house.runner()
-    await heir.start()
-    await house.clock.advance(SILENCE_S + 5)
+    paused, task, heir = await replaced(house)
     assert task.id in heir.dispatcher.scheduler.ids()
 
     stale = Lease(task, 1)
@@ -65,12 +74,7 @@ async def test_a_process_that_is_told_to_go_hands_over_at_once(house: House) -> 
 
 
 async def test_what_is_ordered_after_its_replacement_is_followed_by_the_process_that_slept(house: House) -> None:
-    paused, lost = await bought(house)
-    for loop in paused.leases.loops:
-        loop.cancel()
-    heir = house.runner()
-    await heir.start()
-    await house.clock.advance(SILENCE_S + 5)
+    paused, lost, heir = await replaced(house)
     _, kept = await bought(house, paused)
     paused.leases.loops.clear()
 

@@ -14,7 +14,7 @@ from mcp_server.tasks.store.base import Lease
 from mcp_server.tasks.store.moves import to_be_followed
 from mcp_server.tasks.store.postgres import jobs
 from mcp_server.tasks.store.postgres.connections import rows
-from mcp_server.tasks.store.postgres.engine import Engine
+from mcp_server.tasks.store.postgres.engine import AHEAD, Engine
 from mcp_server.tasks.store.postgres.limits import SharedLimits
 from mcp_server.tasks.store.postgres.notices import POSTED, Notices
 from mcp_server.tasks.store.postgres.store import PostgresStore, Taken
@@ -27,7 +27,6 @@ MEND_EVERY: Final = 15
 """Sweeps between two looks for open tasks without a job."""
 RETAKEN_AFTER_S: Final = 1.0
 ASIDE_AGAIN_S: Final = 60.0
-TAKEN_AT_ONCE: Final = 64
 TAKING_S: Final = 2.0
 """How long who ends waits for what it is taking; what it then still holds is swept."""
 _log = logging.getLogger("kling_video.tasks")
@@ -163,7 +162,7 @@ class Following:
 
     async def _take_asked(self) -> None:
         while self._asked:
-            asked, self._asked = self._asked[:TAKEN_AT_ONCE], self._asked[TAKEN_AT_ONCE:]
+            asked, self._asked = self._asked[:AHEAD], self._asked[AHEAD:]
             try:
                 taken = await self.store.take({each.job: each.task_id for each in asked})
             except Exception as error:  # Whoever asked is told.

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from mcp_server.media.ahead import ahead
+from mcp_server.media.prefetch import prefetched
 
 
 def test_everything_comes_in_its_order() -> None:
-    assert list(ahead(range(1000), 3)) == list(range(1000))
-    assert list(ahead([], 3)) == []
+    assert list(prefetched(range(1000), 3)) == list(range(1000))
+    assert list(prefetched([], 3)) == []
 
 
 def test_no_more_is_made_than_there_is_room_for() -> None:
@@ -26,7 +26,7 @@ def test_no_more_is_made_than_there_is_room_for() -> None:
                 full.set()
             yield number
 
-    taken = ahead(items(), 3)
+    taken = prefetched(items(), 3)
     assert next(taken) == 0
     assert full.wait(10)
     # The third waits for room: the first is still held by whoever took it.
@@ -40,7 +40,7 @@ def test_what_goes_wrong_is_raised_where_it_would_have_been_made() -> None:
         yield 1
         raise ValueError("broken off")
 
-    taken = ahead(items(), 3)
+    taken = prefetched(items(), 3)
     assert next(taken) == 1
     with pytest.raises(ValueError, match="broken off"):
         next(taken)
@@ -56,7 +56,7 @@ def test_closed_early_nothing_is_made_any_more_and_what_made_it_is_left() -> Non
             left.set()
 
     before = threading.active_count()
-    taken = ahead(items(), 3)
+    taken = prefetched(items(), 3)
     assert next(taken) == 0
     taken.close()
     assert threading.active_count() == before

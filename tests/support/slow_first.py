@@ -52,7 +52,7 @@ SLOW = (
 """What takes more than some seconds of a core, the dearest first."""
 
 
-def dealt(items: Sequence[pytest.Item], workers: int) -> list[pytest.Item]:
+def slow_first(items: Sequence[pytest.Item], workers: int) -> list[pytest.Item]:
     """The same tests, so that each of `workers` equal parts begins with its share of the slow files."""
     slow: dict[str, list[pytest.Item]] = {name: [] for name in SLOW}
     quick: list[pytest.Item] = []

@@ -13,7 +13,7 @@ import pytest
 from support.stub_vendor import new_task
 
 from mcp_server.domain.task import UNFINISHED
-from mcp_server.tasks.store import prompts
+from mcp_server.tasks.store import prompt_index
 from mcp_server.tasks.store.base import Budget, Filter, new_id
 from mcp_server.tasks.store.sqlite import SqliteStore
 
@@ -52,9 +52,9 @@ WORDS = [
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """An index for a record of a few dozen."""
-    monkeypatch.setattr(prompts, "_BEHIND", 4)
-    monkeypatch.setattr(prompts, "_TOGETHER", 7)
-    monkeypatch.setattr(prompts, "_FEW", 10)
+    monkeypatch.setattr(prompt_index, "_BEHIND", 4)
+    monkeypatch.setattr(prompt_index, "_TOGETHER", 7)
+    monkeypatch.setattr(prompt_index, "_FEW", 10)
 
 
 async def ordered(store: SqliteStore, scenes: Iterable[str], owner: str = "") -> None:
@@ -81,7 +81,7 @@ async def test_the_index_finds_what_looking_through_finds(small: None, tmp_path:
         for text in WORDS:
             for more in ({}, {"owner": "ann"}, {"states": tuple(UNFINISHED)}, {"limit": 3}, {"provider": "nobody"}):
                 with pytest.MonkeyPatch.context() as without:
-                    without.setattr(prompts, "among", lambda _db, _words: (None, False))
+                    without.setattr(prompt_index, "among", lambda _db, _words: (None, False))
                     wanted = [task.id for task in await plain_find(Filter(text=text, **more))]  # type: ignore[arg-type]
                 assert await found(store, text, **more) == wanted, (text, more)
     assert indexed(path) > 40
@@ -115,7 +115,7 @@ async def test_a_short_record_has_no_index(tmp_path: Path) -> None:
 async def test_without_fts5_every_prompt_is_looked_through(
     small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prompts, "_MAKE", "CREATE VIRTUAL TABLE IF NOT EXISTS task_prompts USING fts99 (prompt)")
+    monkeypatch.setattr(prompt_index, "_MAKE", "CREATE VIRTUAL TABLE IF NOT EXISTS task_prompts USING fts99 (prompt)")
     store = SqliteStore(tmp_path / "tasks.db")
     await ordered(store, [f"a boat, clip {number}" for number in range(20)])
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from mcp_server.ordering import earlier
+from mcp_server.server.turns import loading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,14 +54,11 @@ def _early(tool: str, arguments: Mapping[str, Any]) -> dict[str, Any] | None:
 
 @cache
 def _made() -> Service:
-    # What is imported and read here stays: looking through it again and again finds nothing.
-    gc.disable()
-    from mcp_server.composition import build
-    from mcp_server.server.tools import arguments
+    with loading():
+        from mcp_server.composition import build
+        from mcp_server.server.tools import arguments
 
-    del arguments
-    service = build()
-    _ = service.catalog
-    gc.freeze()
-    gc.enable()
+        del arguments
+        service = build()
+        _ = service.catalog
     return service

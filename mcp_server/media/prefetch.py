@@ -10,7 +10,7 @@ from typing import TypeVar
 _Item = TypeVar("_Item")
 
 
-def ahead(items: Iterable[_Item], most: int) -> Generator[_Item]:
+def prefetched(items: Iterable[_Item], most: int) -> Generator[_Item]:
     """The same items in their order, so many at a time, the one taken last among them; errors come in their place.
 
     Closed early it waits for the thread, which ends after the item it is at: what the items are made from may go then.

@@ -1,8 +1,8 @@
-"""What failed in the last run, alone: `python tests/support/failed_alone.py`.
+"""What failed in the last run, alone: `python tests/support/rerun_failed.py`.
 
 Hundreds of processes share two cores while the suite runs; a test that counts on a moment can lose a race there. Up to
 FEW tests that failed are run again by themselves, each TIMES times. One that fails again is wrong, and so is a run with
-more of them; one that passes each time is named in artifacts/races.txt and in the gate's last lines, to be mended.
+more of them; one that passes each time is named in artifacts/flaky.txt and in the gate's last lines, to be mended.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def main() -> str:
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *tests]
         if subprocess.run(command, cwd=ROOT, check=False).returncode:
             return "what failed beside the others fails alone"
-    told = ROOT / "artifacts" / "races.txt"
+    told = ROOT / "artifacts" / "flaky.txt"
     told.parent.mkdir(exist_ok=True)
     told.write_text("".join(f"{each}\n" for each in tests), encoding="utf-8")
     return ""

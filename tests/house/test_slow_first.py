@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from support.dealing import SLOW, dealt
+from support.slow_first import SLOW, slow_first
 
 TESTS = Path(__file__).parents[1]
 
@@ -23,7 +23,7 @@ def listed(count: int, *slow: int) -> list[Any]:
 def test_every_test_is_there_once_and_each_file_in_its_order(count: int, slow: tuple[int, ...], workers: int) -> None:
     items = listed(count, *slow)
 
-    found = dealt(items, workers)
+    found = slow_first(items, workers)
 
     assert sorted(map(id, found)) == sorted(map(id, items))
     for name in {item.nodeid.partition("::")[0] for item in items}:
@@ -32,7 +32,7 @@ def test_every_test_is_there_once_and_each_file_in_its_order(count: int, slow: t
 
 
 def test_each_worker_begins_with_its_share_of_the_slow_files() -> None:
-    found = dealt(listed(87, 4, 3, 2, 1), 4)
+    found = slow_first(listed(87, 4, 3, 2, 1), 4)
 
     # As xdist cuts the list.
     parts = [found[:24], found[24:48], found[48:72], found[72:]]
