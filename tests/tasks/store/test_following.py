@@ -110,10 +110,12 @@ async def test_who_goes_while_it_takes_many_leaves_none_behind(process: Any) -> 
     one, replica = process(), process()
     ids = await ordered(replica, 100)
     await one.holds(1)
-    await one.following.release()
+    await one.following.leave(set())
+    assert await one.ask("SELECT count(*) FROM procrastinate_jobs WHERE status = 'doing'") == [(0,)]
     heir = process()
 
     assert {*await heir.holds(100)} == {*ids}
+    await one.following.release()
     doing = await heir.ask("SELECT worker_id, args ->> 'task_id' FROM procrastinate_jobs WHERE status = 'doing'")
     assert sorted(doing) == sorted((heir.following._worker, task_id) for task_id in ids)
 

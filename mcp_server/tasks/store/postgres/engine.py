@@ -56,12 +56,16 @@ class _Manager(JobManager):
     """Procrastinate's own, but jobs come several at a time, end with their tasks, and a place is given up empty."""
 
     def __init__(
-        self, connector: PsycopgConnector, registered: Callable[[int], Awaitable[None]], room: Callable[[], int]
+        self,
+        connector: PsycopgConnector,
+        registered: Callable[[int], Awaitable[None]],
+        room: Callable[[], int],
+        ahead: deque[Job],
     ) -> None:
         super().__init__(connector)
         self._registered = registered
         self._room = room
-        self._ahead: deque[Job] = deque()
+        self._ahead = ahead
         self._next = 1
 
     async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Job | None:
@@ -99,6 +103,8 @@ class Engine:
     """How many jobs may still be taken."""
     clock: Clock = field(default_factory=Clock)
     _running: asyncio.Task[None] | None = field(default=None, init=False)
+    _ahead: deque[Job] = field(default_factory=deque[Job], init=False)
+    """Jobs that are this worker's and were not handed out yet."""
 
     def start(self) -> None:
         """Take jobs from now until `stop`."""
@@ -109,6 +115,12 @@ class Engine:
         if self._running is not None:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
+
+    def left_over(self) -> list[tuple[int, str]]:
+        """After `stop`: jobs that nobody was told of, each with its task."""
+        left = [(job.id, str(job.task_kwargs["task_id"])) for job in self._ahead if job.id is not None]
+        self._ahead.clear()
+        return left
 
     async def _run(self) -> None:
         pause = FIRST_PAUSE_S
@@ -127,9 +139,11 @@ class Engine:
             pause = min(LONGEST_PAUSE_S, pause * 2)
 
     async def _once(self) -> None:
+        # Of a place that was lost: swept, and another's perhaps.
+        self._ahead.clear()
         connector = PsycopgConnector()
         app = App(connector=connector)
-        app.job_manager = _Manager(connector, self.registered, self.room)
+        app.job_manager = _Manager(connector, self.registered, self.room, self._ahead)
         app.task(name=NAME, queue=QUEUE, pass_context=True)(self._follow)
         # Its pool is ours: one process needs no second.
         await connector.open_async(cast("Any", await self.connections.pool()))

@@ -154,11 +154,14 @@ class Following:
 
     async def _take(self, task_id: str, job: int) -> asyncio.Event | None:
         """Together with all that are asked for while the way to the database is taken."""
+        return await self._ask(job, task_id)
+
+    def _ask(self, job: int, task_id: str) -> asyncio.Future[asyncio.Event | None]:
         asked = _Asked(job, task_id, asyncio.get_running_loop().create_future())
         self._asked.append(asked)
         if self._taking is None or self._taking.done():
             self._taking = asyncio.create_task(self._take_asked(), name="kling-take")
-        return await asked.answer
+        return asked.answer
 
     async def _take_asked(self) -> None:
         while self._asked:
@@ -186,10 +189,12 @@ class Following:
         return held.over
 
     async def _stop_taking(self) -> None:
-        """Take no more; what is being taken is ours to give back."""
+        """Take no more; what was fetched already is ours to give back at once."""
         await self._engine.stop()
+        for job, task_id in self._engine.left_over():
+            # Nobody waits for it.
+            self._ask(job, task_id).cancel()
         if self._taking is not None:
-            self._asked.clear()
             await asyncio.wait([self._taking], timeout=TAKING_S)
             self._taking.cancel()
 
