@@ -134,6 +134,9 @@ class Settings:
     @property
     def output_dir(self) -> Path:
         """Where clips go, as far as they go into a folder."""
+        return self._made("clips", self._clips)
+
+    def _clips(self) -> Path:
         store = self.store_url
         if store is not None and not is_object(store):
             from urllib.parse import unquote

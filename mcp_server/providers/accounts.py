@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha256
 from urllib.parse import urlsplit
 
@@ -118,6 +119,7 @@ def checked_base(url: str, variable: str) -> str:
     return url.rstrip("/")
 
 
+@lru_cache(maxsize=64)
 def _fits(url: str) -> bool:
     try:
         parts = urlsplit(url)
@@ -129,6 +131,7 @@ def _fits(url: str) -> bool:
     return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
 
 
+@lru_cache(maxsize=64)
 def origin(url: str) -> str:
     """Scheme, host and port, with the port always said."""
     parts = urlsplit(url)

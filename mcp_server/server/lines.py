@@ -10,7 +10,7 @@ import re
 from collections import deque
 from typing import Any, Final
 
-from mcp_types import INVALID_REQUEST, PARSE_ERROR, JSONRPCNotification, jsonrpc_message_adapter
+from mcp_types import INVALID_REQUEST, PARSE_ERROR, JSONRPCMessage, JSONRPCNotification, jsonrpc_message_adapter
 
 from mcp_server.domain.damaged_text import may_hold_halves, mended
 
@@ -82,8 +82,8 @@ def _too_long(seen: bytes) -> UnreadableLineError:
     return UnreadableLineError(INVALID_REQUEST, why, seen.decode("utf-8", "replace"))
 
 
-def readable(line: str) -> str:
-    """The line with U+FFFD for halves of characters; UnreadableLineError when it is no message all the same."""
+def message_of(line: str) -> JSONRPCMessage:
+    """The message in it, with U+FFFD for halves of characters; UnreadableLineError when it is none all the same."""
     line = _whole(line)
     try:
         message = jsonrpc_message_adapter.validate_json(line, by_name=False)
@@ -92,7 +92,7 @@ def readable(line: str) -> str:
     # With an id of another kind it would pass for a notification, which nobody answers.
     if isinstance(message, JSONRPCNotification) and '"id"' in line and "id" in json.loads(line):
         raise UnreadableLineError(INVALID_REQUEST, "its id is neither a text nor a whole number", line)
-    return line
+    return message
 
 
 def _whole(line: str) -> str:

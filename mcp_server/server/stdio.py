@@ -11,18 +11,18 @@ import select
 import signal
 import sys
 from types import FrameType
-from typing import TYPE_CHECKING, BinaryIO, Final, cast
+from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
 import anyio
 import anyio.to_thread
-from mcp.server.stdio import stdio_server
+from mcp.shared.message import SessionMessage
 
 from mcp_server.server.handshake.front import ENDING
-from mcp_server.server.lines import LineBuffer, UnreadableLineError, readable
+from mcp_server.server.lines import LineBuffer, UnreadableLineError, message_of
 from mcp_server.server.turns import share
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import Iterable
 
     from mcp_server.server.handshake.front import Handover
     from mcp_server.server.server import KlingServer
@@ -32,21 +32,34 @@ _CHUNK: Final = 64 * 1024
 _LONG: Final = 256 * 1024
 
 
-class _Lines:
-    """The client's lines; a read that blocks is left behind when the server ends."""
+class _Stream:
+    """What the SDK asks of both its streams; whoever leaves one closes nothing."""
 
-    def __init__(self, source: BinaryIO, out: _Out, heard: bytes) -> None:
+    async def aclose(self) -> None:
+        """Nothing: the descriptors stay open until this process ends."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.aclose()
+
+
+class _Messages(_Stream):
+    """The client's messages, line by line; a read that blocks is left behind when the server ends."""
+
+    def __init__(self, source: BinaryIO, answers: _Answers, heard: bytes) -> None:
         self._source = source
-        self._out = out
+        self._answers = answers
         self._lines = LineBuffer()
         if heard:
             self._lines.feed(heard)
         self._ready = _awaits_reading(source)
 
-    def __aiter__(self) -> AsyncIterator[str]:
+    def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> str:
+    async def __anext__(self) -> SessionMessage:
         while True:
             try:
                 line = self._lines.next()
@@ -56,9 +69,19 @@ class _Lines:
                     self._lines.feed(await self._more())
                 elif text := line.decode("utf-8", "replace").strip():
                     # A line of pictures is read beside the loop, which serves others meanwhile.
-                    return await anyio.to_thread.run_sync(readable, text) if len(line) > _LONG else readable(text)
+                    long = len(line) > _LONG
+                    return SessionMessage(
+                        await anyio.to_thread.run_sync(message_of, text) if long else message_of(text)
+                    )
             except UnreadableLineError as error:
-                await self._out.write(f"{error.answer}\n")
+                await self._answers.write(error.answer)
+
+    async def receive(self) -> SessionMessage:
+        """The next one; EndOfStream after the last."""
+        try:
+            return await self.__anext__()
+        except StopAsyncIteration:
+            raise anyio.EndOfStream from None
 
     async def _more(self) -> bytes:
         if self._ready:
@@ -70,7 +93,7 @@ class _Lines:
         return self._source.read(_CHUNK)
 
 
-class _Out:
+class _Answers(_Stream):
     """Our lines to the client; each is written whole. One that begins as one of `answered` does is left out, once."""
 
     def __init__(self, sink: BinaryIO, answered: Iterable[bytes]) -> None:
@@ -78,8 +101,13 @@ class _Out:
         self._answered = list(answered)
         self._turn = asyncio.Lock()
 
+    async def send(self, message: SessionMessage) -> None:
+        """The message, once the client's side has taken it."""
+        await self.write(message.message.model_dump_json(by_alias=True, exclude_unset=True))
+
     async def write(self, text: str) -> None:
-        line = text.encode()
+        """The line with its end."""
+        line = f"{text}\n".encode()
         if self._answered and (known := next(filter(line.startswith, self._answered), None)):
             self._answered.remove(known)
             return
@@ -87,9 +115,6 @@ class _Out:
             rest = _at_once(self._sink, line)
             if rest:
                 await anyio.to_thread.run_sync(self._in_time, rest)
-
-    async def flush(self) -> None:
-        """Nothing: a line that is written is out."""
 
     def _in_time(self, rest: memoryview) -> None:
         while rest:
@@ -138,12 +163,9 @@ async def connect(
     server: KlingServer, source: BinaryIO, sink: BinaryIO, heard: bytes = b"", answered: Iterable[bytes] = ()
 ) -> None:
     """One connection, until the client leaves; `heard` was read of it before."""
-    # The SDK asks for anyio's file objects and uses only what these two offer.
-    own = _Out(sink, answered)
-    lines, out = cast("anyio.AsyncFile[str]", _Lines(source, own, heard)), cast("anyio.AsyncFile[str]", own)
-    async with stdio_server(lines, out) as (read_stream, write_stream):
-        low = server.low_level
-        await low.run(read_stream, write_stream, low.create_initialization_options())
+    answers = _Answers(sink, answered)
+    low = server.low_level
+    await low.run(_Messages(source, answers, heard), answers, low.create_initialization_options())
 
 
 async def serve(server: KlingServer, taken: Handover) -> None:
