@@ -11,7 +11,7 @@ from mcp_server.tasks.store import budgets
 from mcp_server.tasks.store.admission import TWIN_S, twin_told
 from mcp_server.tasks.store.base import Changes, Lease, NewTask, day_of
 from mcp_server.tasks.store.moves import changed, told
-from mcp_server.tasks.store.schema import UPDATE, Row, UnreadableRowError, changing, task_from
+from mcp_server.tasks.store.schema import Row, UnreadableRowError, changing, task_from, updating
 
 _log = logging.getLogger("kling_video.tasks")
 _TOLD: set[str] = set()
@@ -73,7 +73,7 @@ def save(db: sqlite3.Connection, after: Task, before: Task, now: float, what: st
     """The changed row, and a line of history when it moved or there is something to say."""
     money_moved = str(after.reserved_usd) != str(before.reserved_usd)
     counted = budgets.known(db, before.owner, day_of(before.created_at)) if money_moved else {}
-    db.execute(UPDATE, changing(after))
+    db.execute(updating(after, before), changing(after))
     budgets.count(db, counted, after.reserved_usd - before.reserved_usd)
     if after.output_dir != before.output_dir:
         # It stands among what was fixed at the order, where every version of this program looks for it.

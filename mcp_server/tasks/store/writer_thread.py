@@ -35,7 +35,8 @@ TOGETHER = 200
 PATIENCE_S = 30.0
 """How long to wait for other processes' transactions before calling it an error."""
 BUSY_MS = 30_000
-"""The same for the rare moments in which SQLite waits by itself (opening, recovering)."""
+"""The same where SQLite waits by itself: while a record is opened or recovered, and at every commit without a
+write-ahead log."""
 
 
 class OpeningError(LocalError):
@@ -73,6 +74,10 @@ class WriterThread:
     _reader: sqlite3.Connection | None = None
     """For looks, once the record is open; it never waits for anybody."""
     _level: str = ""
+    _patience_ms: int = BUSY_MS
+    """How long SQLite waits by itself now, as it was opened."""
+    _logged: bool = False
+    """Whether there is a write-ahead log: then who has begun to write waits for nobody any more."""
     _sync_by: float | None = None
     """When what was written as `soon` has to be on the disk."""
 
@@ -112,13 +117,14 @@ class WriterThread:
             try:
                 if db is None:
                     db = self.open()
+                    self._logged = db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
                     self._reader = _reader(db)
             except Exception as error:
                 for each in operations:
                     each.error = OpeningError.of(error)
             else:
                 for reading, some in groupby(operations, key=lambda each: each.kind == "read"):
-                    work = _read if reading else self._write
+                    work = self._read if reading else self._write
                     work(db, list(some))
             _hand_back(operations)
             if last:
@@ -156,7 +162,10 @@ class WriterThread:
         kinds = {operation.kind for operation in operations}
         try:
             self._wait_for_disk(db, "FULL" if "money" in kinds else "NORMAL")
+            self._wait_for_others(db, 0)
             begin(db)
+            if not self._logged:
+                self._wait_for_others(db, BUSY_MS)
             if len(operations) > 1:
                 _each_in_turn(db, operations)
             else:
@@ -180,6 +189,19 @@ class WriterThread:
             db.execute(f"PRAGMA synchronous = {level}")
             self._level = level
 
+    def _wait_for_others(self, db: sqlite3.Connection, patience_ms: int) -> None:
+        if patience_ms != self._patience_ms:
+            db.execute(f"PRAGMA busy_timeout = {patience_ms}")
+            self._patience_ms = patience_ms
+
+    def _read(self, db: sqlite3.Connection, operations: list[_Operation]) -> None:
+        self._wait_for_others(db, BUSY_MS)
+        for operation in operations:
+            try:
+                operation.value = operation.work(db)
+            except Exception as error:
+                operation.error = error
+
     def _together(self, first: _Operation) -> tuple[list[_Operation], bool]:
         operations = [first]
         with contextlib.suppress(Empty):
@@ -189,14 +211,6 @@ class WriterThread:
                     return operations, True
                 operations.append(operation)
         return operations, False
-
-
-def _read(db: sqlite3.Connection, operations: list[_Operation]) -> None:
-    for operation in operations:
-        try:
-            operation.value = operation.work(db)
-        except Exception as error:
-            operation.error = error
 
 
 def _alone(db: sqlite3.Connection, operation: _Operation) -> None:
@@ -232,13 +246,12 @@ def _reader(db: sqlite3.Connection) -> sqlite3.Connection | None:
 
 
 def begin(db: sqlite3.Connection) -> None:
-    """Start writing; waits its turn among the processes.
+    """Start writing; waits its turn among the processes, where SQLite itself is not to wait.
 
-    SQLite's own waiting sleeps up to 100 ms between tries, which under five writers is most of the latency.
+    Its own waiting sleeps up to 100 ms between tries, which under five writers is most of the latency.
     """
     end = time.monotonic() + PATIENCE_S
     pause = 0.0002
-    db.execute("PRAGMA busy_timeout = 0")
     while True:
         try:
             db.execute("BEGIN IMMEDIATE")
@@ -248,8 +261,7 @@ def begin(db: sqlite3.Connection) -> None:
             time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads waiters, keeps no secret
             pause = min(pause * 1.5, 0.01)
         else:
-            break
-    db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+            return
 
 
 def busy(error: sqlite3.OperationalError) -> bool:
