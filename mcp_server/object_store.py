@@ -44,6 +44,8 @@ _CLIENT: Final[Any] = {"connect_timeout": timedelta(seconds=5), "timeout": timed
 _RETRIES: Final[Any] = {"max_retries": 4, "retry_timeout": timedelta(seconds=30)}
 """Whoever waits for an answer is told soon; saving a clip is tried again for days."""
 _UNFIT: Final = re.compile(r"(?:[^A-Za-z0-9._]|-)+")
+_STATUS: Final = re.compile(r"status code: (\d{3}[^:\n]*)(.*)")
+_SAID: Final = re.compile(r"<(?:Code|Message)>\s*([^<\n]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ class ObjectStore:
             await asyncio.to_thread(self._make_room)
 
     async def link(self, address: str) -> Link:
-        """A signed link to what lies there; signing asks nobody, so that the object is there is the record's word."""
+        """A signed link to what lies there; a key signs without asking, so that it is there is the record's word."""
         async with self._asked(address) as (bucket, key):
             from obstore import sign_async
 
@@ -130,12 +132,13 @@ class ObjectStore:
         return place
 
     async def check(self, root: str) -> None:
-        """Nothing, or the LocalError of a store that cannot keep clips: written, not overwritten, read and removed."""
+        """Nothing, or the LocalError of a store that clips cannot be kept in: each thing it must do, done once."""
         import obstore
         from obstore.exceptions import AlreadyExistsError
 
         said = secrets.token_bytes(64)
         address = f"{root.rstrip('/')}/check/{secrets.token_hex(8)}"
+        await self.link(address)
         async with self._asked(address) as (bucket, key):
             await obstore.put_async(bucket, key, said, mode="create")
             try:
@@ -147,7 +150,6 @@ class ObjectStore:
             if bytes(await (await obstore.get_async(bucket, key)).bytes_async()) != said:
                 raise _unusable(root, "what was written reads back as something else")
             await obstore.delete_async(bucket, key)
-        await self.link(address)
 
     @asynccontextmanager
     async def _asked(self, address: str) -> AsyncGenerator[tuple[Bucket, str]]:
@@ -167,7 +169,7 @@ class ObjectStore:
                 self._buckets[root] = from_url(root, client_options=_CLIENT, retry_config=_RETRIES)
             yield self._buckets[root], key
         except (BaseError, FileNotFoundError, ValueError) as error:
-            raise _unusable(root, str(error)) from error
+            raise _unusable(root, _reason(str(error))) from error
 
     def place(self, address: str) -> Path:
         """Where the copy of this machine is, once there is one."""
@@ -287,11 +289,20 @@ def _parted(address: str) -> tuple[str, str]:
     return f"{scheme}://{bucket}", key
 
 
+def _reason(error: str) -> str:
+    """What the store answered, without the address that was asked and the name of the object; else its first line."""
+    report = error.partition("\n\nDebug source")[0].strip()
+    if (answer := _STATUS.search(report)) is None:
+        return report.partition("\n")[0][:300]
+    status, rest = answer.groups()
+    said = _SAID.findall(report) or [rest]
+    return ": ".join(words for each in (status, *said) if (words := each.strip(" :\r")))[:300]
+
+
 def _unusable(root: str, why: str, money: Money = "unknown") -> LocalError:
-    lines = why.strip().splitlines()
     return LocalError(
         f"The object store {root} cannot be used",
-        why=lines[0][:300] if lines else "",
+        why=why,
         next_step="See that KLING_STORE_URL names a bucket that this machine may write, and that its keys are set",
         money=money,
     )

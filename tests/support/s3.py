@@ -9,41 +9,59 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
 
 _COUNT = itertools.count(1)
 KEYS = {
-    "AWS_ACCESS_KEY_ID": "AKIA-of-nobody",
+    "AWS_ACCESS_KEY_ID": "nobody",
     "AWS_SECRET_ACCESS_KEY": "MARKED-secret-of-nobody",
     "AWS_REGION": "us-east-1",
     "AWS_ALLOW_HTTP": "true",
 }
 
 
+def free_address() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{free.getsockname()[1]}"
+
+
+def begun(command: list[str], address: str, **variables: str) -> subprocess.Popen[bytes]:
+    """A server as a process of its own, once it answers anything at its address."""
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, **variables}
+    )
+    end = time.monotonic() + 180
+    while True:
+        try:
+            with urlopen(address) as answer:
+                answer.read()
+            return process
+        except HTTPError:
+            return process
+        except OSError:
+            assert process.poll() is None and time.monotonic() < end, f"{command[:3]} does not start"
+            time.sleep(0.05)
+
+
 class S3:
     """The server, and what is in it as another client sees it."""
 
+    scheme = "s3"
+    proves = False
+    """Whether it looks at signatures."""
+
     def __init__(self) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        self.address = f"http://127.0.0.1:{port}"
+        self.address = free_address()
         self.variables = {**KEYS, "AWS_ENDPOINT_URL": self.address}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "MOTO_ALLOW_NONEXISTENT_REGION": "1"},
-        )  # fmt: skip
-        end = time.monotonic() + 180
-        while True:
-            try:
-                with urlopen(f"{self.address}/moto-api/") as answer:
-                    answer.read()
-                return
-            except OSError:
-                assert self._process.poll() is None and time.monotonic() < end, "moto's server does not start"
-                time.sleep(0.05)
+        self._process = self._begun(self.address.rpartition(":")[2])
+
+    def _begun(self, port: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", port]
+        return begun(command, f"{self.address}/moto-api/", MOTO_ALLOW_NONEXISTENT_REGION="1")
 
     def client(self):
         import boto3
@@ -66,6 +84,14 @@ class S3:
         client = self.client()
         found = client.list_objects_v2(Bucket=bucket).get("Contents", [])
         return {each["Key"]: client.get_object(Bucket=bucket, Key=each["Key"])["Body"].read() for each in found}
+
+    def overwrite(self, bucket: str, key: str, data: bytes) -> None:
+        """What somebody else may do."""
+        self.client().put_object(Bucket=bucket, Key=key, Body=data)
+
+    def strangers(self) -> dict[str, str]:
+        """Variables with a key that is not the store's."""
+        return {"AWS_SECRET_ACCESS_KEY": "another"}
 
     def close(self) -> None:
         self._process.kill()

@@ -1,7 +1,7 @@
 """Clients and suites nobody here wrote, against the real server: `python tests/thirdparty/run.py [--only WORD]`.
 
-The MCP conformance suites, the Inspector's command line and mcporter, and fal's and Replicate's own clients, all from npm at pinned versions, kept in
-~/.cache/kling-video-ci between runs. They need Node 22 or newer, which npm itself can bring (`node@24`). Where even that
+The MCP conformance suites, the Inspector's command line and mcporter, fal's and Replicate's own clients, and azurite, on which the contract of
+object stores (tests/stores) is tried, all from npm at pinned versions, kept in ~/.cache/kling-video-ci between runs. They need Node 22 or newer, which npm itself can bring (`node@24`). Where even that
 cannot be had, the run says so loudly and ends with 0; everything else that fails, fails.
 """
 
@@ -32,6 +32,7 @@ PACKAGES = {
     "inspector": "@modelcontextprotocol/inspector@2.12.0",
     "mcporter": "mcporter@0.12.3",
     "vendors": "@fal-ai/client@1.10.1 replicate@1.4.0",
+    "azurite": "azurite@3.37.0",
 }
 REQUEST = "kling 4k, vertical, 5 seconds: a paper boat in the rain"
 
@@ -233,11 +234,21 @@ def vendors(home: Path) -> None:
         played.communicate()
 
 
+def azure(home: Path) -> None:
+    """What an object store promises, on Azure's: the tests that run on S3's and Google's in the suite."""
+    azurite = tool("azurite", "azurite/dist/src/blob/main.js")
+    variables = {**os.environ, "OBJECT_STORES": "az", "AZURITE": json.dumps(azurite), "TMPDIR": str(home)}
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/stores/test_contract.py"]
+    done = subprocess.run(command, check=False, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=600)
+    print("    " + expect(done, PACKAGES["azurite"]).splitlines()[-1])
+
+
 CHECKS: dict[str, Callable[[Path], None]] = {
     "conformance": conformance,
     "inspector": inspector,
     "mcporter": mcporter,
     "vendors": vendors,
+    "azure": azure,
 }
 
 
@@ -251,7 +262,10 @@ def main() -> int:
             if not (CACHE / folder / "node_modules").exists():
                 install(folder, package)
     except (Unavailable, subprocess.SubprocessError, OSError) as missing:
-        print(f"{'=' * 80}\nSKIPPED: no third-party MCP client ran, because {missing}\n{'=' * 80}", file=sys.stderr)
+        print(
+            f"{'=' * 80}\nSKIPPED: neither third-party clients nor Azure's store were tried, because {missing}\n{'=' * 80}",
+            file=sys.stderr,
+        )
         return 0
     for name, check in CHECKS.items():
         if only in (None, name):

@@ -1,0 +1,3 @@
+"""Object stores on loopback."""
+
+from support.stores import emulated, place  # noqa: F401 - fixtures
