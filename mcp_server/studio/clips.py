@@ -72,8 +72,7 @@ async def clip(visit: Visit) -> Response:
 
 async def video(visit: Visit) -> Response:
     """The file, or the part of it that is asked for."""
-    task = await one(visit)
-    return files.elsewhere(task) or files.video(await _file_of(task), visit)
+    return await files.played(await one(visit), visit)
 
 
 async def poster(visit: Visit) -> Response:

@@ -18,9 +18,24 @@ if TYPE_CHECKING:
 
 WORDS_MAX: Final = 200
 """Characters of a search."""
+KEPT: Final = "download"
+"""What an address ends with that wants the file to keep it."""
 _DAY: Final = "private, max-age=86400"
 _POLICY: Final = "default-src 'none'; sandbox"
 """What is opened by itself in a tab is a picture or a clip, and nothing that acts."""
+
+
+async def played(found: OrderedAnswer, visit: Visit) -> Response:
+    """The clip or film, or the part of it that is asked for; from the object store by a link where it lies there.
+
+    To keep it comes from here in any case: no browser keeps under a name what a link led to at another address.
+    """
+    away = elsewhere(found)
+    if away is None:
+        return _video(await there(found.video_path, found.id), visit)
+    if KEPT not in visit.request.query_params:
+        return away
+    return _video(await visit.service.file(found.id, owner=visit.owner), visit)
 
 
 def elsewhere(found: OrderedAnswer) -> Response | None:
@@ -38,9 +53,9 @@ async def there(path: str | None, owner_id: str) -> Path:
     return found
 
 
-def video(path: Path, visit: Visit) -> Response:
+def _video(path: Path, visit: Visit) -> Response:
     """A clip, or the part that is asked for; to keep, where that is said."""
-    name = path.name if "download" in visit.request.query_params else None
+    name = path.name if KEPT in visit.request.query_params else None
     headers = {"Cache-Control": "private, no-cache", "Content-Security-Policy": _POLICY}
     return FileResponse(path, media_type="video/mp4", filename=name, headers=headers)
 

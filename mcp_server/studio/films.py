@@ -85,7 +85,7 @@ async def film(visit: Visit) -> Response:
 async def video(visit: Visit) -> Response:
     """The joined film, or the part of it that is asked for."""
     answer = await visit.service.films.answer(await one(visit))
-    return files.elsewhere(answer) or files.video(await files.there(answer.video_path, answer.film_id), visit)
+    return await files.played(answer, visit)
 
 
 async def sheet(visit: Visit) -> Response:

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
+from support.browsing import browser, studio
 from support.orders import PIXEL
 from support.s3 import S3, bucket, s3  # noqa: F401 - fixtures
 from support.services import service, settings
@@ -58,6 +59,21 @@ def test_a_store_is_a_bucket_or_a_folder_and_its_address_holds_no_key(tmp_path: 
     ):
         with pytest.raises(ArgumentError, match="KLING_STORE_URL"):
             Settings.read({"KLING_STORE_URL": wrong}).check()
+
+
+async def test_the_studio_plays_by_link_and_hands_out_by_name(tmp_path: Path, s3: S3, bucket: str) -> None:  # noqa: F811
+    async with studio(settings(tmp_path, KLING_STORE_URL=f"s3://{bucket}")) as opened, browser(opened) as visitor:
+        ordered = await opened.service.generate(VideoArguments.model_validate(ORDER))
+        (task,) = await opened.service.get([ordered.task_id], wait_s=600)
+        page = await visitor.get(f"/clips/{task.task_id}")
+        played = await visitor.get(f"/clips/{task.task_id}/video")
+        kept = await visitor.get(f"/clips/{task.task_id}/video?download")
+
+        assert f"media-src 'self' {s3.address};" in page.headers["content-security-policy"]
+        assert played.status_code == 302 and played.headers["location"].startswith(f"{s3.address}/{bucket}/clips/")
+        name = played.headers["location"].partition("?")[0].rpartition("/")[2]
+        assert kept.headers["content-disposition"] == f'attachment; filename="{name}"'
+        assert digest(kept.content) == task.sha256
 
 
 async def test_a_film_is_joined_from_the_bucket_into_the_bucket(tmp_path: Path, s3: S3, bucket: str) -> None:  # noqa: F811

@@ -121,8 +121,8 @@ class Machines:
 
 
 @contextmanager
-def machines(folder: Path, database: str, seconds: float = 0.4) -> Iterator[Machines]:
-    with vendors(folder, seconds) as shops:
+def machines(folder: Path, database: str, seconds: float = 0.4, *, rendering: bool = False) -> Iterator[Machines]:
+    with vendors(folder, seconds, rendering=rendering) as shops:
         made = Machines(folder, database, shops)
         try:
             yield made

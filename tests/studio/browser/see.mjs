@@ -146,12 +146,44 @@ async function main() {
   });
   assert.deepEqual(refused, []);
 
-  const month = await livedIn();
-  const origin = new URL(month.link).origin + "/studio";
-  const seen = await visit(month.link);
+  await step("where machines share the record, a worker makes the clip and it plays from the object store", async () => {
+    const [link, store] = await prepared("by_link");
+    const { page, at, shot, refused } = await visit(link);
+    const asked = [];
+    page.on("response", answer => answer.url().startsWith(store) && asked.push([answer.status(), answer.headers()["content-type"]]));
+    await page.goto(`${at}/order`);
+    await page.getByRole("textbox", { name: "Say it in your words" }).fill("kling 3.0 standard, five seconds, silent, via runapi: a paper boat in the rain");
+    await page.getByRole("button", { name: /^Buy for \$0\./ }).click();
+    await page.waitForURL("**/clips/kv-*");
+    await page.locator("video.screen").waitFor();
+    const state = () => page.evaluate(() => { const { currentTime, readyState, error, duration, currentSrc } = document.querySelector("video.screen"); return { currentTime, readyState, error: error && error.message, duration, currentSrc } });
+    await page.waitForFunction(() => document.querySelector("video.screen").readyState >= 1);
+    const poster = await page.evaluate(async () => { const picture = new Image(); picture.src = document.querySelector("video.screen").poster; await picture.decode(); return picture.naturalWidth });
+    assert.equal(poster, 720);
+    await shot("by-link-poster-desk");
+    await page.evaluate(() => document.querySelector("video.screen").play());
+    await page.waitForFunction(() => document.querySelector("video.screen").currentTime > 0.5);
+    const playing = await state();
+    assert.ok(playing.readyState >= 2 && playing.error === null && Math.abs(playing.duration - 5) < 0.2, JSON.stringify(playing));
+    assert.ok(asked.length && asked.every(([status, kind]) => [200, 206].includes(status) && kind === "video/mp4"), JSON.stringify(asked));
+    await page.evaluate(() => { const video = document.querySelector("video.screen"); video.pause(); video.currentTime = 4.5 });
+    await page.waitForFunction(() => { const video = document.querySelector("video.screen"); return !video.seeking && video.currentTime === 4.5 && video.readyState >= 2 });
+    await shot("by-link-desk");
+    const [kept] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "Download" }).click()]);
+    assert.match(kept.suggestedFilename(), /^\d{4}-\d\d-\d\d-.*paper-boat.*\.mp4$/);
+    await page.getByRole("link", { name: "Clips" }).click();
+    await page.locator(".card .frame").hover();
+    await page.waitForFunction(() => document.querySelector(".card video")?.currentTime > 0.2);
+    await shot("by-link-library-desk");
+    assert.deepEqual(refused, []);
+  });
+
+  const [monthLink, monthFilm] = await prepared("lived_in");
+  const origin = new URL(monthLink).origin + "/studio";
+  const seen = await visit(monthLink);
   const cookies = await seen.context.cookies();
   await step("a joined film plays on its page, from its first shot to its last", async () => {
-    await seen.page.goto(`${origin}/films/${month.film}`, { waitUntil: "domcontentloaded" });
+    await seen.page.goto(`${origin}/films/${monthFilm}`, { waitUntil: "domcontentloaded" });
     const film = await watched(seen.page, "video.screen");
     assert.ok(Math.abs(film.duration - 13.5) < 0.1 && film.error === null, JSON.stringify(film));
     assert.ok(film.apart.every(distance => distance > 3), JSON.stringify(film.apart));
@@ -163,7 +195,7 @@ async function main() {
     await seen.page.goto(`${origin}/`);
     const finished = await seen.page.locator(".card", { hasText: "lighthouse" }).locator("a").getAttribute("href");
     const differs = await seen.page.locator(".card", { hasText: "kite" }).locator("a").getAttribute("href");
-    const pages = { library: `${origin}/`, clip: origin.replace("/studio", finished), differs: origin.replace("/studio", differs), films: `${origin}/films`, film: `${origin}/films/${month.film}`, redo: `${origin}/films/${month.film}/redo?shot=drift`, spend: `${origin}/spend`, again: `${origin}/order?again=${finished.split("/").pop()}`, new: `${origin}/order` };
+    const pages = { library: `${origin}/`, clip: origin.replace("/studio", finished), differs: origin.replace("/studio", differs), films: `${origin}/films`, film: `${origin}/films/${monthFilm}`, redo: `${origin}/films/${monthFilm}/redo?shot=drift`, spend: `${origin}/spend`, again: `${origin}/order?again=${finished.split("/").pop()}`, new: `${origin}/order` };
     for (const [width, viewport] of Object.entries({ desk: DESK, phone: PHONE }))
       for (const colorScheme of ["light", "dark"]) {
         const look = await visit("", { viewport, colorScheme, reducedMotion: "reduce", isMobile: width === "phone", hasTouch: width === "phone" });
@@ -217,15 +249,16 @@ async function alone() {
   return { link: () => link, order };
 }
 
-async function livedIn() {
-  const child = spawn(PYTHON, [join(ROOT, "tests/studio/browser/lived_in.py"), join(SCRATCH, "month")], { cwd: ROOT, stdio: ["pipe", "pipe", "inherit"] });
-  closing.push(() => child.stdin.end());
-  const [line] = await new Promise((told, failed) => {
-    createInterface({ input: child.stdout }).once("line", line => told([line]));
-    child.on("exit", code => failed(Error(`the studio of a month ended with ${code}`)));
+// A studio that a program of ours prepares; the words of the line it says when it is ready.
+async function prepared(name) {
+  const child = spawn(PYTHON, [join(ROOT, `tests/studio/browser/${name}.py`), join(SCRATCH, name)], { cwd: ROOT, stdio: ["pipe", "pipe", "inherit"] });
+  const ended = new Promise(done => child.on("exit", done));
+  closing.push(() => { child.stdin.end(); return ended });
+  const line = await new Promise((told, failed) => {
+    createInterface({ input: child.stdout }).once("line", told);
+    ended.then(code => failed(Error(`${name} ended with ${code}`)));
   });
-  const [link, film] = line.split(" ");
-  return { link, film };
+  return line.split(" ");
 }
 
 let code = 0;
