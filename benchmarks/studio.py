@@ -1,8 +1,10 @@
 """The studio over a record of many tasks, in a process of its own: `python benchmarks/studio.py [TASKS] [SECONDS]`.
 
-First the pages: how long the first, an older one and a search take, over HTTP on loopback, at p50 and p95 of forty.
-Then the memory: ten pages watch forty-eight clips each, ten of which move twice a second, written by another process;
-measured is the studio's resident memory after a third of the time and at the end.
+First the pictures of twenty clips, six asked for at a time as browsers do, and a click meanwhile: as whoever saved the
+clips left them, and where they have to be made. Then the pages: how long the first, an older one and a search take,
+over HTTP on loopback, at p50 and p95 of forty. Then the memory: ten pages watch forty-eight clips each, ten of which
+move twice a second, written by another process; measured is the studio's resident memory after a third of the time and
+at the end.
 """
 
 from __future__ import annotations
@@ -29,14 +31,44 @@ from mcp_server.domain.arguments import VideoArguments
 from mcp_server.settings import Settings
 from mcp_server.tasks.store.base import new_id
 
-PAGES, MOVING, LOOKS = 10, 10, 40
+PAGES, MOVING, LOOKS, SHOWN = 10, 10, 40, 20
 
 
-async def one_clip(settings: Settings) -> None:
+async def clips(settings: Settings, count: int) -> list[str]:
     service = build(settings)
-    task = await service.generate(VideoArguments(prompt="a paper boat in the rain", duration=5))
-    await service.get([task.task_id], wait_s=60)
+    wanted = [VideoArguments(prompt=f"a paper boat in the rain, take {number}", duration=5) for number in range(count)]
+    ids = [task.task_id for task in await asyncio.gather(*(service.generate(each, wait_s=60) for each in wanted))]
+    assert {task.state for task in await service.get(ids, wait_s=600)} == {"succeeded"}
     await service.close()
+    return ids
+
+
+async def first_look(home: Path) -> None:
+    variables = {"HOME": str(home), "KLING_HOME": str(home / "home"), "KLING_OUTPUT_DIR": str(home / "clips")}
+    settings = Settings.read({**variables, "KLING_SANDBOX_SECONDS": "0.1"})
+    ids = await clips(settings, SHOWN)
+    studio = started(variables)
+    try:
+        assert studio.stderr is not None
+        link = re.findall(r"http\S+code=\S+", studio.stderr.readline())[0]
+        address = link.partition("/enter")[0]
+        async with httpx.AsyncClient(timeout=120, limits=httpx.Limits(max_connections=6)) as http:
+            await http.get(link)
+            for how in ("left by whoever saved the clips", "made when they are asked for"):
+                begun = time.perf_counter()
+                pictures = [asyncio.create_task(http.get(f"{address}/clips/{each}/poster")) for each in ids]
+                await asyncio.sleep(0.1)
+                clicked = time.perf_counter()
+                assert (await http.get(f"{address}/clips/{ids[0]}")).status_code == 200
+                click = time.perf_counter() - clicked
+                assert all(answer.content[:2] == b"\xff\xd8" for answer in await asyncio.gather(*pictures))
+                took = time.perf_counter() - begun
+                print(f"{SHOWN} pictures, {how}: {took:.2f} s; a click among them waits {click:.2f} s")
+                for each in settings.posters.iterdir():
+                    each.unlink()
+    finally:
+        studio.terminate()
+        studio.wait(20)
 
 
 def multiply(path: Path, count: int) -> None:
@@ -114,9 +146,11 @@ async def move(path: Path) -> None:
 
 async def main(count: int, seconds: float) -> None:
     with tempfile.TemporaryDirectory() as scratch:
+        await first_look(Path(scratch))
+    with tempfile.TemporaryDirectory() as scratch:
         home = Path(scratch)
         variables = {"HOME": scratch, "KLING_HOME": str(home / "home"), "KLING_OUTPUT_DIR": str(home / "clips")}
-        await one_clip(Settings.read({**variables, "KLING_SANDBOX_SECONDS": "0.1"}))
+        await clips(Settings.read({**variables, "KLING_SANDBOX_SECONDS": "0.1"}), 1)
         multiply(home / "home" / "tasks.db", count)
         studio = started(variables)
         try:

@@ -137,7 +137,7 @@ class _Parts:
             Intake(transport, check=vendor_schema.check_body, local=self.objects().local),
             Budget(daily_usd=self.settings.daily_budget_usd, owners=self.settings.owner_budgets),
             saver=Saver(runtime, objects=self.objects()),
-            examine=isolated.in_turns(),
+            examine=isolated.in_turns(posters=self.settings.posters),
             notifier=Notifier(store.outbox, store.get, ways, self.clock) if ways else None,
         )
 

@@ -469,11 +469,11 @@ class Service:
         return await isolated.sheet(await self._here(_file(task)), task.request.get("shots", ()))
 
     async def poster(self, task_id: str, *, owner: str = "") -> Path:
-        """A small picture of a finished clip, kept in the home: whoever shows many clips need not load them."""
+        """A small picture of a finished clip: whoever shows many need not load them. Who looked into it left one."""
         from mcp_server.media import isolated
 
         task = await self.runner.store.get(task_id, owner)
-        made = self.settings.home / "posters" / f"{task.id}.jpg"
+        made = isolated.poster_at(self.settings.posters, task)
         return made if made.exists() else await isolated.poster(await self._here(_file(task)), made)
 
     async def last_frame(self, task_id: str, *, owner: str = "") -> Path:

@@ -192,6 +192,12 @@ class Settings:
         return str(self.output_dir / ".media" if self.made_elsewhere else self.home / "media")
 
     @property
+    def posters(self) -> Path:
+        """The folder of clips' posters: beside the clips where other machines save and show them, else at home."""
+        shared = self.made_elsewhere and self.bucket is None
+        return self.output_dir / ".posters" if shared else self.home / "posters"
+
+    @property
     def made_elsewhere(self) -> bool:
         """Whether what is ordered here may be made on another machine."""
         return self.database_url is not None

@@ -1,7 +1,8 @@
 """Media work in a process of its own: a file from the internet may crash a decoder, never the server.
 
-A look is short and its limits are tight: `look PATH` prints what the file is as JSON; `sheet PATH [SECONDS …]` (the
-lengths of the shots), `poster PATH MADE` and `last PATH` print the path of the picture they made.
+A look is short and its limits are tight: `look PATH [POSTER]` prints what the file is as JSON, then makes the poster
+out of what it saw; `sheet PATH [SECONDS …]` (the lengths of the shots), `poster PATH MADE` and `last PATH` print the
+path of the picture they made.
 A job is long and tells how far it is: `join` and `fit` read one line of JSON from standard input, which stays open as
 long as somebody wants the result, and print lines of JSON: `progress`, and at the end `done` or `error`.
 """
@@ -46,17 +47,25 @@ def _look(what: str, path: str, *rest: str) -> int:
     try:
         match what:
             case "look":
-                from mcp_server.media.probe import look
+                from mcp_server.media.probe import watched
 
-                sys.stdout.write(json.dumps(asdict(look(path))))
+                delivered, stands = watched(path)
+                sys.stdout.write(json.dumps(asdict(delivered)))
+                sys.stdout.flush()
+                if rest and stands is not None:
+                    from mcp_server.media.frames import keep_poster
+
+                    # Without one, whoever wants to show the clip makes it.
+                    with suppress(Exception):
+                        keep_poster(stands, *rest)
             case "sheet":
                 from mcp_server.media.frames import sheet_beside
 
                 sys.stdout.write(str(sheet_beside(path, [float(second) for second in rest])))
             case "poster":
-                from mcp_server.media.frames import keep_poster
+                from mcp_server.media.frames import poster
 
-                sys.stdout.write(str(keep_poster(path, *rest)))
+                sys.stdout.write(str(poster(path, *rest)))
             case "last":
                 from mcp_server.media.frames import last_frame_beside
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from mcp_server.errors import LocalError
 from mcp_server.media.part import whole
-from mcp_server.media.probe import opened
+from mcp_server.media.probe import opened, stands_at
 
 if TYPE_CHECKING:
     from av.buffer import Buffer
@@ -30,7 +30,6 @@ _GRAY = 128
 _QUALITIES = (3, 5, 8, 12, 18, 25, 31)
 """JPEG quantiser scales, finest first."""
 _POSTER_SIDE = 720
-_POSTER_AT_S = 0.8
 _POSTER_QUALITY = 5
 _EDGE = 0.2
 """Seconds after an ordered cut at which the new shot is surely on screen: models cut a few frames late."""
@@ -56,27 +55,27 @@ def last_frame(path: str | Path) -> bytes:
     return _encoded(last, "png", "rgb24")
 
 
-def poster(path: str | Path) -> bytes:
-    """A small picture as JPEG that stands for the clip: early in it, but not the first, which is often dark."""
+def poster(path: str | Path, made: str | Path) -> Path:
+    """The poster of the clip at that place; no more is decoded than it takes."""
     with _opened(path) as container:
         video = container.streams.video[0]
-        length = float(video.duration * video.time_base) if video.duration and video.time_base else 0.0
-        due, found = min(_POSTER_AT_S, length / 2), None
+        due, found = stands_at(video), None
         for frame in container.decode(video):
             found = frame
             if (frame.time or 0.0) >= due:
                 break
     if found is None:
         raise _no_picture(path, "nothing decodes")
-    scale = min(_POSTER_SIDE / max(found.width, found.height), 1.0)
-    return _encoded(_sized(found, max(16, round(found.width * scale))), "mjpeg", "yuvj420p", _POSTER_QUALITY)
+    return keep_poster(found, made)
 
 
-def keep_poster(path: str | Path, made: str | Path) -> Path:
-    """The poster at its place, made when it is not there yet."""
+def keep_poster(picture: VideoFrame, made: str | Path) -> Path:
+    """The picture that stands for a clip as a small JPEG at that place."""
     made = Path(made)
     made.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return made if made.exists() else _keep(made, poster(path))
+    scale = min(_POSTER_SIDE / max(picture.width, picture.height), 1.0)
+    small = _sized(picture, max(16, round(picture.width * scale)))
+    return _keep(made, _encoded(small, "mjpeg", "yuvj420p", _POSTER_QUALITY))
 
 
 def sheet_beside(path: str | Path, shots: Sequence[float] = ()) -> Path:

@@ -35,23 +35,27 @@ _PROGRAM = (
 )
 
 
-def in_turns(at_once: int = AT_ONCE) -> Callable[[Task, Artifact], Awaitable[Artifact]]:
+def in_turns(at_once: int = AT_ONCE, *, posters: Path | None = None) -> Callable[[Task, Artifact], Awaitable[Artifact]]:
     """`examined`, for so many clips at a time: many can be ready at once, and a decoder takes what cores it gets."""
     room = asyncio.Semaphore(at_once)
 
     async def examine(task: Task, artifact: Artifact) -> Artifact:
         async with room:
-            return await examined(task, artifact)
+            return await examined(task, artifact, posters)
 
     return examine
 
 
-async def examined(task: Task, artifact: Artifact) -> Artifact:
-    """The artifact with what the file is and how it differs from the order; as it was where nobody can look."""
+async def examined(task: Task, artifact: Artifact, posters: Path | None = None) -> Artifact:
+    """The artifact with what the file is and how it differs from the order; as it was where nobody can look.
+
+    The same look leaves the clip's poster in that folder.
+    """
     if not media.available():
         return artifact
     try:
-        delivered = Delivered(**json.loads(await _run("look", artifact.path)))
+        left = () if posters is None else (str(poster_at(posters, task)),)
+        delivered = Delivered(**json.loads(await _run("look", artifact.path, *left)))
     except (LocalError, OSError, ValueError, TypeError) as error:
         _log.warning("%s could not be looked into: %s", artifact.path, error)
         return artifact
@@ -69,9 +73,14 @@ async def sheet(path: str, shots: Sequence[Mapping[str, Any]] = ()) -> Path:
     return Path(await _run("sheet", path, *timed))
 
 
+def poster_at(posters: Path, task: Task) -> Path:
+    """Where in that folder the poster of this task's clip is, once it was made."""
+    return posters / f"{task.id}.jpg"
+
+
 async def poster(path: str, made: Path) -> Path:
-    """A small picture of this clip at that place, made when it is not there yet; LocalError where it cannot be made."""
-    return made if await asyncio.to_thread(made.exists) else Path(await _run("poster", path, str(made)))
+    """A small picture of this clip at that place, made now; LocalError where it cannot be made."""
+    return Path(await _run("poster", path, str(made)))
 
 
 def last_frame_at(path: str | Path) -> Path:

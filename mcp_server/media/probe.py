@@ -29,24 +29,37 @@ MOVED = 3
 """A block mean that changed by more is movement; a key frame of a still picture changes it by 1 or 2."""
 _SILENCE = 33
 """Peak of a 16-bit sample below -60 dBFS: nobody hears it."""
+_STANDS_AT_S = 0.8
+"""Early in a clip, but not its first picture, which is often dark."""
 _THREADS = 2
 """Enough for 4K in about real time, and it leaves the machine to its user."""
 
 
 def look(path: str | Path) -> Delivered:
     """What this file is; a file that cannot be opened is an answer too, not an error."""
+    return watched(path)[0]
+
+
+def watched(path: str | Path) -> tuple[Delivered, VideoFrame | None]:
+    """The same with the picture that stands for the clip, which the look came by; None where nothing decodes."""
     from av.error import FFmpegError
 
     try:
         with opened(path) as container:
             if not container.streams.video:
-                return Delivered(unreadable="there is no picture in it", audio=bool(container.streams.audio))
+                return Delivered(unreadable="there is no picture in it", audio=bool(container.streams.audio)), None
             return _watch(container, container.streams.video[0])
     except MemoryError:
         # Ours, not the file's: what it holds was not seen.
         raise
     except (FFmpegError, OSError, ValueError) as error:
-        return Delivered(unreadable=_words(error))
+        return Delivered(unreadable=_words(error)), None
+
+
+def stands_at(video: VideoStream) -> float:
+    """The second at which the picture comes that stands for the clip."""
+    length = float(video.duration * video.time_base) if video.duration and video.time_base else 0.0
+    return min(_STANDS_AT_S, length / 2)
 
 
 def opened(path: str | Path) -> InputContainer:
@@ -91,6 +104,8 @@ def grid_maker() -> Callable[[VideoFrame], bytes]:
 class _Seen:
     """What has been seen so far."""
 
+    stands_at: float = 0.0
+    stands: VideoFrame | None = None
     frames: int = 0
     end: float = 0.0
     width: int = 0
@@ -117,12 +132,12 @@ class _Seen:
         self.peak = max(self.peak, max(samples, default=0), -min(samples, default=0))
 
 
-def _watch(container: InputContainer, video: VideoStream) -> Delivered:
+def _watch(container: InputContainer, video: VideoStream) -> tuple[Delivered, VideoFrame | None]:
     video.thread_type = "AUTO"
     video.codec_context.thread_count = _THREADS
     audio = container.streams.audio[0] if container.streams.audio else None
     fps = float(video.average_rate or 0)
-    seen = _Seen()
+    seen = _Seen(stands_at(video))
     broken = _decoded(container, video, audio, seen, fps)
     declared = _declared(container, video)
     if not seen.frames:
@@ -130,7 +145,7 @@ def _watch(container: InputContainer, video: VideoStream) -> Delivered:
     elif not broken and video.frames > seen.frames + 1:
         broken = f"it holds {seen.frames} of the {video.frames} pictures it promises"
     width, height = _shown(video, seen)
-    return Delivered(
+    delivered = Delivered(
         unreadable=broken,
         duration=seen.end,
         declared=declared,
@@ -143,6 +158,7 @@ def _watch(container: InputContainer, video: VideoStream) -> Delivered:
         black_s=seen.black_s,
         still_s=seen.still_s,
     )
+    return delivered, seen.stands
 
 
 def _decoded(container: InputContainer, video: VideoStream, audio: AudioStream | None, seen: _Seen, fps: float) -> str:
@@ -171,6 +187,8 @@ def _see(seen: _Seen, frame: VideoFrame, fps: float) -> None:
     if not seen.frames:
         turned = frame.rotation % 180 == 90
         seen.width, seen.height = (frame.height, frame.width) if turned else (frame.width, frame.height)
+    if seen.stands is None or (seen.stands.time or 0.0) < seen.stands_at:
+        seen.stands = frame
     seen.picture(at, length, seen.grid(frame))
 
 

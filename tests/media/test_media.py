@@ -308,6 +308,17 @@ async def test_a_saved_clip_is_examined_in_a_process_of_its_own(drawn) -> None:
     assert found.differences == ("ordered 5 s silent, got 10 s with sound: billed double ($1.12 instead of $0.56)",)
 
 
+async def test_the_look_leaves_a_poster_and_one_that_cannot_be_kept_changes_nothing(drawn, tmp_path) -> None:
+    artifact, folder = _artifact(drawn(Drawn(seconds=10, sound="tone"))), tmp_path / "posters"
+    found = await isolated.examined(_task(), artifact, folder)
+    left = isolated.poster_at(folder, _task())
+    made = await isolated.poster(artifact.path, tmp_path / "made.jpg")
+    assert left.read_bytes() == made.read_bytes(), "who looks and who shows make the same picture"
+
+    (tmp_path / "file").write_bytes(b"no folder")
+    assert await isolated.examined(_task(), artifact, tmp_path / "file") == found
+
+
 async def test_a_price_per_clip_is_not_multiplied_by_seconds(drawn) -> None:
     task = _task(quote={"arithmetic": "$0.56 per clip, whatever its length"}, settlement=None)
     found = await isolated.examined(task, _artifact(drawn(Drawn(seconds=10))))
@@ -333,7 +344,7 @@ async def test_a_decoder_that_dies_takes_nothing_with_it(drawn, monkeypatch) -> 
 async def test_many_clips_are_examined_a_few_at_a_time(monkeypatch) -> None:
     begun, let_go, artifact = [], asyncio.Event(), object()
 
-    async def look(task, artifact):
+    async def look(task, artifact, posters):
         begun.append(task)
         await let_go.wait()
         return artifact

@@ -43,6 +43,18 @@ async def test_a_clip_is_listed_shown_and_played_in_parts(opened: Studio, visito
         assert got.content[:2] == b"\xff\xd8"
 
 
+async def test_a_poster_is_there_before_it_is_asked_for_and_made_anew_where_it_is_not(
+    opened: Studio, visitor: Browser
+) -> None:
+    task_id = await made(opened)
+    left = opened.service.settings.posters / f"{task_id}.jpg"
+    first = left.read_bytes()
+    assert (await visitor.get(f"/clips/{task_id}/poster")).content == first
+    left.unlink()
+    assert (await visitor.get(f"/clips/{task_id}/poster")).content == first
+    assert left.read_bytes() == first
+
+
 @pytest.mark.usefixtures("unexamined")
 @pytest.mark.parametrize(
     ("words", "found"),
