@@ -14,6 +14,7 @@ from support.stub_vendor import new_task
 
 from mcp_server.domain.task import Task
 from mcp_server.tasks.store.base import Budget, Lease
+from mcp_server.tasks.store.postgres import engine
 from mcp_server.tasks.store.postgres.connections import Connections, rows
 from mcp_server.tasks.store.postgres.following import Following
 from mcp_server.tasks.store.postgres.notices import Notices
@@ -225,6 +226,42 @@ async def test_a_task_of_a_later_version_and_one_set_aside_wait_for_another_work
     )
     await until(lambda: len(worker.following) == 0)
     assert {*await worker.ask(waiting)} == {(strange,), (unknown,)}
+
+
+async def test_an_idle_worker_whose_place_was_swept_away_takes_another(
+    process: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(engine, "BEAT_S", 0.01)
+    worker = process()
+    await worker.following.take_over()
+    await until(lambda: worker.following._worker is not None)
+    before = worker.following._worker
+    await worker.ask("DELETE FROM procrastinate_workers RETURNING id")
+    await until(lambda: worker.following._worker != before)
+
+    assert await worker.ask("SELECT id FROM procrastinate_workers") == [(worker.following._worker,)]
+    assert "its place was given up" in caplog.text
+    (task_id,) = await ordered(worker, 1)
+    assert {*await worker.holds(1)} == {task_id}
+
+
+async def test_a_beat_that_fails_is_not_the_last(
+    process: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(engine, "BEAT_S", 0.01)
+    worker = process()
+    await worker.following.take_over()
+    with monkeypatch.context() as away:
+        away.setattr(engine, "BEAT", "SELECT 1 / (%(worker_id)s - %(worker_id)s)")
+        await until(lambda: "The engine cannot beat now: division by zero" in caplog.text)
+    place = worker.following._worker
+    await worker.ask("UPDATE procrastinate_workers SET last_heartbeat = now() - interval '5 s' RETURNING id")
+    late = "SELECT id FROM procrastinate_workers WHERE last_heartbeat > now() - interval '4 s'"
+    async with asyncio.timeout(LIMIT_S):
+        while not (beating := await worker.ask(late)):
+            await asyncio.sleep(0.01)
+
+    assert beating == [(place,)] and worker.following._worker == place
 
 
 async def test_who_follows_hears_of_a_vendor_s_post_to_whichever_server(process: Any) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import subprocess
 import sys
 from decimal import Decimal
@@ -164,6 +166,22 @@ async def test_a_database_that_is_away_says_so_and_nothing_was_bought(monkeypatc
         await store.create(new_task(), Budget())
     assert away.value.money == "not_spent" and "kling@" not in str(away.value)
     await store.close()
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux's")
+async def test_neither_end_waits_long_for_a_machine_that_is_gone(store: PostgresStore) -> None:
+    """What a lost network is survived by (`tests/drill/machines_network.py` cuts one): by default TCP waits for hours."""
+    async with store.connections.transaction() as connection:
+        line = socket.socket(fileno=os.dup(connection.fileno()))
+        with line:
+            assert line.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000
+            assert line.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            ours = [line.getsockopt(socket.IPPROTO_TCP, each) for each in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL)]
+        theirs = [
+            (await rows(connection, f"SHOW {name}"))[0][name]
+            for name in ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_user_timeout")
+        ]
+    assert (ours, theirs) == ([10, 5], ["10", "5", "10000"])
 
 
 async def test_a_version_before_works_with_what_the_next_one_only_added(

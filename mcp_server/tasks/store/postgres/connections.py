@@ -20,9 +20,19 @@ Answer = psycopg.AsyncCursor[dict[str, Any]]
 PATIENCE_S: Final = 10.0
 """How long one caller waits for a connection; the pool goes on trying."""
 MOST: Final = 16
-OPTIONS: Final = "-c statement_timeout=30000 -c idle_in_transaction_session_timeout=60000 -c timezone=UTC"
-"""A statement that hangs on a lost network ends; so does a transaction whose process stands still with locks held."""
-_KEEPALIVE: Final = {"keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+_LOST: Final = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+"""A network that is gone closes no connection: an idle one is asked, in seconds."""
+_UNHEARD_MS: Final = 10_000
+"""Where something was sent and the other machine's TCP says nothing; Linux alone would try for a quarter of an hour."""
+OPTIONS: Final = " ".join(
+    (
+        "-c statement_timeout=30000 -c idle_in_transaction_session_timeout=60000 -c timezone=UTC",
+        # The server's end, too: a machine that is gone in the middle of a transaction holds its locks no longer.
+        *(f"-c tcp_{name}={seconds}" for name, seconds in _LOST.items()),
+        f"-c tcp_user_timeout={_UNHEARD_MS}",
+    )
+)
+"""A statement that takes too long ends; so does a transaction whose process stands still with locks held."""
 _NEXT: Final = "See that the database KLING_DATABASE_URL names is reachable; this goes on by itself once it is"
 
 
@@ -40,7 +50,7 @@ def unreachable(error: BaseException, money: Money = "unknown") -> LocalError:
 
 def libpq(url: str) -> dict[str, Any]:
     """What every connection to this database is opened with, ours and the engine's."""
-    return {"conninfo": url, "options": OPTIONS, "connect_timeout": 5, **_KEEPALIVE}
+    return {"conninfo": url, "options": OPTIONS, "connect_timeout": 5, **_LOST, "tcp_user_timeout": _UNHEARD_MS}
 
 
 @dataclass
@@ -104,6 +114,9 @@ class Connections:
             check=_lives,
             min_size=1,
             max_size=MOST,
+            # Between two tries the pool waits twice as long each time; given up, the next caller tries at once.
+            reconnect_timeout=PATIENCE_S,
+            timeout=PATIENCE_S,
             open=False,
         )
         await pool.open()

@@ -16,14 +16,14 @@ from typing import Any, Final, cast
 
 import psycopg
 from procrastinate import App, JobContext, PsycopgConnector
-from procrastinate.exceptions import ProcrastinateException
+from procrastinate.exceptions import ConnectorException, ProcrastinateException
 from procrastinate.jobs import DeleteJobCondition, Job, Status
-from procrastinate.manager import JobManager
+from procrastinate.manager import JobManager, NotificationCallback
 
 from mcp_server.clock import Clock
 from mcp_server.errors import KlingError
 from mcp_server.tasks.store.postgres.connections import Connections
-from mcp_server.tasks.store.postgres.jobs import FETCH, NAME, QUEUE, SILENCE_S
+from mcp_server.tasks.store.postgres.jobs import BEAT, FETCH, NAME, QUEUE, SILENCE_S
 
 BEAT_S: Final = 2.0
 LOOK_S: Final = 2.0
@@ -36,7 +36,32 @@ AHEAD: Final = 64
 """Jobs asked for at once: what thousands of tasks of a dead worker wait for is the way to the database."""
 ROOMY: Final = 2 * AHEAD
 """With less room than this, jobs are asked for one at a time."""
+_NAME: Final = "kling-video"
+_AWAY: Final = (ProcrastinateException, psycopg.Error, KlingError, OSError)
+"""What says that the database cannot be used now."""
 _log = logging.getLogger("kling_video.tasks")
+
+
+def _reason(error: BaseException) -> str:
+    """What is behind an error, in one line: the engine's own say no more than that there is one."""
+    said = str(error.__cause__ or error).strip()
+    return said.partition("\n")[0] or type(error).__name__
+
+
+class _OneLine(logging.Filter):
+    """In the engine's log a database that is away is a warning of one line; whatever else fails keeps its trace."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, ConnectorException):
+            record.exc_info = record.exc_text = None
+            record.levelno, record.levelname = logging.WARNING, "WARNING"
+            record.msg, record.args = "The engine lost its connection: %s", (_reason(error),)
+        return True
+
+
+for _of in ("procrastinate.utils", "procrastinate.worker", f"procrastinate.worker.{_NAME}"):
+    logging.getLogger(_of).addFilter(_OneLine())
 
 
 def _concurrency(room: int) -> int:
@@ -67,21 +92,43 @@ class _Manager(JobManager):
         self._room = room
         self._ahead = ahead
         self._next = 1
+        self._place = 0
 
-    async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Job | None:
+    async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Job | None:  # noqa: ARG002 - see `_place`
         """The next of the jobs asked for last: twice as many as came before, so that a single one costs little."""
         if not self._ahead:
             count = self._next if self._room() > ROOMY else 1
-            values = {"queues": queues, "worker_id": worker_id, "count": count}
+            values = {"queues": queues, "worker_id": self._place, "count": count}
             found = await self.connector.execute_query_all_async(FETCH, **values)
             self._ahead.extend(map(_Job.from_row, found))
             self._next = min(AHEAD, 2 * len(self._ahead)) or 1
         return self._ahead.popleft() if self._ahead else None
 
     async def register_worker(self) -> int:
-        worker = await super().register_worker()
-        await self._registered(worker)
-        return worker
+        place = await super().register_worker()
+        await self._registered(place)
+        self._place = place
+        return place
+
+    async def update_heartbeat(self, worker_id: int) -> None:  # noqa: ARG002 - the place it began in
+        """Beat; where the place is gone, take another. Raised, an error would end the beating and not the worker."""
+        try:
+            if not await self.connector.execute_query_all_async(BEAT, worker_id=self._place):
+                _log.warning("This worker was silent for so long that its place was given up; it takes another")
+                await self.register_worker()
+        except _AWAY as error:
+            _log.warning("The engine cannot beat now: %s", _reason(error))
+
+    async def listen_for_jobs(
+        self, *, on_notification: NotificationCallback, queues: Iterable[str] | None = None
+    ) -> None:
+        """For as long as the engine runs; an error would end this, too, and nobody would notice."""
+        while True:
+            try:
+                await super().listen_for_jobs(on_notification=on_notification, queues=queues)
+            except _AWAY as error:
+                _log.warning("New jobs are looked for and not heard of now: %s", _reason(error))
+            await asyncio.sleep(LOOK_S)
 
     async def unregister_worker(self, worker_id: int) -> None:
         """Nothing: what it holds is carried on, or given back first."""
@@ -129,8 +176,8 @@ class Engine:
             try:
                 await self._once()
                 _log.warning("The engine ended with its connection and begins again")
-            except (ProcrastinateException, psycopg.Error, KlingError, OSError) as error:
-                _log.warning("The engine cannot run now: %s", str(error).partition("\n")[0])
+            except _AWAY as error:
+                _log.warning("The engine cannot run now: %s", _reason(error))
             except Exception:
                 _log.exception("The engine failed and begins again")
             if self.clock.monotonic() - began > STEADY_S:
@@ -149,7 +196,7 @@ class Engine:
         await connector.open_async(cast("Any", await self.connections.pool()))
         await app.run_worker_async(
             queues=[QUEUE],
-            name="kling-video",
+            name=_NAME,
             concurrency=_concurrency(self.room()),
             fetch_job_polling_interval=LOOK_S,
             shutdown_graceful_timeout=0.0,

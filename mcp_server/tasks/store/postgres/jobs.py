@@ -47,6 +47,8 @@ FETCH: Final = """
 """
 """Several jobs at once, for a worker. The engine gives them one by one, and sorts all that wait for each: 13 ms each of
 5,000. Locks between jobs, which it looks at, are in none of ours."""
+BEAT: Final = "UPDATE procrastinate_workers SET last_heartbeat = now() WHERE id = %(worker_id)s RETURNING id"
+"""One row, or none where the place was given up for dead; the engine's own way says nothing of that."""
 _GIVE: Final = """
     UPDATE tasks SET follow_job = put.id, holder = NULL, claim = claim + 1 FROM put WHERE tasks.id = put.task_id
     RETURNING tasks.id
@@ -176,7 +178,7 @@ async def leave(connection: Connection, worker: int | None) -> None:
 
 async def beat(connection: Connection, worker: int) -> None:
     """Say that a worker lives although the engine does not run just now."""
-    await run(connection, "UPDATE procrastinate_workers SET last_heartbeat = now() WHERE id = %s", [worker])
+    await run(connection, BEAT, {"worker_id": worker})
 
 
 async def living(connection: Connection) -> int:
