@@ -59,7 +59,8 @@ class Vendors:
 
     @property
     def key(self) -> dict[str, str]:
-        return {"X-Sandbox-Key": self.variables["KLING_SANDBOX_CONTROL"]}
+        # By a name of this machine, wherever the vendors listen: the control API answers no other.
+        return {"X-Sandbox-Key": self.variables["KLING_SANDBOX_CONTROL"], "Host": "localhost"}
 
     def journal(self, provider: str, key: str) -> dict[str, Any]:
         """What this provider was asked, and how many orders it took on."""
@@ -69,15 +70,26 @@ class Vendors:
         mine = [line for line in found["entries"] if key in json.dumps(line)]
         return {"entries": mine, "accepted": sum(bool(line["accepted"]) for line in mine), "all": found}
 
+    def arm(self, faults: str) -> None:
+        """Let this go wrong from now on: `runapi=slow:10@2`."""
+        sent = httpx.post(f"{self.control}/control/faults", json={"faults": faults}, headers=self.key, timeout=60.0)
+        assert sent.status_code == 200, sent.text
+
+    def counted(self, provider: str) -> dict[str, int]:
+        """What this provider was asked at most at once and in any one second, and how often in all."""
+        return httpx.get(f"{self.control}/counted/{provider}", timeout=60.0).json()
+
     def clear(self) -> None:
         httpx.delete(f"{self.control}/control/journal", headers=self.key)
 
 
 @contextmanager
-def vendors(folder: Path, seconds: float = 0.4, *, rendering: bool = False) -> Iterator[Vendors]:
+def vendors(
+    folder: Path, seconds: float = 0.4, *, rendering: bool = False, host: str = "127.0.0.1"
+) -> Iterator[Vendors]:
     store = folder / "vendors.db"
     process = subprocess.Popen(
-        [sys.executable, HERE / "vendors.py", store, str(seconds), "drawing" * rendering],
+        [sys.executable, HERE / "vendors.py", store, str(seconds), host, "drawing" * rendering],
         cwd=ROOT, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     try:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +33,7 @@ class Machine:
     def said(self) -> str:
         return self.log.read_text(errors="replace")
 
-    def until(self, words: str, limit_s: float = 40.0) -> str:
+    def until(self, words: str, limit_s: float = 120.0) -> str:
         """What it said once these words are in it."""
         end = time.monotonic() + limit_s
         while words not in self.said():
@@ -55,12 +55,15 @@ class Machines:
     database: str
     shops: Vendors
     running: list[Machine] = field(default_factory=list)
+    root: Path = ROOT
+    """Whose code a process that begins now runs: this checkout's, or a copy's of another version."""
 
     @property
     def clips(self) -> Path:
         return self.folder / "clips"
 
-    def begin(self, name: str, *words: str, keys: bool = True, **variables: str) -> Machine:
+    def begin(self, name: str, *words: str, keys: bool = True, inside: Sequence[str] = (), **variables: str) -> Machine:
+        """`inside` is a command that runs another in its own place, in a network of its own for one."""
         home = self.folder / name
         home.mkdir(exist_ok=True)
         env = {name: value for name, value in os.environ.items() if not name.startswith(("KLING", "PYTEST"))}
@@ -69,18 +72,19 @@ class Machines:
         }
         env |= {
             **mine, "HOME": str(home), "KLING_HOME": str(home / "state"), "KLING_OUTPUT_DIR": str(self.clips),
-            "KLING_DATABASE_URL": self.database, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1",
+            "KLING_DATABASE_URL": self.database, "PYTHONPATH": str(self.root), "PYTHONUNBUFFERED": "1",
         }  # fmt: skip
         out = (home / "log").open("ab")
         process = subprocess.Popen(
-            [sys.executable, "-m", "mcp_server", *words], cwd=ROOT, env={**env, **variables}, stdout=out, stderr=out
-        )
+            [*inside, sys.executable, "-m", "mcp_server", *words],
+            cwd=self.root, env={**env, **variables}, stdout=out, stderr=out,
+        )  # fmt: skip
         made = Machine(name, process, home / "log", out)
         self.running.append(made)
         return made
 
-    def worker(self, name: str, **variables: str) -> Machine:
-        made = self.begin(name, "worker", **variables)
+    def worker(self, name: str, **given: Any) -> Machine:
+        made = self.begin(name, "worker", **given)
         made.until("Working")
         return made
 
@@ -121,8 +125,10 @@ class Machines:
 
 
 @contextmanager
-def machines(folder: Path, database: str, seconds: float = 0.4, *, rendering: bool = False) -> Iterator[Machines]:
-    with vendors(folder, seconds, rendering=rendering) as shops:
+def machines(
+    folder: Path, database: str, seconds: float = 0.4, *, rendering: bool = False, host: str = "127.0.0.1"
+) -> Iterator[Machines]:
+    with vendors(folder, seconds, rendering=rendering, host=host) as shops:
         made = Machines(folder, database, shops)
         try:
             yield made

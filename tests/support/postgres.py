@@ -49,12 +49,14 @@ class Cluster:
 
     durable: bool = True
     """Whether a commit waits for the disk; tests of what survives need it, others are quicker without."""
+    host: str = "127.0.0.1"
+    """Where it listens; an address of a network namespace's where a test made one."""
     home: Path = field(init=False)
     port: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
+            found.bind((self.host, 0))
             self.port = found.getsockname()[1]
         # No folder of pytest's: those are closed to everybody but the user who runs it.
         self.home = Path(tempfile.mkdtemp(prefix="kling-postgres-"))
@@ -63,6 +65,8 @@ class Cluster:
             shutil.chown(self.home, UNPRIVILEGED, UNPRIVILEGED)
         self._binaries = reachable(binaries(), self.home) if self._root else binaries()
         self._run("initdb", "-D", str(self.data), "-U", "kling", "-A", "trust", "-E", "UTF8", "--no-sync")
+        with (self.data / "pg_hba.conf").open("a") as allowed:
+            allowed.write("host all all 127.0.0.0/8 trust\n")
         self.start()
 
     @property
@@ -70,11 +74,11 @@ class Cluster:
         return self.home / "data"
 
     def url(self, database: str = "postgres") -> str:
-        return f"postgresql://kling@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://kling@{self.host}:{self.port}/{database}"
 
     def start(self) -> None:
         fsync = "on" if self.durable else "off"
-        options = f"-p {self.port} -h 127.0.0.1 -k {self.home} -c fsync={fsync} -c max_connections=300"
+        options = f"-p {self.port} -h {self.host} -k {self.home} -c fsync={fsync} -c max_connections=300"
         self._run(
             "pg_ctl", "-D", str(self.data), "-l", str(self.home / "log"), "-w", "-t", "60", "-o", options, "start"
         )

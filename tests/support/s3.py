@@ -80,6 +80,11 @@ class S3:
         self.client().create_bucket(Bucket=name)
         return name
 
+    def names(self, bucket: str) -> list[str]:
+        """Of every object, however many there are."""
+        pages = self.client().get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        return [each["Key"] for page in pages for each in page.get("Contents", [])]
+
     def objects(self, bucket: str) -> dict[str, bytes]:
         client = self.client()
         found = client.list_objects_v2(Bucket=bucket).get("Contents", [])
