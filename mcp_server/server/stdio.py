@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, BinaryIO, Final, Self
 import anyio
 import anyio.to_thread
 from mcp.shared.message import SessionMessage
+from mcp_types import JSONRPCError, JSONRPCMessage, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
 
 from mcp_server.server.handshake.front import ENDING
+from mcp_server.server.handshake.opening import LISTEN
 from mcp_server.server.lines import LineBuffer, UnreadableLineError, message_of
 from mcp_server.server.turns import share
 
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 
 _CHUNK: Final = 64 * 1024
 _LONG: Final = 256 * 1024
+OWED_S: Final = 10.0
+"""How long answers are still told after the client's last word: a script writes its calls and closes its end at once.
+Whoever wants us gone sooner says so by a signal."""
 
 
 class _Stream:
@@ -65,14 +70,15 @@ class _Messages(_Stream):
                 line = self._lines.next()
                 if line is None:
                     if self._lines.ended:
+                        await self._answers.told()
                         raise StopAsyncIteration
                     self._lines.feed(await self._more())
                 elif text := line.decode("utf-8", "replace").strip():
                     # A line of pictures is read beside the loop, which serves others meanwhile.
                     long = len(line) > _LONG
-                    return SessionMessage(
-                        await anyio.to_thread.run_sync(message_of, text) if long else message_of(text)
-                    )
+                    message = await anyio.to_thread.run_sync(message_of, text) if long else message_of(text)
+                    self._answers.owe(message)
+                    return SessionMessage(message)
             except UnreadableLineError as error:
                 await self._answers.write(error.answer)
 
@@ -100,10 +106,38 @@ class _Answers(_Stream):
         self._sink = sink
         self._answered = list(answered)
         self._turn = asyncio.Lock()
+        self._owed: set[str | int | None] = set()
+        """Requests that have no answer yet, by their ids."""
+        self._settled = asyncio.Event()
+
+    def owe(self, message: JSONRPCMessage) -> None:
+        """Count what the client asks for; a subscription lasts as long as the line, and gets its answer at the end."""
+        if isinstance(message, JSONRPCRequest) and message.method != LISTEN:
+            self._owed.add(message.id)
+        elif isinstance(message, JSONRPCNotification) and message.method == "notifications/cancelled":
+            self._settle((message.params or {}).get("requestId"))
+
+    async def told(self) -> None:
+        """Return once every answer is out, or it takes too long."""
+        with anyio.move_on_after(OWED_S):
+            while self._owed:
+                self._settled.clear()
+                await self._settled.wait()
 
     async def send(self, message: SessionMessage) -> None:
-        """The message, once the client's side has taken it."""
-        await self.write(message.message.model_dump_json(by_alias=True, exclude_unset=True))
+        """The message, once the client's side has taken it; BrokenResourceError where nobody reads any more."""
+        said = message.message
+        try:
+            await self.write(said.model_dump_json(by_alias=True, exclude_unset=True))
+        except OSError as error:
+            raise anyio.BrokenResourceError from error
+        finally:
+            if isinstance(said, (JSONRPCResponse, JSONRPCError)):
+                self._settle(said.id)
+
+    def _settle(self, number: object) -> None:
+        self._owed.discard(number if isinstance(number, (str, int)) else None)
+        self._settled.set()
 
     async def write(self, text: str) -> None:
         """The line with its end."""

@@ -85,6 +85,24 @@ async def arrives(shops: Vendors, era: str) -> None:
 
 
 @both
+async def test_a_script_that_writes_its_calls_and_closes_its_end_gets_every_answer(shops: Vendors, era: str) -> None:
+    shops.fault("runcomfy", "slow", "1")
+    async with pipe(shops.environment, era) as server:
+        first = await server.send("tools/call", {"name": "generate_video", "arguments": ORDER})
+        second = await server.send(
+            "tools/call", {"name": "estimate_cost", "arguments": {"request": "kling, 5s: a boat"}}
+        )
+        server.process.stdin.close()
+        told = [json.loads(line) for line in (await server.process.stdout.read()).splitlines()]
+        assert await asyncio.wait_for(server.process.wait(), 30) == 0
+
+    answers = {message["id"]: message["result"]["structuredContent"] for message in told if "result" in message}
+    assert answers.keys() == {first, second}
+    assert answers[first]["task_id"] and answers[first]["state"] in ("queued", "running"), answers[first]
+    assert len(shops.submits()) == 1
+
+
+@both
 @pytest.mark.parametrize("how", ["leaves", "signal"])
 async def test_a_client_that_goes_in_the_middle_of_an_order_loses_nothing(shops: Vendors, era: str, how: str) -> None:
     shops.fault("runcomfy", "slow", "1.5")
