@@ -146,9 +146,10 @@ class _Answers(_Stream):
             self._answered.remove(known)
             return
         async with self._turn:
-            rest = _at_once(self._sink, line)
-            if rest:
-                await anyio.to_thread.run_sync(self._in_time, rest)
+            if rest := _at_once(self._sink, line):
+                # Whoever gives up a call in the middle of its line would cut off the next one's, too.
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(self._in_time, rest)
 
     def _in_time(self, rest: memoryview) -> None:
         while rest:
