@@ -46,6 +46,7 @@ from mcp_server.tasks.store.postgres import jobs
 from mcp_server.tasks.store.postgres.migrate import migrate
 from mcp_server.tasks.store.postgres.opening import opened
 from mcp_server.tasks.store.sqlite import SqliteStore
+from mcp_server.telemetry import NoTraces
 
 BUDGET = Budget(daily_usd=Decimal(1_000_000), owners={"*": Decimal(1_000_000)})
 AT_ONCE = 16
@@ -137,6 +138,7 @@ class Line:
 
     ends_s: float = 0.0
     looks: int = 0
+    traces: NoTraces = field(default_factory=NoTraces)
     busy: Any = field(default_factory=lambda: reply(200, {"status": "processing"}))
     ended: Any = field(default_factory=lambda: reply(200, {"status": "failed", "error": "enough"}))
     seen: dict[str, float] = field(default_factory=dict)
