@@ -150,6 +150,9 @@ class ObjectStore:
             if bytes(await (await obstore.get_async(bucket, key)).bytes_async()) != said:
                 raise _unusable(root, "what was written reads back as something else")
             await obstore.delete_async(bucket, key)
+            # S3 forbids whoever may not list a bucket to ask for what is not there, as every clip's upload does.
+            if await _size(bucket, key) is not None:
+                raise _unusable(root, "what was removed is still there")
 
     @asynccontextmanager
     async def _asked(self, address: str) -> AsyncGenerator[tuple[Bucket, str]]:
