@@ -20,6 +20,7 @@ from mcp_server.clock import Clock
 from mcp_server.errors import BudgetError, LocalError
 from mcp_server.tasks.notify.notifier import Notifier
 from mcp_server.tasks.store.base import Budget, Filter
+from mcp_server.tasks.store.film_store import FilmFilter
 from mcp_server.tasks.store.postgres import jobs, migrate
 from mcp_server.tasks.store.postgres.connections import Connections, rows
 from mcp_server.tasks.store.postgres.store import PostgresStore
@@ -216,6 +217,35 @@ async def test_a_version_before_works_with_what_the_next_one_only_added(
         await refused.find(Filter())
     for each in (newer, older, refused):
         await each.close()
+
+
+async def test_a_process_at_work_goes_on_while_its_tables_get_columns(
+    store: PostgresStore, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A statement that was prepared must not answer another row than before: the driver prepares what comes often."""
+
+    async def everything(number: int) -> None:
+        lease, _ = await store.create(new_task(prompt=f"boat {number}", idempotency_key=f"boat {number}"), Budget())
+        ((job,),) = await asked(store, f"SELECT follow_job FROM tasks WHERE id = '{lease.task.id}'")
+        lease = (await store.take({job: lease.task.id}))[job].lease
+        assert await store.sending(lease, 1.0) and await store.still_leased(lease)
+        assert await store.change(lease, state="uncertain", money=True)
+        assert await store.decide(lease.task.id, ["uncertain"], "settled", state="failed")
+        assert await store.find(Filter()) and (await store.get(lease.task.id)).state == "failed"
+        assert await store.films.find(FilmFilter()) == await store.films.many(["kf-1"]) == []
+        assert (
+            await store.films.keyed(lease.task.owner, [f"boat {number}"]) and await store.films.cancel("kf-1") is None
+        )
+
+    for number in range(12):
+        await everything(number)
+    added = "".join(f"ALTER TABLE {name} ADD COLUMN colour text; " for name in ("tasks", "events", "films", "notices"))
+    ours = migrate.steps()
+    with monkeypatch.context() as next_version:
+        next_version.setattr(migrate, "steps", lambda: [*ours, added])
+        assert await migrate.migrate(database) == (len(ours), len(ours) + 1)
+    for number in range(12, 15):
+        await everything(number)
 
 
 async def test_an_end_is_told_once_however_many_workers_tell(store: PostgresStore, database: str) -> None:

@@ -29,10 +29,13 @@ from mcp_server.tasks.store.postgres.connections import Connection, Connections,
 from mcp_server.tasks.store.postgres.jobs import SILENCE_S
 from mcp_server.tasks.store.postgres.notices import tell
 from mcp_server.tasks.store.rows import readable
-from mcp_server.tasks.store.schema import DRIVEN
+from mcp_server.tasks.store.schema import COLUMNS, DRIVEN
 from mcp_server.tasks.store.search import like
 
 _CHANGED: Final = ", ".join(f"{name} = excluded.{name}" for name in FILM_COLUMNS if name not in ("id", "created_at"))
+_ROW: Final = ", ".join((*FILM_COLUMNS, "claim"))
+_TASK: Final = ", ".join(COLUMNS)
+"""Never `*`, which a later version's column would change under a statement that is prepared."""
 WRITE: Final = (
     f"INSERT INTO films ({', '.join(FILM_COLUMNS)}, holder, claim) "  # noqa: S608
     f"VALUES ({', '.join(f'%({name})s' for name in FILM_COLUMNS)}, NULL, 0) ON CONFLICT (id) DO UPDATE SET {_CHANGED}"
@@ -119,7 +122,7 @@ class PostgresFilms:
 
     async def many(self, ids: Iterable[str]) -> list[Film]:
         wanted = list(dict.fromkeys(ids))
-        return await self._read("SELECT * FROM films WHERE id = ANY(%s)", [wanted]) if wanted else []
+        return await self._read(f"SELECT {_ROW} FROM films WHERE id = ANY(%s)", [wanted]) if wanted else []  # noqa: S608
 
     async def find(self, wanted: FilmFilter) -> list[Film]:
         parts, values = ["TRUE"], list[Any]()
@@ -138,14 +141,14 @@ class PostgresFilms:
             parts.append("(title ILIKE %s OR shots::text ILIKE %s)")
             values += [like(word)] * 2
         where = " AND ".join(parts)
-        query = f"SELECT * FROM films WHERE {where} ORDER BY created_at DESC, id DESC LIMIT %s"  # noqa: S608
+        query = f"SELECT {_ROW} FROM films WHERE {where} ORDER BY created_at DESC, id DESC LIMIT %s"  # noqa: S608
         return await self._read(query, [*values, wanted.limit])
 
     async def keyed(self, owner: str, keys: Iterable[str]) -> dict[str, Task]:
         wanted = list(keys)
         if not wanted:
             return {}
-        query = "SELECT * FROM tasks WHERE owner = %s AND idempotency_key = ANY(%s)"
+        query = f"SELECT {_TASK} FROM tasks WHERE owner = %s AND idempotency_key = ANY(%s)"  # noqa: S608
         async with self.connections.transaction() as connection:
             found = await rows(connection, query, [owner, wanted])
         return {task.idempotency_key: task for task in readable(found) if task.idempotency_key is not None}
@@ -160,7 +163,7 @@ class PostgresFilms:
                 "UPDATE films SET holder = %s, worker = %s, claim = claim + 1 WHERE id IN (SELECT id FROM films "  # noqa: S608
                 f"WHERE {DRIVEN} AND (holder IS NULL OR NOT EXISTS (SELECT FROM procrastinate_workers AS w "
                 "WHERE w.id = films.worker AND w.last_heartbeat > now() - make_interval(secs => %s))) "
-                "FOR UPDATE SKIP LOCKED) RETURNING *",
+                f"FOR UPDATE SKIP LOCKED) RETURNING {_ROW}",
                 [self.process, worker, SILENCE_S],
             )
         claims = {each["id"]: each["claim"] for each in found}
@@ -186,11 +189,11 @@ class PostgresFilms:
             return list(readable_films(await rows(connection, query, values)))
 
     async def _locked(self, connection: Connection, film_id: str) -> Film | None:
-        found = await row(connection, "SELECT * FROM films WHERE id = %s FOR UPDATE", [film_id])
+        found = await row(connection, f"SELECT {_ROW} FROM films WHERE id = %s FOR UPDATE", [film_id])  # noqa: S608
         return None if found is None else film_from(found)
 
     async def _leased(self, connection: Connection, lease: FilmLease) -> Film | None:
-        query = "SELECT * FROM films WHERE id = %s AND holder = %s AND claim = %s FOR UPDATE"
+        query = f"SELECT {_ROW} FROM films WHERE id = %s AND holder = %s AND claim = %s FOR UPDATE"  # noqa: S608
         found = await row(connection, query, [lease.film.id, self.process, lease.number])
         return None if found is None else film_from(found)
 

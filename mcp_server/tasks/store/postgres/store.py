@@ -43,6 +43,8 @@ _log = logging.getLogger("kling_video.tasks")
 UNREADABLE_AGAIN_S: Final = 60.0
 """After which another worker, perhaps of a later version, may try a task that cannot be read here."""
 _NAMES: Final = (*COLUMNS, "follow_job")
+ROW: Final = ", ".join(_NAMES)
+"""Never `*`: a column of a later version would change what a prepared statement answers, and the server refuses it."""
 INSERT: Final = f"INSERT INTO tasks ({', '.join(_NAMES)}) VALUES ({', '.join(f'%({name})s' for name in _NAMES)})"  # noqa: S608
 _ORDER: Final = f"""
     WITH put AS ({jobs.PUT}), task AS (
@@ -58,7 +60,8 @@ _FORGET: Final = (
     "DELETE FROM posts WHERE id IN (SELECT id FROM posts WHERE at < now() - make_interval(secs => %s) "
     "ORDER BY at LIMIT 5 FOR UPDATE SKIP LOCKED)"
 )
-_LEASED: Final = "SELECT * FROM tasks WHERE id = %s AND holder = %s AND claim = %s"
+_OF_TASKS: Final = ", ".join(f"tasks.{name}" for name in _NAMES)
+_LEASED: Final = f"SELECT {ROW} FROM tasks WHERE id = %s AND holder = %s AND claim = %s"  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ class PostgresStore:
         except (UniqueViolation, BudgetError):
             # Nothing of the order was kept; where its key is known, perhaps since this moment, that one stands.
             keys = [new.idempotency_key for new in order if new.idempotency_key is not None]
-            query = "SELECT * FROM tasks WHERE owner = %s AND idempotency_key = ANY(%s)"
+            query = f"SELECT {ROW} FROM tasks WHERE owner = %s AND idempotency_key = ANY(%s)"  # noqa: S608
             async with self.connections.transaction(unsent="not_spent") as connection:
                 known = await rows(connection, query, [order[0].owner, keys]) if keys else []
             if not known:
@@ -125,12 +128,12 @@ class PostgresStore:
         if not wanted:
             return []
         async with self.connections.transaction() as connection:
-            found = await rows(connection, "SELECT * FROM tasks WHERE id = ANY(%s)", [wanted])
+            found = await rows(connection, f"SELECT {ROW} FROM tasks WHERE id = ANY(%s)", [wanted])  # noqa: S608
         return [task_from(each) for each in found]
 
     async def find(self, wanted: Filter) -> list[Task]:
         where, values = where_of(wanted, job_id="became ->> 'job_id'", like_word="ILIKE")
-        query = f"SELECT * FROM tasks {where} ORDER BY created_at DESC, id DESC LIMIT ?".replace("?", "%s")  # noqa: S608
+        query = f"SELECT {ROW} FROM tasks {where} ORDER BY created_at DESC, id DESC LIMIT ?".replace("?", "%s")  # noqa: S608
         async with self.connections.transaction() as connection:
             found = await rows(connection, query, [*values, wanted.limit])
         return list(readable(found))
@@ -198,7 +201,7 @@ class PostgresStore:
                 "JOIN unnest(%s::text[], %s::bigint[]) AS wanted (id, job) ON wanted.id = task.id "
                 f"WHERE follow_job = wanted.job AND {OPEN} ORDER BY task.id FOR UPDATE OF task) "
                 "UPDATE tasks SET holder = %s, claim = claim + 1 FROM locked WHERE tasks.id = locked.id RETURNING "
-                "tasks.*, EXISTS (SELECT FROM wishes WHERE task_id = tasks.id AND answered IS NULL) AS wished",
+                f"{_OF_TASKS}, EXISTS (SELECT FROM wishes WHERE task_id = tasks.id AND answered IS NULL) AS wished",
                 [list(wanted.values()), list(wanted), self.process],
             )
             if stray := wanted.keys() - {each["follow_job"] for each in found}:
@@ -315,7 +318,7 @@ class PostgresStore:
         return None if found is None else task_from(found)
 
     async def _read(self, connection: Connection, task_id: str) -> Task | None:
-        found = await row(connection, "SELECT * FROM tasks WHERE id = %s FOR UPDATE", [task_id])
+        found = await row(connection, f"SELECT {ROW} FROM tasks WHERE id = %s FOR UPDATE", [task_id])  # noqa: S608
         return None if found is None else task_from(found)
 
     async def _apply(self, connection: Connection, task: Task, changes: Changes, what: str) -> Task:
