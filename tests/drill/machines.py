@@ -5,7 +5,8 @@ database) while they are under way, and compares the books: what the vendor took
 disk or in the store, what the budget holds back, who follows what. Kinds: a failpoint's name (the worker dies there),
 `kill`, `stop` (SIGSTOP for longer than the silence, then SIGCONT), `term`, `restart` (the database, at once), `crash`
 (the database, without a chance to tidy up), `cut` (every connection, three times), `network` (a worker loses the
-network for a while).
+network for a while), `versions` (two of them side by side), `crowd` (several servers and many workers; small here,
+`python tests/drill/machines_crowd.py` chooses).
 
 `--vendor NAME` buys there; of one that knows no keys, an order whose answer was lost stays in doubt and is never sent
 again. `--silence 60` is how long a stopped worker stands still. `--store` keeps clips in an S3 on loopback. `--rounds 5`
@@ -33,7 +34,7 @@ from typing import Any
 sys.path[:1] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1])]
 
 import psycopg  # noqa: E402
-from drill import machines_network  # noqa: E402
+from drill import machines_crowd, machines_network, machines_versions  # noqa: E402
 from drill.lives import IDEMPOTENT, PROVIDERS  # noqa: E402
 from drill.machines_books import Clips, books, concurrency, ordered, settled, states  # noqa: E402
 from support.machines import Machines, machines  # noqa: E402
@@ -49,7 +50,7 @@ PASSED = tuple(point for point in AT_WORK if not point.startswith("submit.hand")
 MAY_DOUBT = {"submit.before_send", "submit.answered", "submit.recorded", "kill", "stop", "crash", "restart", "cut"}
 """Where a paid call may be under way whose answer nobody hears."""
 CUTS = 3
-OF_THEIR_OWN = {"network": machines_network.run}
+OF_THEIR_OWN = {"network": machines_network.run, "versions": machines_versions.run, "crowd": machines_crowd.run}
 KINDS = (*PASSED, "kill", "stop", "term", "restart", "crash", "cut", *OF_THEIR_OWN)
 
 
@@ -131,6 +132,7 @@ def main(words: list[str]) -> int:
     asked.add_argument("--rounds", type=int, default=1, metavar="NUMBER")
     asked.add_argument("--minutes", type=float, default=0.0)
     asked.add_argument("--seed", type=int, default=int(time.time()))
+    asked.add_argument("--old", default="", metavar="COMMIT", help="with `versions`: the older code, from git")
     given = asked.parse_args(words)
     kinds = list(given.kinds or KINDS) * given.rounds
     if given.minutes:

@@ -17,7 +17,7 @@ from support.machines import Machines
 from support.mcp_wire import LEGACY, Web
 from support.s3 import S3
 
-SETTLED_S = 240.0
+SETTLED_S = 400.0
 """Longer than a machine with twenty others on it needs; what is still open then is lost."""
 ALONE = """SELECT count(*) AS one FROM tasks WHERE finished_at IS NULL AND state <> 'uncertain' AND NOT EXISTS
 (SELECT FROM procrastinate_jobs AS job WHERE job.id = follow_job)"""

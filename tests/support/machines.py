@@ -33,7 +33,7 @@ class Machine:
     def said(self) -> str:
         return self.log.read_text(errors="replace")
 
-    def until(self, words: str, limit_s: float = 120.0) -> str:
+    def until(self, words: str, limit_s: float = 300.0) -> str:
         """What it said once these words are in it."""
         end = time.monotonic() + limit_s
         while words not in self.said():
