@@ -15,6 +15,10 @@ LINES: Final = 500
 HEADER_S: Final = 10.0
 BODY_S: Final = 120.0
 """The largest body over a slow line."""
+IDLE_S: Final = 75.0
+"""Longer than balancers keep a line that nobody uses: closed here first, it would take their next call with it."""
+CROWDED_IDLE_S: Final = 5.0
+"""The same where half of the lines there may be are taken."""
 _log = logging.getLogger("kling_video.http")
 
 
@@ -34,6 +38,8 @@ class LimitedLine(H11Protocol):
     lines = LINES
     header_s = HEADER_S
     body_s = BODY_S
+    idle_s = IDLE_S
+    crowded_idle_s = CROWDED_IDLE_S
     _owed: asyncio.TimerHandle | None = None
     _owes: Any = None
 
@@ -43,6 +49,7 @@ class LimitedLine(H11Protocol):
             _log.warning("More than %d lines at once: one was closed", self.lines)
             transport.abort()
             return
+        self.timeout_keep_alive = self.idle_s if 2 * len(self.connections) <= self.lines else self.crowded_idle_s
         self._watch()
 
     def data_received(self, data: bytes) -> None:

@@ -153,6 +153,7 @@ class Hasty(LimitedLine):
     lines = 20
     header_s = 0.2
     body_s = 0.3
+    crowded_idle_s = 0.2
 
 
 @asynccontextmanager
@@ -216,6 +217,26 @@ async def test_lines_are_counted_and_a_whole_request_is_served_again_and_again()
         async with httpx.AsyncClient(timeout=60) as http:
             for _ in range(3):
                 await until_served(http, f"http://127.0.0.1:{port}/")
+
+
+async def test_a_line_is_kept_for_the_next_call_and_for_less_where_there_are_many() -> None:
+    async with hasty() as port, asyncio.timeout(20):
+        lines = [await asyncio.open_connection("127.0.0.1", port) for _ in range(12)]
+        for reader, writer in lines:
+            await asked(reader, writer)
+        # Whoever came when half of all lines were taken is not kept for long.
+        assert [await reader.read() for reader, _ in lines[10:]] == [b"", b""]
+        for reader, writer in lines[:10]:
+            await asked(reader, writer)
+        for _, writer in lines:
+            writer.close()
+
+
+async def asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """One call over a line, answered."""
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+    assert await reader.readexactly(2) == b"ok"
 
 
 async def until_served(http: httpx.AsyncClient, address: str) -> None:

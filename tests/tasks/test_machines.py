@@ -22,6 +22,10 @@ from support.mcp_wire import LEGACY, Web
 from support.orders import PIXEL
 from support.s3 import S3, s3  # noqa: F401 - a fixture
 
+from mcp_server.cli.setup import checks
+from mcp_server.settings import Settings
+from mcp_server.tasks.store.postgres import connections
+
 ORDER = {
     "prompt": "a paper boat in the rain",
     "provider": "runapi",
@@ -146,6 +150,18 @@ def test_doctor_looks_at_the_shared_record(tmp_path: Path, database: str) -> Non
         fleet.worker("worker")
         fleet.until("mended and made", STATES, "succeeded")
         assert "a defect" in fleet.running[-1].said()
+
+
+async def test_doctor_says_where_the_database_allows_too_few_connections(
+    database: str,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = Settings.read({"KLING_DATABASE_URL": database})
+    assert "connections" not in {each.name async for each in checks.shared(settings, time.time)}
+
+    monkeypatch.setattr(connections, "MOST", 301)
+    (told,) = [each async for each in checks.shared(settings, time.time) if each.name == "connections"]
+    assert told.level == "note" and "allows 300" in told.what and "max_connections" in told.next_step
 
 
 def test_clips_and_pictures_go_through_the_object_store_and_a_worker_killed_before_its_row_changes_nothing(

@@ -81,6 +81,7 @@ async def shared(settings: Settings, now: Callable[[], float]) -> AsyncGenerator
     if url is None:
         return
     try:
+        from mcp_server.tasks.store.postgres.connections import MOST
         from mcp_server.tasks.store.postgres.state import look
 
         found = await look(url.value, now)
@@ -101,6 +102,11 @@ async def shared(settings: Settings, now: Callable[[], float]) -> AsyncGenerator
         yield bad("record", "workers", "no worker lives, and tasks are open", "Run `kling-video worker`")
     else:
         yield Finding(about="record", name="workers", level="good", what=f"{found.workers} alive")
+    # At least one server orders beside them.
+    if found.connections < (needed := MOST * (found.workers + 1)):
+        what = f"Postgres allows {found.connections}; {found.workers} workers and a server may want {needed} when busy"
+        next_step = f"Set max_connections of the database to {MOST} for each server and worker, and some more"
+        yield Finding(about="record", name="connections", level="note", what=what, next_step=next_step)
 
 
 async def store(settings: Settings, objects: ObjectStore) -> AsyncGenerator[Finding]:

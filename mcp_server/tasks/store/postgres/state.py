@@ -23,6 +23,8 @@ class RecordState:
     """Whose heartbeat is younger than the silence."""
     alone: int
     """Open tasks that nobody follows and nobody will: any but 0 is a defect."""
+    connections: int
+    """How many the server allows, whoever opens them."""
     skew_s: float
     """How far this machine's clock is ahead of the database's."""
 
@@ -54,6 +56,7 @@ async def look(url: str, now: Callable[[], float]) -> RecordState:
                 "SELECT current_setting('server_version') AS version, (SELECT count(*) FROM tasks) AS tasks, "  # noqa: S608
                 f"(SELECT count(*) FROM tasks WHERE {OPEN}) AS open, (SELECT count(*) FROM procrastinate_workers "
                 "WHERE last_heartbeat > now() - make_interval(secs => %s)) AS workers, "
+                "current_setting('max_connections')::int AS connections, "
                 "extract(epoch FROM clock_timestamp())::float8 AS clock",
                 [jobs.SILENCE_S],
             )
