@@ -11,15 +11,11 @@ from typing import Final
 SWITCH_S: Final = 0.0005
 """A thread that reads, unpacks or downloads keeps Python to itself for so long. By itself it is ten times as long, and
 the loop waits anew after every call of the system: with four clips under way, a fifth of a second for one answer."""
-MADE: Final = 10_000
-"""After so many new objects that may hold others it is looked for rings of them that nobody holds. By itself it is 700,
-seven times an order: a twentieth of its time, for next to no rings."""
 
 
 def share() -> None:
-    """Let the loop have its turn at once, whatever the threads do, and spend little of it on looking for garbage."""
+    """Let the loop have its turn at once, whatever the threads do."""
     sys.setswitchinterval(SWITCH_S)
-    gc.set_threshold(MADE, *gc.get_threshold()[1:])
 
 
 def settled() -> None:
