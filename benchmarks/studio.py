@@ -19,6 +19,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -43,32 +45,46 @@ async def clips(settings: Settings, count: int) -> list[str]:
     return ids
 
 
-async def first_look(home: Path) -> None:
-    variables = {"HOME": str(home), "KLING_HOME": str(home / "home"), "KLING_OUTPUT_DIR": str(home / "clips")}
-    settings = Settings.read({**variables, "KLING_SANDBOX_SECONDS": "0.1"})
-    ids = await clips(settings, SHOWN)
-    studio = started(variables)
+def variables(home: Path) -> dict[str, str]:
+    return {"HOME": str(home), "KLING_HOME": str(home / "home"), "KLING_OUTPUT_DIR": str(home / "clips")}
+
+
+def made_at(home: Path) -> Settings:
+    """Those of whoever makes the clips there, which take no time."""
+    return Settings.read({**variables(home), "KLING_SANDBOX_SECONDS": "0.1"})
+
+
+@asynccontextmanager
+async def opened(home: Path, lines: int) -> AsyncIterator[tuple[int, str, httpx.AsyncClient]]:
+    """The studio of this home: its process, its address, and a browser that may come in."""
+    studio = started(variables(home))
     try:
         assert studio.stderr is not None
         link = re.findall(r"http\S+code=\S+", studio.stderr.readline())[0]
-        address = link.partition("/enter")[0]
-        async with httpx.AsyncClient(timeout=120, limits=httpx.Limits(max_connections=6)) as http:
+        async with httpx.AsyncClient(timeout=120, limits=httpx.Limits(max_connections=lines)) as http:
             await http.get(link)
-            for how in ("left by whoever saved the clips", "made when they are asked for"):
-                begun = time.perf_counter()
-                pictures = [asyncio.create_task(http.get(f"{address}/clips/{each}/poster")) for each in ids]
-                await asyncio.sleep(0.1)
-                clicked = time.perf_counter()
-                assert (await http.get(f"{address}/clips/{ids[0]}")).status_code == 200
-                click = time.perf_counter() - clicked
-                assert all(answer.content[:2] == b"\xff\xd8" for answer in await asyncio.gather(*pictures))
-                took = time.perf_counter() - begun
-                print(f"{SHOWN} pictures, {how}: {took:.2f} s; a click among them waits {click:.2f} s")
-                for each in settings.posters.iterdir():
-                    each.unlink()
+            yield studio.pid, link.partition("/enter")[0], http
     finally:
         studio.terminate()
         studio.wait(20)
+
+
+async def first_look(home: Path) -> None:
+    settings = made_at(home)
+    ids = await clips(settings, SHOWN)
+    async with opened(home, 6) as (_, address, http):
+        for how in ("left by whoever saved the clips", "made when they are asked for"):
+            begun = time.perf_counter()
+            pictures = [asyncio.create_task(http.get(f"{address}/clips/{each}/poster")) for each in ids]
+            await asyncio.sleep(0.1)
+            clicked = time.perf_counter()
+            assert (await http.get(f"{address}/clips/{ids[0]}")).status_code == 200
+            click = time.perf_counter() - clicked
+            assert all(answer.content[:2] == b"\xff\xd8" for answer in await asyncio.gather(*pictures))
+            took = time.perf_counter() - begun
+            print(f"{SHOWN} pictures, {how}: {took:.2f} s; a click among them waits {click:.2f} s")
+            for each in settings.posters.iterdir():
+                each.unlink()
 
 
 def multiply(path: Path, count: int) -> None:
@@ -149,41 +165,31 @@ async def main(count: int, seconds: float) -> None:
         await first_look(Path(scratch))
     with tempfile.TemporaryDirectory() as scratch:
         home = Path(scratch)
-        variables = {"HOME": scratch, "KLING_HOME": str(home / "home"), "KLING_OUTPUT_DIR": str(home / "clips")}
-        await clips(Settings.read({**variables, "KLING_SANDBOX_SECONDS": "0.1"}), 1)
+        await clips(made_at(home), 1)
         multiply(home / "home" / "tasks.db", count)
-        studio = started(variables)
-        try:
-            assert studio.stderr is not None
-            link = re.findall(r"http\S+code=\S+", studio.stderr.readline())[0]
-            address = link.partition("/enter")[0]
-            async with httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=30)) as http:
-                await http.get(link)
-                listed = (await http.get(f"{address}/")).text
-                ids = re.findall(r'data-task="([^"]+)"', listed)
-                for name, place in (
-                    ("first page", "/"),
-                    ("older page", f"/?before={ids[-1]}"),
-                    ("search", "/?q=take+42"),
-                ):
-                    p50, p95, each, cards = await timed(http, f"{address}{place}", studio.pid)
-                    told = f"p50 {p50:.0f} ms, p95 {p95:.0f} ms, of which {each:.0f} ms are computed"
-                    print(f"{name}: {cards} clips of {count}, {told}")
-                heard = [0] * PAGES
-                mover = asyncio.create_task(move(home / "home" / "tasks.db"))
-                pages = [asyncio.create_task(watch(http, address, ids, heard, place)) for place in range(PAGES)]
-                await asyncio.sleep(seconds / 3)
-                before = resident_mb(studio.pid)
-                await asyncio.sleep(seconds * 2 / 3)
-                after = resident_mb(studio.pid)
-                for each in (mover, *pages):
-                    each.cancel()
-                await asyncio.gather(mover, *pages, return_exceptions=True)
-                told = json.dumps({"heard": sum(heard), "seconds": seconds})
-                print(f"{PAGES} pages watching: {before:.1f} MB after a third, {after:.1f} MB at the end; {told}")
-        finally:
-            studio.terminate()
-            studio.wait(20)
+        async with opened(home, 30) as (pid, address, http):
+            listed = (await http.get(f"{address}/")).text
+            ids = re.findall(r'data-task="([^"]+)"', listed)
+            for name, place in (
+                ("first page", "/"),
+                ("older page", f"/?before={ids[-1]}"),
+                ("search", "/?q=take+42"),
+            ):
+                p50, p95, each, cards = await timed(http, f"{address}{place}", pid)
+                told = f"p50 {p50:.0f} ms, p95 {p95:.0f} ms, of which {each:.0f} ms are computed"
+                print(f"{name}: {cards} clips of {count}, {told}")
+            heard = [0] * PAGES
+            mover = asyncio.create_task(move(home / "home" / "tasks.db"))
+            pages = [asyncio.create_task(watch(http, address, ids, heard, place)) for place in range(PAGES)]
+            await asyncio.sleep(seconds / 3)
+            before = resident_mb(pid)
+            await asyncio.sleep(seconds * 2 / 3)
+            after = resident_mb(pid)
+            for each in (mover, *pages):
+                each.cancel()
+            await asyncio.gather(mover, *pages, return_exceptions=True)
+            told = json.dumps({"heard": sum(heard), "seconds": seconds})
+            print(f"{PAGES} pages watching: {before:.1f} MB after a third, {after:.1f} MB at the end; {told}")
 
 
 if __name__ == "__main__":

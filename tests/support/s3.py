@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -105,11 +106,8 @@ class S3:
 
 @pytest.fixture(scope="session")
 def s3() -> Iterator[S3]:
-    made = S3()
-    try:
+    with closing(S3()) as made:
         yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture

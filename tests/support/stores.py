@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -158,11 +159,8 @@ class Place:
 
 @pytest.fixture(scope="session", params=KINDS)
 def emulated(request: pytest.FixtureRequest) -> Iterator[Emulated]:
-    made: Emulated = {"s3": S3, "gs": Google, "az": Azure}[request.param]()
-    try:
+    with closing({"s3": S3, "gs": Google, "az": Azure}[request.param]()) as made:
         yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture

@@ -228,12 +228,18 @@ async def test_a_task_of_a_later_version_and_one_set_aside_wait_for_another_work
     assert {*await worker.ask(waiting)} == {(strange,), (unknown,)}
 
 
-async def test_an_idle_worker_whose_place_was_swept_away_takes_another(
-    process: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+async def quick_worker(process: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """An idle worker that beats a hundred times a second."""
     monkeypatch.setattr(engine, "BEAT_S", 0.01)
     worker = process()
     await worker.following.take_over()
+    return worker
+
+
+async def test_an_idle_worker_whose_place_was_swept_away_takes_another(
+    process: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker = await quick_worker(process, monkeypatch)
     await until(lambda: worker.following._worker is not None)
     before = worker.following._worker
     await worker.ask("DELETE FROM procrastinate_workers RETURNING id")
@@ -248,9 +254,7 @@ async def test_an_idle_worker_whose_place_was_swept_away_takes_another(
 async def test_a_beat_that_fails_is_not_the_last(
     process: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(engine, "BEAT_S", 0.01)
-    worker = process()
-    await worker.following.take_over()
+    worker = await quick_worker(process, monkeypatch)
     with monkeypatch.context() as away:
         away.setattr(engine, "BEAT", "SELECT 1 / (%(worker_id)s - %(worker_id)s)")
         await until(lambda: "The engine cannot beat now: division by zero" in caplog.text)

@@ -43,7 +43,7 @@ _log = logging.getLogger("kling_video.tasks")
 UNREADABLE_AGAIN_S: Final = 60.0
 """After which another worker, perhaps of a later version, may try a task that cannot be read here."""
 _NAMES: Final = (*COLUMNS, "follow_job")
-ROW: Final = ", ".join(_NAMES)
+_ROW: Final = ", ".join(_NAMES)
 """Never `*`: a column of a later version would change what a prepared statement answers, and the server refuses it."""
 INSERT: Final = f"INSERT INTO tasks ({', '.join(_NAMES)}) VALUES ({', '.join(f'%({name})s' for name in _NAMES)})"  # noqa: S608
 _ORDER: Final = f"""
@@ -61,7 +61,7 @@ _FORGET: Final = (
     "ORDER BY at LIMIT 5 FOR UPDATE SKIP LOCKED)"
 )
 _OF_TASKS: Final = ", ".join(f"tasks.{name}" for name in _NAMES)
-_LEASED: Final = f"SELECT {ROW} FROM tasks WHERE id = %s AND holder = %s AND claim = %s"  # noqa: S608
+_LEASED: Final = f"SELECT {_ROW} FROM tasks WHERE id = %s AND holder = %s AND claim = %s"  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class PostgresStore:
         except (UniqueViolation, BudgetError):
             # Nothing of the order was kept; where its key is known, perhaps since this moment, that one stands.
             keys = [new.idempotency_key for new in order if new.idempotency_key is not None]
-            query = f"SELECT {ROW} FROM tasks WHERE owner = %s AND idempotency_key = ANY(%s)"  # noqa: S608
+            query = f"SELECT {_ROW} FROM tasks WHERE owner = %s AND idempotency_key = ANY(%s)"  # noqa: S608
             async with self.connections.transaction(unsent="not_spent") as connection:
                 known = await rows(connection, query, [order[0].owner, keys]) if keys else []
             if not known:
@@ -128,12 +128,12 @@ class PostgresStore:
         if not wanted:
             return []
         async with self.connections.transaction() as connection:
-            found = await rows(connection, f"SELECT {ROW} FROM tasks WHERE id = ANY(%s)", [wanted])  # noqa: S608
+            found = await rows(connection, f"SELECT {_ROW} FROM tasks WHERE id = ANY(%s)", [wanted])  # noqa: S608
         return [task_from(each) for each in found]
 
     async def find(self, wanted: Filter) -> list[Task]:
         where, values = where_of(wanted, job_id="became ->> 'job_id'", like_word="ILIKE")
-        query = f"SELECT {ROW} FROM tasks {where} ORDER BY created_at DESC, id DESC LIMIT ?".replace("?", "%s")  # noqa: S608
+        query = f"SELECT {_ROW} FROM tasks {where} ORDER BY created_at DESC, id DESC LIMIT ?".replace("?", "%s")  # noqa: S608
         async with self.connections.transaction() as connection:
             found = await rows(connection, query, [*values, wanted.limit])
         return list(readable(found))
@@ -318,7 +318,7 @@ class PostgresStore:
         return None if found is None else task_from(found)
 
     async def _read(self, connection: Connection, task_id: str) -> Task | None:
-        found = await row(connection, f"SELECT {ROW} FROM tasks WHERE id = %s FOR UPDATE", [task_id])  # noqa: S608
+        found = await row(connection, f"SELECT {_ROW} FROM tasks WHERE id = %s FOR UPDATE", [task_id])  # noqa: S608
         return None if found is None else task_from(found)
 
     async def _apply(self, connection: Connection, task: Task, changes: Changes, what: str) -> Task:
