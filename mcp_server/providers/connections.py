@@ -140,8 +140,9 @@ class Connections:
                 )
         except TimeoutError:
             raise NotSentError from httpcore.ConnectTimeout()
-        except (OSError, ValueError) as error:
-            # A name that cannot be one, or a certificate that is another's, is no error of the network for Python.
+        except Exception as error:
+            # Whatever it is, nothing left: a name that cannot be one and a certificate that is another's are no errors
+            # of the network for Python, and a loop that is not Python's may not know what is asked of it.
             raise NotSentError from httpcore.ConnectError(str(error))
 
 

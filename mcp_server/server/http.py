@@ -7,6 +7,7 @@ import contextlib
 import signal
 import socket
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -173,12 +174,10 @@ def run(
             announce(app.state.studio)
         else:
             app = build(port)
-        config = uvicorn.Config(app, http=_limited(), log_level="warning", timeout_graceful_shutdown=GRACE_S)
-        if settings.log_as_json:
-            # As everything else here: one handler writes it all.
-            config = uvicorn.Config(
-                app, http=_limited(), log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S
-            )
+        # Python's own loop, also where another is installed: over uvloop `connections` opens no line to a vendor.
+        made = partial(uvicorn.Config, app, http=_limited(), loop="asyncio", timeout_graceful_shutdown=GRACE_S)
+        # As JSON everything is written by one handler.
+        config = made(log_config=None, access_log=False) if settings.log_as_json else made(log_level="warning")
         count_repeats()
         server = uvicorn.Server(config)
         turns.share()

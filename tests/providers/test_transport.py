@@ -189,6 +189,20 @@ async def test_a_paid_call_that_reached_nobody_cost_nothing(transport: Transport
 # Turns -------------------------------------------------------------------------------------------------------------
 
 
+async def test_a_paid_call_costs_nothing_where_no_line_can_be_opened_whatever_keeps_it(
+    vendor: Vendor, transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def other_loop(*_: Any, **__: Any) -> None:
+        raise TypeError("create_connection() got an unexpected keyword argument")
+
+    # As uvloop does, whose lines are opened with less to say.
+    monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", other_loop, raising=False)
+    with pytest.raises(UnreachableError) as told:
+        await transport.send(account(vendor.url), ORDER)
+    assert told.value.money == "not_spent"
+    assert vendor.asked == []
+
+
 async def until(true: Callable[[], bool]) -> None:
     async with asyncio.timeout(60):
         while not true():

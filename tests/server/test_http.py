@@ -362,13 +362,15 @@ async def arrives(shops: Vendors, address: str, era: str) -> None:
     assert len(shops.submits()) == 1
 
 
-async def test_the_command_serves_and_ends_within_its_grace(shops: Vendors) -> None:
+async def test_the_command_serves_with_pythons_loop_and_ends_within_its_grace(shops: Vendors, tmp_path: Path) -> None:
+    # uvicorn takes uvloop wherever that is installed; over it no line to a vendor could be opened.
+    (tmp_path / "uvloop.py").write_text("def new_event_loop():\n    raise SystemExit('uvloop was asked for')\n")
     port = free_port()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "mcp_server", "serve", "--http", "--port", str(port)),
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], **shops.environment},
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path), **shops.environment},
         stderr=asyncio.subprocess.PIPE,
     )
     address = f"http://127.0.0.1:{port}"
