@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from support.databases import cluster, database  # noqa: F401 - fixtures
+from support.followers import process  # noqa: F401 - a fixture
 from support.stub_vendor import ManualClock
 
 from mcp_server.tasks.store.base import Budget, Lease, NewTask, TaskStore

@@ -17,13 +17,14 @@ from typing import Any, Final, cast
 import psycopg
 from procrastinate import App, JobContext, PsycopgConnector
 from procrastinate.exceptions import ConnectorException, ProcrastinateException
-from procrastinate.jobs import DeleteJobCondition, Job, Status
+from procrastinate.jobs import DeleteJobCondition, Job, Notification, Status
 from procrastinate.manager import JobManager, NotificationCallback
 
 from mcp_server.clock import Clock
 from mcp_server.errors import KlingError
 from mcp_server.tasks.store.postgres.connections import Connections
 from mcp_server.tasks.store.postgres.jobs import BEAT, FETCH, NAME, QUEUE, SILENCE_S
+from mcp_server.tasks.store.postgres.share import FairShare
 
 BEAT_S: Final = 2.0
 LOOK_S: Final = 2.0
@@ -86,11 +87,13 @@ class _Manager(JobManager):
         registered: Callable[[int], Awaitable[None]],
         room: Callable[[], int],
         ahead: deque[Job],
+        share: FairShare,
     ) -> None:
         super().__init__(connector)
         self._registered = registered
         self._room = room
         self._ahead = ahead
+        self._share = share
         self._next = 1
         self._place = 0
 
@@ -98,8 +101,10 @@ class _Manager(JobManager):
         """The next of the jobs asked for last: twice as many as came before, so that a single one costs little."""
         if not self._ahead:
             count = self._next if self._room() > ROOMY else 1
+            await self._share.turn()
             values = {"queues": queues, "worker_id": self._place, "count": count}
             found = await self.connector.execute_query_all_async(FETCH, **values)
+            self._share.took(len(found))
             self._ahead.extend(map(_Job.from_row, found))
             self._next = min(AHEAD, 2 * len(self._ahead)) or 1
         return self._ahead.popleft() if self._ahead else None
@@ -123,9 +128,15 @@ class _Manager(JobManager):
         self, *, on_notification: NotificationCallback, queues: Iterable[str] | None = None
     ) -> None:
         """For as long as the engine runs; an error would end this, too, and nobody would notice."""
+
+        async def heard(*, channel: str, notification: Notification) -> None:
+            if notification["type"] == "job_inserted":
+                self._share.came()
+            await on_notification(channel=channel, notification=notification)
+
         while True:
             try:
-                await super().listen_for_jobs(on_notification=on_notification, queues=queues)
+                await super().listen_for_jobs(on_notification=heard, queues=queues)
             except _AWAY as error:
                 _log.warning("New jobs are looked for and not heard of now: %s", _reason(error))
             await asyncio.sleep(LOOK_S)
@@ -148,6 +159,8 @@ class Engine:
     """Told of the place this process now has among the workers, before it takes the first job."""
     room: Callable[[], int]
     """How many jobs may still be taken."""
+    workers: Callable[[], int]
+    """How many live, this one among them."""
     clock: Clock = field(default_factory=Clock)
     _running: asyncio.Task[None] | None = field(default=None, init=False)
     _ahead: deque[Job] = field(default_factory=deque[Job], init=False)
@@ -190,7 +203,8 @@ class Engine:
         self._ahead.clear()
         connector = PsycopgConnector()
         app = App(connector=connector)
-        app.job_manager = _Manager(connector, self.registered, self.room, self._ahead)
+        share = FairShare(self.workers, self.clock)
+        app.job_manager = _Manager(connector, self.registered, self.room, self._ahead, share)
         app.task(name=NAME, queue=QUEUE, pass_context=True)(self._follow)
         # Its pool is ours: one process needs no second.
         await connector.open_async(cast("Any", await self.connections.pool()))

@@ -77,7 +77,9 @@ class Following:
         self.limits = SharedLimits(store.connections, store.process, lambda: self.workers, store.clock)
         self.notices.called = self._hears_of
         store.films.worker = lambda: None if self._leaving else self._worker
-        self._engine = Engine(store.connections, self._take, self._registered, self._room, store.clock)
+        self._engine = Engine(
+            store.connections, self._take, self._registered, self._room, lambda: self.workers, store.clock
+        )
 
     @property
     def at_once(self) -> bool:
