@@ -126,7 +126,13 @@ class _Fetching:
         request = client.build_request("GET", self._url, headers=self._headers, extensions=dict(self._extensions))
         head = Head()
         head.expected()
-        response = client.send(request, stream=True)
+        try:
+            response = client.send(request, stream=True)
+        except (httpx.HTTPError, httpx.InvalidURL):
+            raise
+        except Exception as error:
+            # The client lets through what it does not know, such as a SOCKS proxy that speaks something else.
+            raise httpx.ProxyError(str(error)) from error
         head.over()
         with contextlib.closing(response):
             with self._turn:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import ssl
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -53,7 +56,14 @@ def _proxy(scheme: str, host: str, _said: tuple[str | None, ...], _turn: int) ->
         return None
     proxies = getproxies()
     found = proxies.get(scheme) or proxies.get("all")
-    return found if not found or "://" in found else f"http://{found}"
+    if not found or "://" not in found:
+        return f"http://{found}" if found else None
+    # Desktops write socks:// and mean the fifth, the only one that is asked for names.
+    return re.sub(r"^socks://", "socks5://", found)
+
+
+class UnusableProxyError(Exception):
+    """The proxy of this environment is none that can be used; its cause says why."""
 
 
 @dataclass
@@ -65,18 +75,24 @@ class Clients:
     def trust(self) -> ssl.SSLContext:
         """Whose certificates are believed; read from the disk once."""
         if self._trust is None:
-            self._trust = httpx.create_ssl_context()
+            try:
+                self._trust = httpx.create_ssl_context()
+            except OSError as error:
+                raise OSError(f"SSL_CERT_FILE or SSL_CERT_DIR names no certificates: {error}") from error
             self._trust.set_alpn_protocols(["http/1.1"])
         return self._trust
 
     def client(self, proxy: str | None, keep_s: float) -> httpx.AsyncClient:
-        """One for calls, in the event loop."""
-        transport = counted_async(httpx.AsyncHTTPTransport(**self._options(proxy, keep_s)))
+        """One for calls, in the event loop; UnusableProxyError."""
+        with _usable():
+            transport = counted_async(httpx.AsyncHTTPTransport(**self._options(proxy, keep_s)))
         return httpx.AsyncClient(transport=transport, **_manners())
 
     def file_client(self, proxy: str | None) -> httpx.Client:
-        """One for files, in a thread."""
-        return httpx.Client(transport=counted(httpx.HTTPTransport(**self._options(proxy, KEEP_S))), **_manners())
+        """One for files, in a thread; UnusableProxyError."""
+        with _usable():
+            transport = counted(httpx.HTTPTransport(**self._options(proxy, KEEP_S)))
+        return httpx.Client(transport=transport, **_manners())
 
     def _options(self, proxy: str | None, keep_s: float) -> dict[str, Any]:
         # They write whole addresses (httpx) and headers (httpcore): signatures and keys are in them.
@@ -88,6 +104,14 @@ class Clients:
             "proxy": proxy,
             "trust_env": False,
         }
+
+
+@contextmanager
+def _usable() -> Generator[None]:
+    try:
+        yield
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
+        raise UnusableProxyError from error
 
 
 def _manners() -> dict[str, Any]:

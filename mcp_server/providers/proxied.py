@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,19 +12,6 @@ from mcp_server.providers.answer_head import Head
 from mcp_server.providers.connections import WRITE_AT_ONCE, Incoming, Leaves, NotSentError, Outgoing, breath
 from mcp_server.providers.http_clients import Clients
 from mcp_server.providers.incoming import taken
-
-_NOT_SENT = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.ProxyError,  # raised while the tunnel is asked for, before the vendor hears anything
-    httpx.LocalProtocolError,
-    httpx.UnsupportedProtocol,
-)
-
-
-class UnusableProxyError(Exception):
-    """The proxy of this environment is none that can be used; its cause says why."""
 
 
 @dataclass
@@ -41,14 +28,16 @@ class Proxied:
     ) -> Incoming:
         """The answer; NotSentError where nothing left for the vendor, anything else where that is not known."""
         client = self._client(purpose, keep_s, proxy)
-        request = _request(client, outgoing)
-        if leaves is not None:
-            request.extensions["trace"] = _asking(leaves)
+        request, leaving = _request(client, outgoing), _Leaving(leaves)
+        request.extensions["trace"] = leaving.trace
         head = Head()
         head.expected()
         try:
             response = await client.send(request, stream=True)
-        except _NOT_SENT as error:
+        except Exception as error:
+            # What the proxy says or does before then is no answer of the vendor's, whatever it is.
+            if leaving.begun and not isinstance(error, httpx.LocalProtocolError):
+                raise
             raise NotSentError from error
         head.over()
         try:
@@ -64,10 +53,7 @@ class Proxied:
 
     def _client(self, purpose: str, keep_s: float, proxy: str) -> httpx.AsyncClient:
         if (purpose, proxy) not in self._clients:
-            try:
-                self._clients[purpose, proxy] = self.made.client(proxy, keep_s)
-            except (ImportError, ValueError, httpx.InvalidURL) as error:
-                raise UnusableProxyError from error
+            self._clients[purpose, proxy] = self.made.client(proxy, keep_s)
         return self._clients[purpose, proxy]
 
 
@@ -96,12 +82,16 @@ def _request(client: httpx.AsyncClient, outgoing: Outgoing) -> httpx.Request:
     return made
 
 
-def _asking(leaves: Callable[[], Awaitable[None]]) -> Callable[[str, Mapping[str, Any]], Awaitable[None]]:
-    """The client's hook (encode.io/httpcore/extensions, `trace`), which asks before the request itself is written."""
+@dataclass
+class _Leaving:
+    """The client's hook (encode.io/httpcore/extensions, `trace`): whether writing the request has begun."""
 
-    async def trace(event: str, info: Mapping[str, Any]) -> None:
+    leaves: Leaves | None
+    begun: bool = False
+
+    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
         # A proxy's tunnel is asked for by a request of its own, before the vendor hears anything.
         if event.endswith(".send_request_headers.started") and info["request"].method != b"CONNECT":
-            await leaves()
-
-    return trace
+            self.begun = True
+            if self.leaves is not None:
+                await self.leaves()

@@ -26,10 +26,10 @@ from mcp_server.providers.accounts import Account
 from mcp_server.providers.base import HttpCall, HttpReply
 from mcp_server.providers.connections import Connections, Incoming, Leaves, NotSentError, Outgoing
 from mcp_server.providers.downloads import Line, Taker
-from mcp_server.providers.http_clients import KEEP_S, MANNERS, Clients, proxy_for, proxy_of
+from mcp_server.providers.http_clients import KEEP_S, MANNERS, Clients, UnusableProxyError, proxy_for, proxy_of
 from mcp_server.providers.incoming import believed, without_keys
 from mcp_server.providers.json_bodies import encode
-from mcp_server.providers.proxied import Proxied, UnusableProxyError
+from mcp_server.providers.proxied import Proxied
 from mcp_server.providers.reading import number, shown
 from mcp_server.telemetry import NoTraces, Traces
 
@@ -45,6 +45,7 @@ LATER_S = 300.0
 """A vendor's `Retry-After` is heard up to here."""
 GET_ATTEMPTS = 3
 GET_PAUSE_S = 0.5
+PROXY_HELP = "Correct HTTPS_PROXY or ALL_PROXY (http://, https:// or socks5://), or set NO_PROXY"
 RETRY_STATUS = frozenset({429, 500, 502, 503, 504})
 TEXT_LIMIT = 4_000
 DECODED_AT_ONCE = 64 * 1024
@@ -226,6 +227,8 @@ class Transport:
         try:
             pinned, host, extensions = _pinned(url, addresses)
             await self._files().fetch(pinned, headers | host, extensions, taker, proxy=proxy_for(url))
+        except UnusableProxyError as error:
+            raise LostAnswerError(_unusable(error), next_step=PROXY_HELP) from None
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
             raise LostAnswerError(f"The download broke off ({_reason(error)})") from None
 
@@ -249,10 +252,7 @@ class Transport:
         try:
             return await self._proxied.exchange(purpose, keep_s, proxy, request, leaves)
         except UnusableProxyError as error:
-            raise UnreachableError(
-                f"The proxy of this environment cannot be used ({type(error.__cause__).__name__})",
-                next_step="Correct HTTPS_PROXY or ALL_PROXY, or set NO_PROXY",
-            ) from None
+            raise UnreachableError(_unusable(error), next_step=PROXY_HELP) from None
 
     def _files(self) -> Line:
         if self._file_line is None:
@@ -324,6 +324,11 @@ def _seconds(value: str, now: float) -> str:
         # The parser of dates is not made for what nobody would write.
         return ""
     return str(max(0.0, round(wait, 3)))
+
+
+def _unusable(error: UnusableProxyError) -> str:
+    # A proxy's address may have its password in it.
+    return f"The proxy of this environment cannot be used ({type(error.__cause__).__name__})"
 
 
 def _reason(error: BaseException, keys: Sequence[str] = ()) -> str:

@@ -6,8 +6,10 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from support.download_target import DownloadTarget
@@ -358,6 +360,31 @@ async def test_logs_have_no_addresses_and_no_headers_at_any_level(
 # Proxies -----------------------------------------------------------------------------------------------------------
 
 
+@asynccontextmanager
+async def socks_proxy(vendor: Vendor, asked: list[str]) -> AsyncIterator[int]:
+    """RFC 1928 without a password: whatever name is asked for, the vendor is behind it; the proxy's port."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        _, methods = await reader.readexactly(2)
+        await reader.readexactly(methods)
+        writer.write(b"\x05\x00")
+        head = await reader.readexactly(5)
+        assert head[:4] == b"\x05\x01\x00\x03", "a name was to be asked for, and not an address"
+        name = await reader.readexactly(head[4])
+        asked.append(f"{name.decode()}:{int.from_bytes(await reader.readexactly(2))}")
+        there, back = await asyncio.open_connection("127.0.0.1", urlsplit(vendor.url).port)
+        writer.write(b"\x05\x00\x00\x01" + bytes(6))
+        await asyncio.gather(handed_on(reader, back), handed_on(there, writer))
+
+    async def handed_on(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while piece := await source.read(65536):
+            sink.write(piece)
+        sink.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]
+
+
 async def test_a_proxy_of_the_environment_is_used_and_hears_no_key_over_https(
     vendor: Vendor, transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -378,6 +405,44 @@ async def test_a_proxy_of_the_environment_is_used_and_hears_no_key_over_https(
         assert told.value.money == "not_spent"
         assert vendor.asked == []
         assert transport.proxied("https://media.test/clip.mp4")
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h", "socks"])
+async def test_a_socks_proxy_of_the_environment_is_used_and_asked_for_the_name(
+    scheme: str, vendor: Vendor, transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    async with socks_proxy(vendor, asked) as port:
+        monkeypatch.setenv("ALL_PROXY", f"{scheme}://127.0.0.1:{port}")
+        reply = await transport.send(account("http://vendor.test"), ORDER)
+        clip = DownloadTarget()
+        await transport.download("http://media.test/clip.mp4", clip)
+
+    assert (reply.status, clip.status) == (200, 200)
+    assert asked == ["vendor.test:80", "media.test:80"]
+
+
+@pytest.mark.parametrize(
+    "proxy", ["socks5://{there}", "http://{there}", "gopher://{there}", "http://[", "socks4://{there}"]
+)
+async def test_a_paid_call_that_got_no_further_than_a_proxy_cost_nothing(
+    proxy: str, transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stands there is no proxy, or none that is known."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(3)
+        writer.write(b"SSH-2.0-neither\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        there = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        monkeypatch.setenv("ALL_PROXY", proxy.format(there=there))
+        with pytest.raises(UnreachableError) as told:
+            await transport.send(account("https://vendor.test"), ORDER)
+        with pytest.raises(LostAnswerError):
+            await transport.download("https://media.test/clip.mp4", DownloadTarget())
+    assert told.value.money == "not_spent"
 
 
 async def test_this_machine_and_what_no_proxy_names_are_reached_without_one(
