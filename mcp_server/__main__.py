@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import Final
@@ -29,6 +30,7 @@ _ELSEWHERE: Final = {
 def main(argv: list[str] | None = None) -> int:
     """One command; the exit code."""
     arguments = sys.argv[1:] if argv is None else argv
+    _never_silenced()
     if not arguments:
         from mcp_server.cli.setup.serve import stdio
 
@@ -37,7 +39,6 @@ def main(argv: list[str] | None = None) -> int:
         except KlingError as error:
             return _refused(error, "serve", as_json=False)
         return 0
-    _never_unsayable()
     name, *rest = arguments
     if name == "help" and rest:
         name, rest = rest[0], ["--help"]
@@ -56,9 +57,13 @@ def main(argv: list[str] | None = None) -> int:
         return _refused(error, name, as_json="--json" in rest)
 
 
-def _never_unsayable() -> None:
-    """What a code page has no letter for is written out: no command ends for that, least of all behind a purchase."""
-    if sys.stdout is not None and getattr(sys.stdout, "errors", "") == "strict":  # type: ignore[reportUnnecessaryComparison]
+def _never_silenced() -> None:
+    """No command ends for what it cannot say, least of all behind a purchase: nobody there, or no letter for it."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        # Closed by the caller (`>&-`), or none by nature, as under pythonw.
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - open to the end
+    if getattr(sys.stdout, "errors", "") == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[reportAttributeAccessIssue]
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
-from mcp_server.errors import ArgumentError
+from mcp_server.errors import ArgumentError, LocalError
 
 _UNEXPANDED = re.compile(r"^\$\{[^}]*\}$")
 """What a client passes when its own variable was missing: OpenClaw hands `${NAME}` on literally."""
@@ -123,7 +123,8 @@ class Settings:
 
     @property
     def user_home(self) -> Path:
-        return self._made("HOME", lambda: Path(self.get("HOME") or Path.home()))
+        """The user's; LocalError where there is none: a container runs as any number, and not all have a name."""
+        return self._made("HOME", lambda: Path(self.get("HOME") or _home()))
 
     @property
     def home(self) -> Path:
@@ -501,6 +502,17 @@ def _path(text: str | None, home: Path) -> Path | None:
     if text == "~" or text.startswith(("~/", "~\\")):
         path = home / text[2:]
     return path if path.is_absolute() else Path.cwd() / path
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:
+        raise LocalError(
+            "This user has no home folder",
+            why="HOME is not set, and the system does not know the user",
+            next_step="Set HOME to a folder that may be written to",
+        ) from None
 
 
 def _text(value: object) -> str:

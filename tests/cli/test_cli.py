@@ -412,6 +412,27 @@ def test_a_closed_pipe_is_no_crash(tmp_path) -> None:
     assert "BrokenPipe" not in done.stderr
 
 
+def test_nobody_to_read_or_to_hear_is_no_crash(tmp_path) -> None:
+    """As under a service that closes all three: what was ordered is made to its end."""
+    words = f'"{sys.executable}" -m mcp_server generate --yes --provider sandbox "kling pro, a cat" <&- >&- 2>&-'
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    assert subprocess.run(["bash", "-c", words], env=environment, check=False).returncode == 0
+    assert len(list(tmp_path.glob("kling-videos/*.mp4"))) == 1
+
+
+def test_a_user_without_a_home_folder_is_told_so(monkeypatch, capsys) -> None:
+    def unknown() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.delenv("KLING_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", unknown)
+    assert main(["tasks"]) == 73
+    told = capsys.readouterr().err
+    assert "This user has no home folder" in told
+    assert "Set HOME to a folder" in told
+
+
 def test_an_error_as_json_is_one_object_on_standard_output(capsys) -> None:
     assert main(["task", "--json", "kv-261121-000000000000"]) == 65
     told = capsys.readouterr()
