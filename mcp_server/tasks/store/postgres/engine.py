@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
@@ -86,14 +86,15 @@ class _Manager(JobManager):
         connector: PsycopgConnector,
         registered: Callable[[int], Awaitable[None]],
         room: Callable[[], int],
-        ahead: deque[Job],
+        fetched: Callable[[Mapping[int, str]], None],
         share: FairShare,
     ) -> None:
         super().__init__(connector)
         self._registered = registered
         self._room = room
-        self._ahead = ahead
+        self._fetched = fetched
         self._share = share
+        self._ahead = deque[Job]()
         self._next = 1
         self._place = 0
 
@@ -106,6 +107,7 @@ class _Manager(JobManager):
             found = await self.connector.execute_query_all_async(FETCH, **values)
             self._share.took(len(found))
             self._ahead.extend(map(_Job.from_row, found))
+            self._fetched({int(each["id"]): str(each["args"]["task_id"]) for each in found})
             self._next = min(AHEAD, 2 * len(self._ahead)) or 1
         return self._ahead.popleft() if self._ahead else None
 
@@ -159,12 +161,12 @@ class Engine:
     """Told of the place this process now has among the workers, before it takes the first job."""
     room: Callable[[], int]
     """How many jobs may still be taken."""
+    fetched: Callable[[Mapping[int, str]], None]
+    """Told of jobs and their tasks as they come, several at once; each is asked for by `take` after that."""
     workers: Callable[[], int]
     """How many live, this one among them."""
     clock: Clock = field(default_factory=Clock)
     _running: asyncio.Task[None] | None = field(default=None, init=False)
-    _ahead: deque[Job] = field(default_factory=deque[Job], init=False)
-    """Jobs that are this worker's and were not handed out yet."""
 
     def start(self) -> None:
         """Take jobs from now until `stop`."""
@@ -175,12 +177,6 @@ class Engine:
         if self._running is not None:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
-
-    def left_over(self) -> list[tuple[int, str]]:
-        """After `stop`: jobs that nobody was told of, each with its task."""
-        left = [(job.id, str(job.task_kwargs["task_id"])) for job in self._ahead if job.id is not None]
-        self._ahead.clear()
-        return left
 
     async def _run(self) -> None:
         pause = FIRST_PAUSE_S
@@ -199,12 +195,10 @@ class Engine:
             pause = min(LONGEST_PAUSE_S, pause * 2)
 
     async def _once(self) -> None:
-        # Of a place that was lost: swept, and another's perhaps.
-        self._ahead.clear()
         connector = PsycopgConnector()
         app = App(connector=connector)
         share = FairShare(self.workers, self.clock)
-        app.job_manager = _Manager(connector, self.registered, self.room, self._ahead, share)
+        app.job_manager = _Manager(connector, self.registered, self.room, self.fetched, share)
         app.task(name=NAME, queue=QUEUE, pass_context=True)(self._follow)
         # Its pool is ours: one process needs no second.
         await connector.open_async(cast("Any", await self.connections.pool()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -64,6 +64,10 @@ class Following:
     _held: dict[str, _Held] = field(default_factory=dict[str, _Held], init=False)
     _taken: list[Lease] = field(default_factory=list[Lease], init=False)
     _asked: list[_Asked] = field(default_factory=list[_Asked], init=False)
+    _answers: dict[int, asyncio.Future[asyncio.Event | None]] = field(
+        default_factory=dict[int, "asyncio.Future[asyncio.Event | None]"], init=False
+    )
+    """Of jobs that were fetched and that the engine did not hand out yet."""
     _taking: asyncio.Task[None] | None = field(default=None, init=False)
     _posted: set[str] = field(default_factory=set[str], init=False)
     _wished: set[str] = field(default_factory=set[str], init=False)
@@ -78,7 +82,13 @@ class Following:
         self.notices.called = self._hears_of
         store.films.worker = lambda: None if self._leaving else self._worker
         self._engine = Engine(
-            store.connections, self._take, self._registered, self._room, lambda: self.workers, store.clock
+            store.connections,
+            self._take,
+            self._registered,
+            self._room,
+            self._fetched,
+            lambda: self.workers,
+            store.clock,
         )
 
     @property
@@ -154,9 +164,12 @@ class Following:
             async with self.store.connections.transaction() as connection:
                 await jobs.leave(connection, self._worker)
 
+    def _fetched(self, found: Mapping[int, str]) -> None:
+        """Ask for all of them at once: they are leased in one commit, before the engine hands out the first."""
+        self._answers |= {job: self._ask(job, task_id) for job, task_id in found.items()}
+
     async def _take(self, task_id: str, job: int) -> asyncio.Event | None:
-        """Together with all that are asked for while the way to the database is taken."""
-        return await self._ask(job, task_id)
+        return await (self._answers.pop(job, None) or self._ask(job, task_id))
 
     def _ask(self, job: int, task_id: str) -> asyncio.Future[asyncio.Event | None]:
         asked = _Asked(job, task_id, asyncio.get_running_loop().create_future())
@@ -170,10 +183,11 @@ class Following:
             asked, self._asked = self._asked[:AHEAD], self._asked[AHEAD:]
             try:
                 taken = await self.store.take({each.job: each.task_id for each in asked})
-            except Exception as error:  # Whoever asked is told.
+            except Exception as error:  # Whoever asked is told, if there still is anybody.
                 for each in asked:
                     if not each.answer.done():
                         each.answer.set_exception(error)
+                        each.answer.exception()
                 continue
             for each in asked:
                 over = self._hold(taken[each.job], each.job) if each.job in taken else None
@@ -193,9 +207,6 @@ class Following:
     async def _stop_taking(self) -> None:
         """Take no more; what was fetched already is ours to give back at once."""
         await self._engine.stop()
-        for job, task_id in self._engine.left_over():
-            # Nobody waits for it.
-            self._ask(job, task_id).cancel()
         if self._taking is not None:
             await asyncio.wait([self._taking], timeout=TAKING_S)
             self._taking.cancel()
@@ -206,6 +217,8 @@ class Following:
             await jobs.adopt(connection, worker, self._worker, [held.job for held in self._held.values()])
             await self.store.films.moved_in(connection, worker)
         self._worker = worker
+        # What the engine of the place before would have handed out is not handed out any more.
+        self._answers.clear()
         # Nothing was heard while the connection was gone.
         self.notices.doubt()
 
